@@ -1,0 +1,53 @@
+"""The frames of one tick, kept as one batch until somebody sends them.
+
+A frame that is replaced before it is sent never costs more than a reference to its batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.messages import Settings
+from inference_server.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """R frames.
+
+    Attributes:
+        sessions, settings: whose they are, and the settings that were in force.
+        seeds, numbers, steps, landed, motion: (R,) int64, as in the protocol's `Frame`.
+        resting: (R,) bool.
+        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other.
+        readings: (R, 9) float32: least, mean, greatest of claimed level, bookkept level, time step.
+        shape: C, H, W.
+        people: sessions on this server.
+        server_ms: duration of the tick; set when it is known.
+    """
+
+    sessions: list[Session]
+    settings: list[Settings]
+    seeds: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    landed: NDArray[np.int64]
+    motion: NDArray[np.int64]
+    resting: NDArray[np.bool_]
+    pixels: NDArray[np.float16]
+    readings: NDArray[np.float32]
+    shape: tuple[int, int, int]
+    people: int
+    server_ms: list[float] = field(default_factory=lambda: [0.0])
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    @cached_property
+    def content(self) -> bytes:
+        """All pixels as bytes; rows are slices of it (protobuf refuses a memoryview)."""
+        return self.pixels.astype("<f2", copy=False).tobytes()

@@ -1,0 +1,215 @@
+"""The state of all sessions as tensors, one slot each, and the arithmetic on rows of slots.
+
+Everything is vectorised over rows: a method takes the slot numbers it concerns, and no loop here
+runs over sessions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffusion_toy import diffusion
+from diffusion_toy.counter_noise import Purpose, standard_normal, uniform_words
+from diffusion_toy.messages import InjectionRule, NoiseKind
+from diffusion_toy.schedule import T_MAX, NoiseSchedule
+
+SNAP_TIME_STEPS = 1e-3  # float32 levels read as time steps are exact to far less than this
+BLUR_SIGMA_PX = 1.5
+BLUR_RADIUS_PX = 4
+PADDING_LEVEL = 2.0  # above every level, so that a search in a schedule's table ends before it
+
+
+@dataclass(frozen=True, eq=False)
+class InjectionRows:
+    """A round of injections, at most one for each session. All tensors have R rows.
+
+    `slots` int64; `seeds`, `numbers` int64 (for the noise); `center_x`, `center_y`, `radius`
+    float32 in fractions of the picture (radius infinite: everywhere); `amount` float32, time
+    steps; `kinds`, `rules` int64, values of `NoiseKind` and `InjectionRule`.
+    """
+
+    slots: Tensor
+    seeds: Tensor
+    numbers: Tensor
+    center_x: Tensor
+    center_y: Tensor
+    radius: Tensor
+    amount: Tensor
+    kinds: Tensor
+    rules: Tensor
+
+
+def blur_kernel(device: torch.device) -> Tensor:
+    """A Gaussian kernel whose squares sum to 1, so that blurred unit noise keeps variance 1."""
+    offsets = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1, device=device)
+    line = torch.exp(-0.5 * (offsets / BLUR_SIGMA_PX) ** 2)
+    kernel = line[:, None] * line[None, :]
+    return kernel / kernel.square().sum().sqrt()
+
+
+def injected_noise(kind: NoiseKind, seeds: Tensor, numbers: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Noise of mean 0 and second moment 1, (R, C, H, W) float32, a function of seed and number."""
+    rows, count = len(seeds), int(np.prod(shape))
+    if kind in (NoiseKind.GAUSSIAN, NoiseKind.SMOOTH):
+        z = standard_normal(seeds, Purpose.INJECTION, numbers, shape)
+        if kind is NoiseKind.SMOOTH:  # round the edges, so that every pixel has the same variance
+            kernel = blur_kernel(seeds.device).expand(shape[0], 1, -1, -1)
+            padded = F.pad(z, (BLUR_RADIUS_PX,) * 4, mode="circular")
+            z = F.conv2d(padded, kernel, groups=shape[0])
+        return z
+    if kind is NoiseKind.CONSTANT:
+        word = uniform_words(seeds, Purpose.INJECTION, numbers, 1)
+        return ((word & 1) * 2 - 1).float()[:, :, None, None].expand(rows, *shape)
+    words = uniform_words(seeds, Purpose.INJECTION, numbers, count).reshape(rows, *shape)
+    if kind is NoiseKind.SIGN:
+        return ((words & 1) * 2 - 1).float()
+    centred = (words.double() + 0.5) * 2.0**-31 - 1  # (−1, 1), never ±1
+    if kind is NoiseKind.UNIFORM:
+        return (centred * 3**0.5).float()
+    magnitude = -torch.log1p(-centred.abs()) / 2**0.5  # Laplace of variance 1, by inversion
+    return (magnitude * centred.sign()).float()
+
+
+class SlotState:
+    """The tensors that sessions own.
+
+    Attributes (S slots):
+        x: (S, C, H, W) float32, the noisy pictures.
+        u: (S, H, W) float32, the claimed levels, 0…1.
+        g, n2: (S, H, W) float32, the bookkept gain and noise variance.
+        levels: (S, 1001) float32, each session's schedule as a table of levels, padded with 2.
+        num_time_steps: (S,) float32, T of each.
+    """
+
+    def __init__(self, slots: int, shape: tuple[int, int, int], device: torch.device) -> None:
+        self.shape, self.device = shape, device
+        plane = (slots, *shape[1:])
+        self.x = torch.zeros(slots, *shape, device=device)
+        self.u = torch.zeros(plane, device=device)
+        self.g = torch.ones(plane, device=device)
+        self.n2 = torch.zeros(plane, device=device)
+        self.levels = torch.full((slots, T_MAX + 1), PADDING_LEVEL, device=device)
+        self.num_time_steps = torch.ones(slots, device=device)
+        _, height, width = shape
+        self._pixel_y = ((torch.arange(height, device=device) + 0.5) / height)[None, :, None]
+        self._pixel_x = ((torch.arange(width, device=device) + 0.5) / width)[None, None, :]
+        # fractions of each axis to fractions of the shorter side, which is what a radius is in
+        self._scale_y = height / min(height, width)
+        self._scale_x = width / min(height, width)
+
+    # --- single sessions: starts and changes of schedule ---
+
+    def set_schedule(self, slot: int, schedule: NoiseSchedule) -> None:
+        """Give a session a schedule; its levels stay, clamped to the new range."""
+        table = torch.from_numpy(schedule.levels.astype(np.float32))
+        self.levels[slot] = PADDING_LEVEL
+        self.levels[slot, : len(table)] = table.to(self.device)
+        self.num_time_steps[slot] = schedule.T
+        self.u[slot].clamp_(max=float(table[-1]))
+
+    def start_from_noise(self, slot: int, level: float, seed: int) -> None:
+        """Unit noise, claimed to be at `level`."""
+        self.x[slot] = self._start_noise(seed)
+        self.u[slot], self.g[slot], self.n2[slot] = level, 0.0, 1.0
+
+    def start_from_picture(self, slot: int, x0: Tensor, level: float, seed: int) -> None:
+        """A clean picture (C, H, W) in [−1, 1], noised to `level`."""
+        u = torch.tensor(level, device=self.device)
+        self.x[slot] = diffusion.q_sample(x0.to(self.device), u, self._start_noise(seed))
+        self.u[slot] = level
+        self.g[slot], self.n2[slot] = diffusion.signal(u), diffusion.noise(u) ** 2
+        if level == 0:
+            self.x[slot] = x0
+
+    def _start_noise(self, seed: int) -> Tensor:
+        seeds = torch.tensor([seed], device=self.device)
+        return standard_normal(seeds, Purpose.START, torch.zeros_like(seeds), self.shape)[0]
+
+    # --- rows of sessions ---
+
+    def time_steps(self, slots: Tensor) -> Tensor:
+        """The time step of each pixel in its session's schedule: (R, H, W) float32."""
+        table = self.levels[slots]  # (R, 1001)
+        u = self.u[slots].flatten(1)  # (R, H*W)
+        above = torch.searchsorted(table, u).clamp(min=1, max=table.shape[1] - 1)
+        low, high = table.gather(1, above - 1), table.gather(1, above)
+        t = above - 1 + (u - low) / (high - low)
+        nearest = t.round()
+        t = torch.where((t - nearest).abs() < SNAP_TIME_STEPS, nearest, t)
+        return t.reshape(len(slots), *self.shape[1:])
+
+    def levels_of(self, slots: Tensor, t: Tensor) -> Tensor:
+        """The levels at time steps `t` (R, H, W), each within 0…T of its session."""
+        table = self.levels[slots]
+        flat = t.flatten(1)
+        below = flat.floor().long().clamp(0, table.shape[1] - 2)
+        low, high = table.gather(1, below), table.gather(1, below + 1)
+        fraction = flat - below
+        level = torch.where(fraction > 0, low + fraction * (high - low), low)
+        return level.reshape(t.shape)
+
+    def step_reverse(
+        self, slots: Tensor, t: Tensor, x0_hat: Tensor, stride: Tensor, eta: Tensor, z: Tensor
+    ) -> None:
+        """One sampler step from `t` (R, H, W) to max(t − stride, 0); stride and eta are (R,)."""
+        u = self.u[slots]
+        u_prev = self.levels_of(slots, (t - stride[:, None, None]).clamp(min=0))
+        update = diffusion.ddim_update(u, u_prev, eta[:, None, None])
+        self._store(slots, update, u_prev, x0_hat, z)
+
+    def step_forward(self, slots: Tensor, t: Tensor, stride: Tensor, z: Tensor) -> None:
+        """One step of the forward process from `t` to min(t + stride, T)."""
+        u = self.u[slots]
+        u_next = self.levels_of(slots, self._clamped(slots, t + stride[:, None, None]))
+        self._store(slots, diffusion.forward_increment(u, u_next), u_next, torch.zeros_like(z), z)
+
+    def inject(self, rows: InjectionRows) -> None:
+        """Apply a round of injections: noise under a disc or everywhere, by each row's rule."""
+        slots = rows.slots
+        column = (slice(None), None, None)
+        dx = (self._pixel_x - rows.center_x[column]) * self._scale_x
+        dy = (self._pixel_y - rows.center_y[column]) * self._scale_y
+        inside = dx.square() + dy.square() <= rows.radius[column].square()  # (R, H, W)
+        t = self.time_steps(slots)
+        t_new = self._clamped(slots, t + torch.where(inside, rows.amount[column], 0.0))
+        u = self.u[slots]
+        u_new = torch.where(t_new == t, u, self.levels_of(slots, t_new))
+        truth = diffusion.forward_increment(u, u_new)
+        naive = diffusion.naive_injection(u, u_new)
+        is_naive = (rows.rules == InjectionRule.NAIVE)[column]
+        is_lie = (rows.rules == InjectionRule.LIE)[column]
+        update = diffusion.Update(
+            A=torch.zeros_like(u),
+            B=torch.where(is_naive, naive.B, truth.B),
+            C=torch.where(is_naive, naive.C, truth.C),
+            moves=truth.moves & ~is_lie,
+        )
+        z = torch.empty(len(slots), *self.shape, device=self.device)
+        for kind in rows.kinds.unique().tolist():
+            chosen = (rows.kinds == kind).nonzero()[:, 0]
+            z[chosen] = injected_noise(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
+        self._store(slots, update, u_new, torch.zeros_like(z), z)
+
+    def _clamped(self, slots: Tensor, t: Tensor) -> Tensor:
+        return torch.minimum(t.clamp(min=0), self.num_time_steps[slots][:, None, None])
+
+    def _store(
+        self, slots: Tensor, update: diffusion.Update, u_new: Tensor, x0_hat: Tensor, z: Tensor
+    ) -> None:
+        """Write an update back; rows that would not be finite keep their last good state."""
+        image = diffusion.Update(*(c[:, None] for c in (update.A, update.B, update.C, update.moves)))
+        x_new = image.apply(self.x[slots], x0_hat, z)
+        finite = torch.isfinite(x_new).flatten(1).all(1)
+        if not finite.all():
+            keep = finite.nonzero()[:, 0]
+            slots, x_new, u_new = slots[keep], x_new[keep], u_new[keep]
+            update = diffusion.Update(*(c[keep] for c in (update.A, update.B, update.C, update.moves)))
+        self.x[slots] = x_new
+        self.g[slots] = update.gain(self.g[slots])
+        self.n2[slots] = update.noise_variance(self.n2[slots])
+        self.u[slots] = u_new

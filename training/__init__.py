@@ -1,0 +1,1 @@
+"""Training: data, level maps, the loop and the export. Never imports grpc."""

@@ -1,0 +1,96 @@
+"""Images for training, by name, through torchvision: local files, or downloaded once."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision import datasets
+
+from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """How to read a data set, and what is known of it."""
+
+    loader: type[datasets.MNIST]
+    label_names: tuple[str, ...]
+    rim_value: float | None  # in [−1, 1]; None where the border is not constant
+
+
+DIGITS = tuple("0123456789")
+DATASETS = {"mnist": DatasetSpec(datasets.MNIST, DIGITS, rim_value=-1.0)}
+
+
+class DataError(DiffusionToyError):
+    """Training images could not be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in memory: `images` (N, C, H, W) uint8, `labels` (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise InvalidValueError(
+                "images", f"{self.images.dtype} {tuple(self.images.shape)}", "(N, C, H, W) uint8"
+            )
+        if len(self.images) != len(self.labels):
+            raise InvalidValueError("labels", len(self.labels), f"one for each of {len(self.images)} images")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0…255 to float32 [−1, 1], any shape."""
+    return images.float() / 127.5 - 1
+
+
+def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:
+    """Read a data set from `root`, downloading it there first if it is missing.
+
+    Raises:
+        InvalidValueError: an unknown name.
+        DataError: the files are neither there nor to be had.
+    """
+    spec = dataset_spec(name)
+    try:
+        try:
+            data = spec.loader(root, train=train, download=False)
+        except RuntimeError:  # torchvision's way to say "not there"
+            data = spec.loader(root, train=train, download=True)
+    except (RuntimeError, OSError) as error:
+        raise DataError(
+            f"data set {name} is not in {root} and could not be downloaded ({error}); "
+            "give --data a folder that holds it, or connect to the internet"
+        ) from error
+    return ImageSet(data.data[:, None], data.targets.long())
+
+
+def dataset_spec(name: str) -> DatasetSpec:
+    """The data set called `name`.
+
+    Raises:
+        InvalidValueError: there is none of that name.
+    """
+    if name not in DATASETS:
+        raise InvalidValueError("dataset", repr(name), " or ".join(DATASETS))
+    return DATASETS[name]
+
+
+def read_idx(path: Path) -> Tensor:
+    """One IDX file of unsigned bytes (plain or .gz) as a uint8 tensor: MNIST's own format."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise DataError(f"{path} is not an IDX file of bytes; fetch it again")
+    ndim = raw[3]
+    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(ndim)]
+    return torch.frombuffer(bytearray(raw[4 + 4 * ndim :]), dtype=torch.uint8).reshape(shape)

@@ -1,0 +1,215 @@
+"""The training loop: v-prediction under random level maps, with EMA, checkpoints and resume.
+
+A run is a function of its configuration: every step draws its batch, levels and noise from a
+generator seeded by (seed, step), so that a resumed run continues exactly where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from diffusion_toy.checkpoint import write_atomically
+from diffusion_toy.diffusion import noise, q_sample, velocity
+from diffusion_toy.errors import CheckpointError, InvalidValueError
+from diffusion_toy.unet import UNet, UNetConfig
+from training.config import TrainConfig
+from training.data import ImageSet, to_unit_range
+from training.levels import sample_level_maps
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimizer step: `step` counts from 1, `loss` is its mean weighted squared error."""
+
+    step: int
+    loss: float
+    learning_rate: float
+
+
+def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Linear warm-up, then cosine decay to 0; multiplies the peak rate. `step` from 0."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def velocity_loss(network: nn.Module, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of v over the pixels that hold any noise.
+
+    Where u = 0, x already is x0 and v = eps cannot be told from the picture: such pixels would
+    add gradient noise and nothing else, and the sampler never reads v there.
+
+    Args:
+        network: predicts v from (x, u, labels).
+        x0: (B, C, H, W) in [−1, 1].  u: (B, H, W) in [0, 1].
+        eps: (B, C, H, W) standard normal.  labels: (B,) int64.
+    """
+    u_image = u[:, None]
+    error = network(q_sample(x0, u_image, eps), u, labels) - velocity(x0, eps, u_image)
+    noisy = (noise(u_image) > 0).float().expand_as(error)
+    return (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
+
+
+class Trainer:
+    """Owns the network, its average, the optimizer and the step counter of one run."""
+
+    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
+        model = config.model
+        expected = (model.channels, model.height, model.width)
+        if tuple(data.images.shape[1:]) != expected:
+            raise InvalidValueError("images", tuple(data.images.shape[1:]), f"the model's size {expected}")
+        if len(data) < config.batch_size:
+            raise InvalidValueError("batch_size", config.batch_size, f"1…{len(data)}, the number of images")
+        self.config, self.data, self.device = config, data, device
+        self.step = 0
+        torch.manual_seed(config.seed)
+        self.network = UNet(model).to(device)
+        self.average = AveragedModel(self.network, multi_avg_fn=self._average)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.data) // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+    @torch.no_grad()
+    def _average(self, averaged: Any, current: Any, count: Any) -> None:
+        n = int(count)
+        decay = min(self.config.ema_decay_max, (1 + n) / (10 + n))
+        torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
+
+    def _generator(self, *key: int) -> torch.Generator:
+        """A generator for this key alone, e.g. (purpose, step)."""
+        generator = torch.Generator()
+        mixed = self.config.seed
+        for part in key:
+            mixed = (mixed * 6364136223846793005 + part + 1442695040888963407) % 2**63
+        return generator.manual_seed(mixed)
+
+    def _order(self, epoch: int) -> Tensor:
+        return torch.randperm(len(self.data), generator=self._generator(0, epoch))
+
+    def _train_step(self, indices: Tensor) -> StepReport:
+        config, model, generator = self.config, self.config.model, self._generator(1, self.step)
+        count = len(indices)
+        x0 = to_unit_range(self.data.images[indices])
+        u = sample_level_maps(count, model.height, model.width, config.map_share, generator)
+        eps = torch.randn(x0.shape, generator=generator)
+        hidden = torch.rand(count, generator=generator) < config.unlabelled_share
+        labels = torch.where(hidden, model.num_classes, self.data.labels[indices])
+
+        factor = learning_rate_factor(self.step, config.warmup_steps, self.total_steps)
+        rate = config.learning_rate * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        bf16 = config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            loss = velocity_loss(self.network, *(v.to(self.device) for v in (x0, u, eps, labels)))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        self.step += 1
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the loss became {value} at step {self.step}; lower --learning-rate {config.learning_rate}"
+            )
+        return StepReport(self.step, value, rate)
+
+    def run(self) -> Iterator[StepReport]:
+        """Train to the end of the last epoch, yielding after every optimizer step."""
+        self.network.train()
+        size = self.config.batch_size
+        while self.step < self.total_steps:
+            epoch, within = divmod(self.step, self.steps_per_epoch)
+            order = self._order(epoch)
+            for batch in range(within, self.steps_per_epoch):
+                yield self._train_step(order[batch * size : (batch + 1) * size])
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """The moving average of the weights, as a state dict of `UNet`."""
+        return dict(self.average.module.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint from which `load` continues exactly; whole or not at all."""
+        import io
+
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "version": CHECKPOINT_VERSION,
+                "config": asdict(self.config),
+                "step": self.step,
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            buffer,
+        )
+        write_atomically(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint of the same configuration.
+
+        Raises:
+            CheckpointError: missing, damaged, or of another configuration.
+        """
+        state = read_checkpoint(path)
+        if config_of(state) != self.config:
+            raise CheckpointError(
+                f"checkpoint {path} was made with another configuration; "
+                "resume with the flags it was started with, or choose another --out"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a training checkpoint, on the CPU; runs no code from the file.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a training checkpoint.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["version"] != CHECKPOINT_VERSION:
+            raise CheckpointError(
+                f"checkpoint {path} has version {state['version']}, not {CHECKPOINT_VERSION}"
+            )
+    except CheckpointError:
+        raise
+    except Exception as error:  # torch.load raises many kinds, all of them meaning "damaged"
+        raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
+    return dict(state)
+
+
+def config_of(state: dict[str, Any]) -> TrainConfig:
+    """The configuration stored in a training checkpoint."""
+    fields = dict(state["config"])
+    return TrainConfig(**{**fields, "model": UNetConfig(**fields["model"])})
