@@ -69,11 +69,11 @@ class NoiseSchedule:
 
     def level_of_time_step(self, t: ArrayLike) -> FloatArray:
         """The level at time step `t` (fractions allowed; clamped to [0, T]). Same shape as `t`."""
-        return np.asarray(np.interp(t, np.arange(self.T + 1), self.levels))
+        return np.asarray(np.interp(np.asarray(t, np.float64), np.arange(self.T + 1), self.levels))
 
     def time_step_of_level(self, u: ArrayLike) -> FloatArray:
         """The (fractional) time step at level `u`, clamped to [0, T]. Same shape as `u`."""
-        return np.asarray(np.interp(u, self.levels, np.arange(self.T + 1)))
+        return np.asarray(np.interp(np.asarray(u, np.float64), self.levels, np.arange(self.T + 1)))
 
 
 @lru_cache(maxsize=64)

@@ -89,7 +89,8 @@ class ResidualBlock(nn.Module):
         h = self.conv1(F.silu(self.norm1(h)))
         scale, shift = self.scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
         h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
-        return h + residual
+        out: Tensor = h + residual
+        return out
 
 
 class Attention(nn.Module):
@@ -107,7 +108,8 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(h)).reshape(b, 3, self.heads, c // self.heads, height * width)
         q, k, v = qkv.transpose(-1, -2).unbind(1)  # each (B, heads, H*W, C/heads)
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return h + self.out(mixed.transpose(-1, -2).reshape(b, c, height, width))
+        out: Tensor = h + self.out(mixed.transpose(-1, -2).reshape(b, c, height, width))
+        return out
 
 
 class UNet(nn.Module):

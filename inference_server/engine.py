@@ -161,8 +161,8 @@ class Engine:
 
     def _stepping(self) -> NDArray[np.bool_]:
         c = self.controls
-        moving = (c.motion != m.Motion.PAUSED) & ~c.ended
-        return c.active & moving
+        stepping: NDArray[np.bool_] = c.active & (c.motion != m.Motion.PAUSED) & ~c.ended
+        return stepping
 
     def _can_apply(self) -> bool:
         return any(self._ready(session) for session in self._waiting.values())

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
@@ -84,7 +84,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
         models = [wire.model_to_proto(engine.info) for engine in self._engines.values()]
         return pb.ListModelsResponse(models=models)
 
-    async def Denoise(
+    async def Denoise(  # type: ignore[override]
         self, request_iterator: Any, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
         """One session, from `Start` to the end of the stream."""
@@ -266,6 +266,6 @@ def frame_to_proto(record: FrameRecord) -> pb.Frame:
     )
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
     code, details = status_of(error)
     await context.abort(code, details)

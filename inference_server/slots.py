@@ -190,7 +190,7 @@ class SlotState:
             moves=truth.moves & ~is_lie,
         )
         z = torch.empty(len(slots), *self.shape, device=self.device)
-        for kind in rows.kinds.unique().tolist():
+        for kind in sorted(set(rows.kinds.tolist())):
             chosen = (rows.kinds == kind).nonzero()[:, 0]
             z[chosen] = injected_noise(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
         self._store(slots, update, u_new, torch.zeros_like(z), z)

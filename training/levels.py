@@ -23,7 +23,8 @@ CLEAN_BACKGROUND_SHARE = 0.5  # of the brush maps, those on a picture that is ot
 def stratified_uniform(count: int, generator: torch.Generator) -> Tensor:
     """(count,) float32 in [0, 1): one from each of `count` equal intervals, in random order."""
     offsets = torch.rand(count, generator=generator)
-    return (torch.randperm(count, generator=generator) + offsets) / count
+    strata = torch.randperm(count, generator=generator)
+    return torch.add(strata, offsets) / count
 
 
 def brush_masks(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ generator seeded by (seed, step), so that a resumed run continues exactly where 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -25,14 +26,19 @@ from training.data import ImageSet, to_unit_range
 from training.levels import sample_level_maps
 
 CHECKPOINT_VERSION = 1
+SMOOTHING = 0.998
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """One optimizer step: `step` counts from 1, `loss` is its mean weighted squared error."""
+    """One optimizer step: `step` counts from 1, `loss` is its mean squared error.
+
+    `smoothed_loss` is the running mean of the losses, over about 500 steps.
+    """
 
     step: int
     loss: float
+    smoothed_loss: float
     learning_rate: float
 
 
@@ -58,7 +64,8 @@ def velocity_loss(network: nn.Module, x0: Tensor, u: Tensor, eps: Tensor, labels
     u_image = u[:, None]
     error = network(q_sample(x0, u_image, eps), u, labels) - velocity(x0, eps, u_image)
     noisy = (noise(u_image) > 0).float().expand_as(error)
-    return (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
+    loss: Tensor = (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
+    return loss
 
 
 class Trainer:
@@ -73,6 +80,7 @@ class Trainer:
             raise InvalidValueError("batch_size", config.batch_size, f"1…{len(data)}, the number of images")
         self.config, self.data, self.device = config, data, device
         self.step = 0
+        self.smoothed_loss = 0.0
         torch.manual_seed(config.seed)
         self.network = UNet(model).to(device)
         self.average = AveragedModel(self.network, multi_avg_fn=self._average)
@@ -136,7 +144,9 @@ class Trainer:
             raise FloatingPointError(
                 f"the loss became {value} at step {self.step}; lower --learning-rate {config.learning_rate}"
             )
-        return StepReport(self.step, value, rate)
+        share = max(1 - SMOOTHING, 1 / self.step)  # a plain mean of the first steps
+        self.smoothed_loss += share * (value - self.smoothed_loss)
+        return StepReport(self.step, value, self.smoothed_loss, rate)
 
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""
@@ -154,14 +164,14 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint from which `load` continues exactly; whole or not at all."""
-        import io
-
         buffer = io.BytesIO()
         torch.save(
             {
                 "version": CHECKPOINT_VERSION,
                 "config": asdict(self.config),
                 "step": self.step,
+                "steps_per_epoch": self.steps_per_epoch,
+                "loss": self.smoothed_loss,
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -185,7 +195,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self.smoothed_loss = state["step"], state["loss"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="python -m viewer_client",
-        description="Look at a live diffusion model and touch it with the mouse. H in the window lists the keys.",
+        description="Look at a live diffusion model and touch it with the mouse; H lists the keys.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     p.add_argument(

@@ -9,6 +9,7 @@ from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError, MissingExtraError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "diffusion-toy")
 try:
     import pygame
 except ModuleNotFoundError as error:

@@ -58,7 +58,7 @@ class Status:
     attempt: int = 0
 
 
-class ConnectionRefused(DiffusionToyError):
+class RefusedError(DiffusionToyError):
     """The server can not be used as asked for."""
 
 
@@ -308,7 +308,7 @@ def list_models(address: str) -> list[m.ModelInfo]:
     """The models of a server.
 
     Raises:
-        ConnectionRefused: it cannot be asked, with the reason as one sentence.
+        RefusedError: it cannot be asked, with the reason as one sentence.
     """
     with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
         try:
@@ -316,5 +316,5 @@ def list_models(address: str) -> list[m.ModelInfo]:
                 pb.ListModelsRequest(), timeout=CONNECT_TIMEOUT_S
             )
         except grpc.RpcError as error:
-            raise ConnectionRefused(explain(error, address)[0]) from error
+            raise RefusedError(explain(error, address)[0]) from error
     return [wire.model_from_proto(model) for model in answer.models]

@@ -72,7 +72,8 @@ def layout(width: int, height: int) -> Layout:
     noisy = Rect(gap, top + title, side, side)
     column_x = noisy.right + gap
     column = width - gap - column_x
-    small = min(round((room - title) * 0.56), round(column * 0.62))
+    share = 0.56 if height >= 600 else 0.46  # a low window needs the room for words
+    small = min(round((room - title) * share), round(column * 0.62))
     clean = Rect(column_x, top + title, small, small)
     heat = min(column - small - gap, small)
     levels = Rect(clean.right + gap, top + title, heat, heat)

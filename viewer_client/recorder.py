@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,12 @@ SCENES = (
     Scene(0.00, 0.34, "structure emerges from Gaussian noise"),
     Scene(
         0.34, 0.44, "the mouse adds noise in one place", MouseMode.BRUSH,
-        ((0.28, 0.25), (0.62, 0.42), (0.38, 0.60), (0.66, 0.74)), 55,
+        ((0.28, 0.25), (0.62, 0.42), (0.38, 0.60), (0.66, 0.74)), 95,
     ),
     Scene(0.44, 0.60, "and the stroke heals"),
     Scene(
         0.60, 0.68, "noise over the whole picture", MouseMode.WHOLE_IMAGE,
-        ((0.2, 0.3), (0.8, 0.35), (0.2, 0.6), (0.8, 0.7)), 42,
+        ((0.2, 0.3), (0.8, 0.35), (0.2, 0.6), (0.8, 0.7)), 62,
     ),
     Scene(0.68, 1.00, "becomes a picture again"),
 )  # fmt: skip
@@ -68,9 +69,9 @@ SCENES = (
 
 def along(path: tuple[Point, ...], share: float) -> Point:
     """The point at this share (0…1) of the length of a polyline."""
-    lengths = [math.dist(a, b) for a, b in zip(path, path[1:], strict=False)]
+    lengths = [math.dist(a, b) for a, b in pairwise(path)]
     rest = share * sum(lengths)
-    for a, b, length in zip(path, path[1:], lengths, strict=False):
+    for (a, b), length in zip(pairwise(path), lengths, strict=True):
         if rest <= length:
             part = rest / length if length else 0.0
             return a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1])

@@ -132,7 +132,8 @@ class Screen:
         used = self._text(model.time_step_text, 34, ACCENT).get_width() + 24
         self._put(surface, model.session_line, place.right, place.y, 15, width=place.width - used, right=True)
         self._put(
-            surface, model.state_sentence, place.right, place.y + self._size(15) * 1.45, 13, DIM,
+            surface, model.notice or model.state_sentence, place.right, place.y + self._size(15) * 1.45, 13,
+            WARNING if model.notice else DIM,
             width=place.width - used, right=True,
         )  # fmt: skip
 
@@ -225,9 +226,6 @@ class Screen:
             self._put(surface, name, inner.x, y, 13, DIM)
             self._put(surface, value, inner.x + name_width, y, 13, width=inner.width - name_width)
             y += line
-        if model.notice and y + line <= place.bottom:
-            rest = Rect(inner.x, y, inner.width, inner.bottom - y)
-            self._wrapped(surface, model.notice, rest, 13, WARNING)
 
     def _bar(self, surface: pygame.Surface, place: Rect, name: str, mean: float, greatest: float) -> int:
         """A level as a bar (mean) with a mark (greatest); returns the next line's y."""

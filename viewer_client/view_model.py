@@ -6,6 +6,7 @@ for the screen.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class ViewModel:
         outgoing: commands to be sent.
     """
 
-    start: m.Start = m.Start()
+    start: m.Start = field(default_factory=m.Start)
     draw_seed: Callable[[], int] = _draw_seed
     mode: MouseMode = MouseMode.WHOLE_IMAGE
     radius: float = RADIUS_DEFAULT
@@ -129,6 +130,8 @@ class ViewModel:
         """The commands to send now; called once for each picture that is drawn."""
         commands = list(self.outgoing)
         self.outgoing.clear()
+        if self._dabs:
+            self.notice = ""
         if self._dabs and self._dabs[0].center is None:  # whole image: amounts just add up
             amount = sum(dab.amount for dab in self._dabs if dab.center is None)
             self._dabs = deque(dab for dab in self._dabs if dab.center is not None)
@@ -250,8 +253,8 @@ class ViewModel:
         if self.frame is None:
             return "t –"
         t = self.frame.time_step
-        text = f"t {_number(t.max)}/{self.num_time_steps}"
-        return text if self.frame.level_map is None else f"{text}  ({_number(t.min)}–{_number(t.max)})"
+        text = f"t {_whole(t.max)}/{self.num_time_steps}"
+        return text if self.frame.level_map is None else f"{text}  (from {_whole(t.min)})"
 
     @property
     def session_line(self) -> str:
@@ -314,5 +317,6 @@ class ViewModel:
         return f"the image is {word} than the model is told"
 
 
-def _number(t: float) -> str:
-    return f"{t:.0f}" if abs(t - round(t)) < 0.05 else f"{t:.1f}"
+def _whole(t: float) -> str:
+    """A time step in whole numbers, rounded up: 0 is shown only where nothing is left to do."""
+    return str(math.ceil(t - 1e-3))

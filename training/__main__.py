@@ -1,0 +1,263 @@
+"""`python -m training`: train a model, export it, sample from it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+
+from diffusion_toy import __version__
+from diffusion_toy.checkpoint import load_model
+from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError, MissingExtraError
+from diffusion_toy.sampling import sample
+from diffusion_toy.schedule import make_schedule
+
+try:
+    from PIL import Image
+    from tqdm import tqdm
+
+    from training.config import PRECISIONS, TrainConfig
+    from training.data import DATASETS, load_dataset
+    from training.export import export
+    from training.loop import Trainer
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "torchvision", "train") from error
+
+DEVICES = ("auto", "cpu", "cuda")
+CHECKPOINT_NAME, MODEL_NAME = "checkpoint.pt", "model.safetensors"
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    defaults = TrainConfig()
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
+    p.add_argument("--version", action="version", version=__version__)
+    commands = p.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train a network on a data set", formatter_class=formatter)
+    train.add_argument(
+        "--dataset", choices=sorted(DATASETS), default=defaults.dataset, help="what to train on"
+    )
+    train.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
+    )
+    train.add_argument(
+        "--out", type=Path, default=Path("runs/mnist"), help=f"folder for {CHECKPOINT_NAME} and {MODEL_NAME}"
+    )
+    train.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it was")
+    train.add_argument(
+        "--epochs", type=int, default=defaults.epochs, help="passes over the images, 1 and above"
+    )
+    train.add_argument("--batch-size", type=int, default=defaults.batch_size, help="images a step")
+    train.add_argument(
+        "--learning-rate",
+        type=float,
+        default=defaults.learning_rate,
+        help="peak rate of AdamW, between 0 and 1",
+    )
+    train.add_argument(
+        "--unlabelled-share", type=float, default=defaults.unlabelled_share, help="images without label, 0…1"
+    )
+    train.add_argument(
+        "--map-share", type=float, default=defaults.map_share, help="images with a varying level, 0…1"
+    )
+    train.add_argument(
+        "--precision", choices=PRECISIONS, default=defaults.precision, help="of the matrix products"
+    )
+    train.add_argument("--seed", type=int, default=defaults.seed, help="of everything random, 0…2^63−1")
+    train.add_argument("--device", choices=DEVICES, default="auto", help="where to train")
+    train.add_argument("--threads", type=int, default=0, help="CPU threads, 0: one for each core")
+
+    ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
+    ex.add_argument("--checkpoint", type=Path, required=True, help="the run's checkpoint.pt")
+    ex.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
+    ex.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
+    )
+
+    sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
+    sa.add_argument("--model", type=Path, required=True, help="a .safetensors model file")
+    sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
+    sa.add_argument("--steps", type=int, default=300, help="network steps a picture, 1…300")
+    sa.add_argument("--sampler", choices=("ddpm", "ddim"), default="ddpm", help="how a step is taken")
+    sa.add_argument("--labels", default="none", help="none, balanced, or one class")
+    sa.add_argument("--guidance", type=float, default=1.0, help="classifier-free guidance, 0…8")
+    sa.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
+    sa.add_argument("--out", type=Path, required=True, help="FILE.npz (images, labels) or FILE.png (a grid)")
+    sa.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+    return p
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `auto`, `cpu` or `cuda`.
+
+    Raises:
+        InvalidValueError: `cuda` where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InvalidValueError("--device", "cuda", "what this machine has", "use --device cpu or auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train, saving after every epoch and when interrupted; export at the end."""
+    config = TrainConfig(
+        dataset=args.dataset,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        unlabelled_share=args.unlabelled_share,
+        map_share=args.map_share,
+        precision=args.precision,
+        seed=args.seed,
+    )
+    device = pick_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    checkpoint: Path = args.out / CHECKPOINT_NAME
+    if checkpoint.exists() and not args.resume:
+        raise CheckpointError(
+            f"{checkpoint} exists already; add --resume to continue it, or choose another --out"
+        )
+    data, test_data = (load_dataset(config.dataset, args.data, train=train) for train in (True, False))
+    trainer = Trainer(config, data, device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.resume:
+        trainer.load(checkpoint)
+        print(f"continuing at step {trainer.step} of {trainer.total_steps}")
+    signal.signal(signal.SIGTERM, _interrupt)
+    began, first, size = time.perf_counter(), trainer.step, config.batch_size
+    bar = tqdm(
+        total=trainer.total_steps * size, initial=trainer.step * size, unit="img", unit_scale=True,
+        disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    try:
+        for report in trainer.run():
+            bar.update(size)
+            if report.step % 20 == 0:
+                bar.set_postfix(loss=f"{report.smoothed_loss:.4f}")
+            if report.step % trainer.steps_per_epoch == 0:
+                trainer.save(checkpoint)
+                rate = (report.step - first) * size / (time.perf_counter() - began)
+                epoch = report.step // trainer.steps_per_epoch
+                bar.write(
+                    f"epoch {epoch}/{config.epochs}: loss {report.smoothed_loss:.4f}, {rate:.0f} images/s"
+                )
+    except KeyboardInterrupt:
+        trainer.save(checkpoint)
+        print(f"\nstopped and saved at step {trainer.step}; continue with the same flags and --resume")
+        return INTERRUPTED
+    finally:
+        bar.close()
+    trainer.save(checkpoint)
+    export(checkpoint, args.out / MODEL_NAME, test_data)
+    print(
+        f"wrote {args.out / MODEL_NAME}; serve it with: python -m inference_server --model {args.out / MODEL_NAME}"
+    )
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write a model file."""
+    from training.loop import config_of, read_checkpoint
+
+    dataset = config_of(read_checkpoint(args.checkpoint)).dataset
+    export(args.checkpoint, args.out, load_dataset(dataset, args.data, train=False))
+    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
+    return 0
+
+
+def labels_of(choice: str, count: int, num_classes: int) -> torch.Tensor:
+    """(count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
+
+    Raises:
+        InvalidValueError: neither of them.
+    """
+    if choice == "none":
+        return torch.full((count,), num_classes)
+    if choice == "balanced":
+        return torch.arange(count) % num_classes
+    if choice.isdecimal() and int(choice) < num_classes:
+        return torch.full((count,), int(choice))
+    raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{num_classes - 1}")
+
+
+def run_sample(args: argparse.Namespace) -> int:
+    """Draw pictures and write them."""
+    if args.out.suffix not in (".npz", ".png"):
+        raise InvalidValueError("--out", args.out, "the endings .npz and .png")
+    for flag, value, low, high in (
+        ("--count", args.count, 1, 100_000),
+        ("--steps", args.steps, 1, 300),
+        ("--guidance", args.guidance, 0, 8),
+        ("--seed", args.seed, 0, 2**63 - 1),
+    ):
+        if not low <= value <= high:
+            raise InvalidValueError(flag, value, f"{low}…{high}")
+    device = pick_device(args.device)
+    model = load_model(args.model)
+    network, config = model.network.to(device), model.network.config
+    labels = labels_of(args.labels, args.count, config.num_classes)
+    generator = torch.Generator().manual_seed(args.seed)
+    batches = []
+    for begin in tqdm(range(0, args.count, 256), unit="batch", disable=not sys.stderr.isatty()):
+        batch = labels[begin : begin + 256].to(device)
+        shape = (len(batch), config.channels, config.height, config.width)
+        moments = sample(
+            network, torch.randn(shape, generator=generator).to(device), batch, config.num_classes,
+            make_schedule(), args.steps, 1.0 if args.sampler == "ddpm" else 0.0, args.guidance, generator,
+        )  # fmt: skip
+        *_, last = moments
+        batches.append(((last.x0_hat + 1) * 127.5).round().to(torch.uint8).cpu())
+    images = torch.cat(batches).numpy()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.out.suffix == ".npz":
+        known = torch.where(labels == config.num_classes, -1, labels).numpy()
+        np.savez_compressed(args.out, images=images[:, 0] if config.channels == 1 else images, labels=known)
+    else:
+        Image.fromarray(grid(images[:, 0])).save(args.out)
+    print(f"wrote {args.out}")
+    return 0
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """Pictures (N, H, W) side by side in ten columns, or fewer: one large picture."""
+    count, height, width = images.shape
+    columns = min(10, count)
+    rows = -(-count // columns)
+    canvas = np.zeros((rows * columns, height, width), np.uint8)
+    canvas[:count] = images
+    return canvas.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status: 0, 1 on failure, 2 for a bad flag, 130 if interrupted."""
+    args = parser().parse_args(argv)
+    commands = {"train": run_train, "export": run_export, "sample": run_sample}
+    try:
+        return commands[args.command](args)
+    except InvalidValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DiffusionToyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""From a training checkpoint to a model file: the averaged weights with all that is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffusion_toy.checkpoint import Examples, ModelMetadata, save_model
+from training.config import TrainConfig
+from training.data import ImageSet, dataset_spec
+from training.loop import config_of, read_checkpoint
+
+EXAMPLES_PER_CLASS = 5
+
+
+def choose_examples(test_images: ImageSet, classes: int) -> Examples:
+    """The first five test images of each class, to travel with the model."""
+    labels = test_images.labels
+    first = [(labels == label).nonzero()[:EXAMPLES_PER_CLASS, 0] for label in range(classes)]
+    chosen = torch.cat(first)
+    return Examples(test_images.images[chosen], labels[chosen])
+
+
+def describe(config: TrainConfig, state: dict[str, Any]) -> ModelMetadata:
+    """What the model file says of itself."""
+    spec = dataset_spec(config.dataset)
+    settings = {name: value for name, value in asdict(config).items() if name != "model"}
+    progress = {
+        "steps": state["step"],
+        "images": state["step"] * config.batch_size,
+        "epochs": round(state["step"] / max(state["steps_per_epoch"], 1), 2),
+        "loss": state["loss"],
+        "torch": torch.__version__,
+    }
+    return ModelMetadata(
+        config.model, config.dataset, spec.label_names, spec.rim_value, {**settings, "progress": progress}
+    )
+
+
+def export(checkpoint: Path, out: Path, test_images: ImageSet) -> None:
+    """Write the averaged weights of `checkpoint` as a model file.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    state = read_checkpoint(checkpoint)
+    config = config_of(state)
+    prefix = "module."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["average"].items()
+        if name.startswith(prefix)
+    }
+    examples = choose_examples(test_images, config.model.num_classes)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_model(out, weights, describe(config, state), examples)
