@@ -72,6 +72,12 @@ def _one_minus_ratio(u_low: Tensor, u_high: Tensor) -> Tensor:
     return torch.where(a_low > 0, torch.sin(t - p) * torch.sin(t + p) / safe**2, 1.0).clamp(0, 1)
 
 
+def _signal_ratio(u_low: Tensor, u_high: Tensor) -> Tensor:
+    """√(ᾱ(u_high)/ᾱ(u_low)); exactly 0 where u_high is pure noise."""
+    a_low = signal(u_low)
+    return torch.where(a_low > 0, signal(u_high) / torch.where(a_low > 0, a_low, 1.0), 0.0)
+
+
 def q_sample(x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     """x_t ~ q(x_t | x_0): `a·x0 + s·eps` (Ho et al. 2020, eq. 4)."""
     return signal(u) * x0 + noise(u) * eps
@@ -107,7 +113,7 @@ def forward_increment(u: Tensor, u_next: Tensor) -> Update:
     one_minus_rho = _one_minus_ratio(u, u_next)
     return Update(
         A=torch.zeros_like(one_minus_rho),
-        B=(1 - one_minus_rho).sqrt(),
+        B=_signal_ratio(u, u_next),
         C=one_minus_rho.sqrt(),
         moves=u_next > u,
     )
@@ -145,7 +151,7 @@ def ddpm_update(u: Tensor, u_prev: Tensor) -> Update:
     beta = _one_minus_ratio(u_prev, u)
     return Update(
         A=a_prev * beta / safe_s2,
-        B=(1 - beta).sqrt() * s_prev**2 / safe_s2,
+        B=_signal_ratio(u_prev, u) * s_prev**2 / safe_s2,
         C=(beta * s_prev**2 / safe_s2).sqrt(),
         moves=moves,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def sample(
     """
     ts = time_steps(schedule, steps)
     x = x_T
-    for t, t_prev in zip(ts, ts[1:], strict=False):
+    for t, t_prev in pairwise(ts):
         u, u_prev = (
             torch.tensor(float(schedule.level_of_time_step(v)), device=x.device) for v in (t, t_prev)
         )

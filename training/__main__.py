@@ -165,10 +165,9 @@ def run_train(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     trainer.save(checkpoint)
-    export(checkpoint, args.out / MODEL_NAME, test_data)
-    print(
-        f"wrote {args.out / MODEL_NAME}; serve it with: python -m inference_server --model {args.out / MODEL_NAME}"
-    )
+    model = args.out / MODEL_NAME
+    export(checkpoint, model, test_data)
+    print(f"wrote {model}; serve it with: python -m inference_server --model {model}")
     return 0
 
 

@@ -22,9 +22,9 @@ CLEAN_BACKGROUND_SHARE = 0.5  # of the brush maps, those on a picture that is ot
 
 def stratified_uniform(count: int, generator: torch.Generator) -> Tensor:
     """(count,) float32 in [0, 1): one from each of `count` equal intervals, in random order."""
-    offsets = torch.rand(count, generator=generator)
-    strata = torch.randperm(count, generator=generator)
-    return torch.add(strata, offsets) / count
+    offsets: Tensor = torch.rand(count, generator=generator)
+    strata: Tensor = torch.randperm(count, generator=generator)
+    return torch.div(strata + offsets, count)
 
 
 def brush_masks(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
@@ -47,10 +47,11 @@ def brush_masks(count: int, height: int, width: int, generator: torch.Generator)
     offset = points - start[:, None, None]  # (N, H, W, 2)
     along = (offset * span[:, None, None]).sum(-1) / (length**2)[:, :, None].clamp(min=1e-6)
     nearest = along.clamp(0, 1)[..., None] * span[:, None, None]
-    distance = (offset - nearest).norm(dim=-1)  # (N, H, W)
+    distance = torch.linalg.vector_norm(offset - nearest, dim=-1)  # (N, H, W)
     radius = 1 + rand(count, 1, 1) * (height / 2 - 1)
     softness = 2 * rand(count, 1, 1) * (rand(count, 1, 1) < 0.5) + 1e-3
-    return ((radius - distance) / softness + 0.5).clamp(0, 1)
+    masks: Tensor = ((radius - distance) / softness + 0.5).clamp(0, 1)
+    return masks
 
 
 def smooth_fields(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:

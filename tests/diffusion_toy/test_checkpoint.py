@@ -1,0 +1,92 @@
+"""Model files come back as they were; whatever else a file may be is refused in one sentence."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from diffusion_toy import checkpoint
+from diffusion_toy.checkpoint import ModelMetadata, load_model, save_model, write_atomically
+from diffusion_toy.errors import CheckpointError
+from tests.models import random_network, write_model
+
+
+def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
+    model = load_model(write_model(tmp_path / "m.safetensors"))
+    assert model.name == "m"
+    assert len(model.fingerprint) == 16
+    assert model.metadata.dataset == "noise"
+    assert model.metadata.rim_value == -1.0
+    assert model.metadata.scores == {"score": 1.0}
+    expected = random_network().state_dict()
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert model.examples is not None
+    assert model.examples.images.dtype == torch.uint8
+
+
+def test_a_model_may_come_without_examples(tmp_path: Path) -> None:
+    assert load_model(write_model(tmp_path / "m.safetensors", examples=False)).examples is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["empty", "random", "truncated", "pickle"])
+def test_a_damaged_file_is_refused(tmp_path: Path, kind: str) -> None:
+    path = write_model(tmp_path / "m.safetensors")
+    content = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "random": bytes(range(256)) * 40,
+        "truncated": content[: len(content) // 2],
+        "pickle": pickle.dumps({"weights": [1, 2, 3]}),
+    }
+    path.write_bytes(damaged[kind])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_model(path)
+
+
+def test_somebody_elses_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="not a Diffusion Toy model"):
+        load_model(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    network = random_network()
+    with torch.no_grad():
+        network.conv_out.bias[0] = float("nan")
+    path = tmp_path / "nan.safetensors"
+    save_model(path, network.state_dict(), ModelMetadata(network.config, "noise", ("0",)))
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_model(path)
+
+
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 99)
+    path = write_model(tmp_path / "m.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="version 99"):
+        load_model(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

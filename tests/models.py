@@ -1,0 +1,38 @@
+"""Tiny networks and model files for tests that need any model, not a good one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from diffusion_toy.checkpoint import Examples, LoadedModel, ModelMetadata, load_model, save_model
+from diffusion_toy.unet import UNet, UNetConfig
+
+TINY = UNetConfig(base_width=8, mid_width=8, blocks=1, embedding_width=8, attention_heads=1)
+
+
+def random_network(config: UNetConfig = TINY, seed: int = 0) -> UNet:
+    """A network of random weights; unlike a fresh one, no part of it is zero."""
+    torch.manual_seed(seed)
+    network = UNet(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.2)
+    return network
+
+
+def write_model(path: Path, examples: bool = True, config: UNetConfig = TINY) -> Path:
+    """A model file of random weights."""
+    shape = (20, config.channels, config.height, config.width)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    metadata = ModelMetadata(config, "noise", tuple("0123456789"), -1.0, {"note": "random"}, {"score": 1.0})
+    real = Examples(images, torch.arange(20) % 10) if examples else None
+    save_model(path, random_network(config).state_dict(), metadata, real)
+    return path
+
+
+def tiny_model(tmp_path: Path, examples: bool = True) -> LoadedModel:
+    """The same, loaded."""
+    return load_model(write_model(tmp_path / "tiny.safetensors", examples))

@@ -1,0 +1,95 @@
+"""Promises of the repository itself: import rules, fresh stubs, proto lint, sizes."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.tools import ROOT, require_tool
+
+FILE_BYTES_MAX = 8_000_000
+
+
+def test_import_rules_hold() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_committed_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "proto" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.generate(tmp_path)
+    fresh = {p.relative_to(tmp_path): p.read_text() for p in tmp_path.rglob("*.py*")}
+    assert fresh, "nothing was generated"
+    for path, text in fresh.items():
+        assert (ROOT / path).read_text() == text, f"{path} is stale; run: make proto"
+
+
+def test_the_proto_passes_buf_lint() -> None:
+    buf = require_tool("buf", "npm install -g @bufbuild/buf")
+    done = subprocess.run([buf, "lint", "proto"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_viewer_imports_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'safetensors'): sys.modules[name] = None\n"
+        "import viewer_client.app, viewer_client.recorder, viewer_client.play\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["geometry", "dosing", "keymap", "view_model"])
+def test_the_viewers_logic_imports_without_pygame_and_grpc(name: str) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('pygame', 'grpc', 'google.protobuf', 'PIL'): sys.modules[name] = None\n"
+        f"import viewer_client.{name}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["inference_server", "viewer_client", "training"])
+def test_every_command_explains_itself(module: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: python -m" in done.stdout
+
+
+def _tracked_files() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("this is not a git checkout")
+    return [ROOT / name for name in done.stdout.split("\0") if name]
+
+
+def test_no_file_is_too_large() -> None:
+    large = [p.name for p in _tracked_files() if p.exists() and p.stat().st_size > FILE_BYTES_MAX]
+    assert not large
+
+
+def test_every_declared_dependency_is_pinned_for_the_tests() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
+    names = {re.match(r"[\w-]+", text)[0].lower() for text in declared}  # type: ignore[index]
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert names - pinned == {"pygame-ce"}  # only for Python versions that pygame has no wheel for
+
+
+def test_the_readmes_commands_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    used = set(re.findall(r"^\s*make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert {"play", "test"} <= used <= targets

@@ -1,0 +1,125 @@
+"""What several tests share: outside tools, the small real sample, tiny models, real servers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "tests" / "data"  # 512 + 128 real MNIST images in MNIST's own format
+SHIPPED_MODEL = ROOT / "inference_server" / "models" / "mnist.safetensors"
+ARTEFACTS = ROOT / "artefacts"
+SERVER_START_S = 60.0
+
+
+def require_tool(name: str, install: str) -> str:
+    """The path of an outside program; skips the test, with the line that installs it, if missing."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed; run: {install}")
+    return path
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until `condition` holds.
+
+    Raises:
+        AssertionError: it does not within `seconds`.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.01)
+
+
+class ServerProcess:
+    """A real `python -m inference_server` on a free port."""
+
+    def __init__(self, *flags: str) -> None:
+        command = [sys.executable, "-m", "inference_server", "--port", "0", *flags]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.log: list[str] = []
+        self.address = ""
+        self._ready = threading.Event()
+        self._threads = [
+            threading.Thread(target=read, daemon=True) for read in (self._read_output, self._read_log)
+        ]
+        for thread in self._threads:
+            thread.start()
+        if not self._ready.wait(SERVER_START_S) or not self.address:
+            self.stop()
+            raise AssertionError("the server did not start:\n" + "".join(self.log))
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.fullmatch(r"serving on (\S+)\n", line):
+                self.address = found[1]
+                self._ready.set()
+        self._ready.set()
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        self.log.extend(self.process.stderr)
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        for thread in self._threads:
+            thread.join(5)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return status
+
+
+@contextmanager
+def running_server(*flags: str) -> Iterator[ServerProcess]:
+    """A real server process for the length of a block."""
+    server = ServerProcess(*flags)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def virtual_display(width: int = 1600, height: int = 1000) -> Iterator[dict[str, str]]:
+    """An Xvfb of one's own; yields the environment for programs on it."""
+    xvfb = require_tool("Xvfb", "apt-get install xvfb")
+    read_end, write_end = os.pipe()
+    command = [xvfb, "-displayfd", str(write_end), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+    process = subprocess.Popen(
+        command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end) as pipe:
+            number = pipe.readline().strip()
+        assert number, "Xvfb did not start"
+        yield {**os.environ, "DISPLAY": f":{number}", "SDL_AUDIODRIVER": "dummy"}
+    finally:
+        process.terminate()
+        process.wait()
