@@ -29,7 +29,7 @@ setup: $(VENV)/ready-all ## make .venv with everything, for work on the code
 # What playing takes, and the rest on top of it: somebody who only plays installs no test tools.
 $(VENV)/ready-play: pyproject.toml constraints.txt | python-ok
 	@echo "setting up $(VENV) (torch is large: a few minutes the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(INSTALL) -e ".[viewer,server]"
 	@touch $@
 

@@ -135,7 +135,9 @@ def ddim_update(u: Tensor, u_prev: Tensor, eta: Tensor | float) -> Update:
     moves = u_prev < u
     safe_s = torch.where(moves, s, 1.0)
     sigma = eta * s_prev / safe_s * _one_minus_ratio(u_prev, u).sqrt()
-    direction = (s_prev**2 - sigma**2).clamp(min=0).sqrt()
+    # √(s_prev² − σ²), multiplied out so that nothing cancels where σ is nearly s_prev
+    posterior = _signal_ratio(u_prev, u) * s_prev / safe_s
+    direction = s_prev * (1 - eta**2 + (eta * posterior) ** 2).sqrt()
     return Update(A=a_prev - direction * a / safe_s, B=direction / safe_s, C=sigma, moves=moves)
 
 

@@ -109,8 +109,8 @@ class Engine:
 
     # --- joining and leaving ---
 
-    def join(self, start: m.Start) -> Session:
-        """Open a session.
+    def join(self, start: m.Start, sequence: int = 0) -> Session:
+        """Open a session; `sequence` is that of its start.
 
         Raises:
             InvalidValueError: a setting that this model or server does not allow.
@@ -127,7 +127,7 @@ class Engine:
         session = Session(slot, seed, settings, start.origin)
         self.sessions[slot] = session
         controls = self.controls
-        controls.frame_number[slot] = controls.landed[slot] = 0
+        controls.frame_number[slot], controls.landed[slot] = 0, sequence
         controls.phase[slot] = 0
         controls.single_step[slot] = False
         controls.motion[slot] = start.motion

@@ -107,9 +107,11 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             raise ServiceError(
                 grpc.StatusCode.FAILED_PRECONDITION, f"the first request is {kind}; it must be start"
             )
+        if request.sequence > m.SEQUENCE_MAX:
+            raise InvalidValueError("sequence", request.sequence, "0…2^63−1")
         start = request.body
         engine = self._engine(start.model)
-        joining = self._thread.call(lambda: engine.join(start))
+        joining = self._thread.call(lambda: engine.join(start, request.sequence))
         session: Session | None = None
         connection = Connection(start.window)
         try:

@@ -1,12 +1,21 @@
-"""The suite's policy: where every tool is promised, a skip that nobody expected is a failure."""
+"""The suite's policy: fixed seeds, two threads, and no skip that nobody expected.
+
+A test whose outside tool is missing skips. Where every tool is promised
+(DIFFUSION_TOY_REQUIRE_TOOLS=1, as on CI), such a skip fails the run; only what needs a GPU may.
+"""
 
 from __future__ import annotations
 
 import os
+import random
+import sys
 
+import numpy as np
 import pytest
 
 REQUIRE_TOOLS = "DIFFUSION_TOY_REQUIRE_TOOLS"
+SEED = 0
+THREADS = 2  # as many on every machine, so that timings and reduction orders compare
 
 _skipped: list[str] = []
 
@@ -23,15 +32,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+def pytest_runtest_setup() -> None:
+    """Start every test from the same global state; torch's only where a test has imported it."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(SEED)
+        torch.set_num_threads(THREADS)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember whole files that were skipped."""
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember skips, other than those of tests that need a GPU."""
-    if report.skipped and "gpu" not in report.keywords:
+    """Remember skips, other than those of tests that need a GPU or are expected to fail."""
+    if report.skipped and "gpu" not in report.keywords and not hasattr(report, "wasxfail"):
         _skipped.append(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run over an unexpected skip where all tools were promised."""
-    if _skipped and os.environ.get(REQUIRE_TOOLS) == "1" and session.exitstatus == 0:
+    if _skipped and os.environ.get(REQUIRE_TOOLS) == "1" and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.tools import ROOT, require_tool
 
@@ -81,12 +83,29 @@ def test_no_file_is_too_large() -> None:
     assert not large
 
 
-def test_every_declared_dependency_is_pinned_for_the_tests() -> None:
+def _declared() -> dict[str, Requirement]:
+    """Every dependency in pyproject.toml, by its normalised name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
-    names = {re.match(r"[\w-]+", text)[0].lower() for text in declared}  # type: ignore[index]
-    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    assert names - pinned == {"pygame-ce"}  # only for Python versions that pygame has no wheel for
+    texts = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
+    return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, texts)}
+
+
+def test_every_declared_dependency_is_pinned_to_a_version_that_fits() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+    wrong = [str(r) for name, r in _declared().items() if not r.specifier.contains(pins.get(name, "0"))]
+    assert not wrong
+
+
+def test_the_declared_runtimes_are_those_the_stubs_ask_for() -> None:
+    messages = (ROOT / "diffusion_toy" / "v1" / "denoise_pb2.py").read_text()
+    services = (ROOT / "diffusion_toy" / "v1" / "denoise_pb2_grpc.py").read_text()
+    protobuf = re.search(r"^# Protobuf Python Version: (\S+)$", messages, re.MULTILINE)
+    grpc = re.search(r"^GRPC_GENERATED_VERSION = '(\S+)'$", services, re.MULTILINE)
+    assert protobuf is not None
+    assert grpc is not None
+    assert str(_declared()["protobuf"].specifier) == f">={protobuf[1]}"
+    assert str(_declared()["grpcio"].specifier) == f">={grpc[1]}"
 
 
 def test_the_readmes_commands_exist() -> None:

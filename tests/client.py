@@ -1,0 +1,119 @@
+"""A bare client of the protocol, for tests that want to break its rules."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+import grpc
+
+from diffusion_toy import messages as m
+from diffusion_toy import wire
+from diffusion_toy.v1 import denoise_pb2 as pb
+from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+
+TIMEOUT_S = 20.0
+
+
+class Client:
+    """One stream; a `with` block ends it. Acknowledges every frame unless told otherwise."""
+
+    def __init__(self, address: str, acknowledge: bool = True) -> None:
+        self.acknowledge = acknowledge
+        self.sequence = 0
+        self.welcome: m.Welcome | None = None
+        self._channel = grpc.insecure_channel(address)
+        self._requests: queue.SimpleQueue[pb.DenoiseRequest | None] = queue.SimpleQueue()
+        self._responses: queue.SimpleQueue[pb.DenoiseResponse | grpc.RpcError | None] = queue.SimpleQueue()
+        self._call = pb_grpc.DenoiseServiceStub(self._channel).Denoise(iter(self._requests.get, None))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for response in self._call:
+                self._responses.put(response)
+            self._responses.put(None)
+        except grpc.RpcError as error:
+            self._responses.put(error)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._requests.put(None)
+        self._call.cancel()
+        self._thread.join(TIMEOUT_S)
+        self._channel.close()
+
+    def send_raw(self, message: pb.DenoiseRequest) -> None:
+        """Exactly this message."""
+        self._requests.put(message)
+
+    def send(self, body: m.Start | m.Acknowledge | m.Command, at_step: int | None = None) -> int:
+        """A proper request; its sequence."""
+        if not isinstance(body, m.Acknowledge):
+            self.sequence += 1
+        self.send_raw(wire.request_to_proto(m.Request(body, self.sequence, at_step)))
+        return self.sequence
+
+    def start(self, start: m.Start | None = None) -> m.Welcome:
+        """Send the start and wait for the welcome."""
+        self.send(start or m.Start())
+        response = self.read()
+        assert isinstance(response, m.Welcome)
+        self.welcome = response
+        return response
+
+    def half_close(self) -> None:
+        """Send nothing more."""
+        self._requests.put(None)
+
+    def read(self) -> m.Response | None:
+        """The next response; None at a normal end.
+
+        Raises:
+            grpc.RpcError: the stream ended with a status.
+        """
+        message = self._responses.get(timeout=TIMEOUT_S)
+        if message is None:
+            return None
+        if isinstance(message, grpc.RpcError):
+            raise message
+        response = wire.response_from_proto(message, self.welcome.model if self.welcome else None)
+        if isinstance(response, m.Frame) and self.acknowledge:
+            self.send(m.Acknowledge(response.number))
+        return response
+
+    def frames(self) -> Iterator[m.Frame]:
+        """All frames, passing over other responses."""
+        while (response := self.read()) is not None:
+            if isinstance(response, m.Frame):
+                yield response
+
+    def frame(self, condition: Callable[[m.Frame], bool] = lambda _: True) -> m.Frame:
+        """The next frame for which `condition` holds."""
+        for frame in self.frames():
+            if condition(frame):
+                return frame
+        raise AssertionError("the stream ended")
+
+    def rejection(self) -> m.Rejected:
+        """The next rejection."""
+        while (response := self.read()) is not None:
+            if isinstance(response, m.Rejected):
+                return response
+        raise AssertionError("the stream ended")
+
+    def status(self) -> tuple[grpc.StatusCode, str]:
+        """Read to the end: the stream's status and its text."""
+        try:
+            while self.read() is not None:
+                pass
+        except grpc.RpcError as error:
+            return error.code(), error.details() or ""
+        return grpc.StatusCode.OK, ""

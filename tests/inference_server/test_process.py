@@ -1,0 +1,75 @@
+"""The server as a process: how it starts, what it refuses, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.client import Client
+from tests.models import write_model
+from tests.tools import ROOT, ServerProcess, running_server
+
+
+def run(*flags: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inference_server", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_sigterm_ends_streams_and_process_cleanly(tmp_path: Path) -> None:
+    server = ServerProcess("--model", str(write_model(tmp_path / "m.safetensors")))
+    with Client(server.address) as client:
+        client.start()
+        client.frame()
+        server.process.send_signal(signal.SIGTERM)
+        code, text = client.status()
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert "shutting down" in text
+    assert server.stop() == 0
+    assert not any("Traceback" in line for line in server.log), "".join(server.log)
+
+
+def test_an_idle_server_ends_cleanly_as_well(tmp_path: Path) -> None:
+    server = ServerProcess("--model", str(write_model(tmp_path / "m.safetensors")))
+    assert server.stop() == 0
+
+
+def test_it_listens_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
+    with running_server("--model", str(write_model(tmp_path / "m.safetensors"))) as server:
+        assert server.address.startswith("127.0.0.1:")
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("--port", port)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "99999"], "--port 99999 is outside 0…65535"),
+        (["--max-sessions", "0"], "--max-sessions 0 is outside 1…4096"),
+        (["--tick-rate", "nan"], "--tick-rate nan is outside 1…240"),
+        (["--port", "0", "--model", "nowhere.safetensors"], "nowhere.safetensors does not exist"),
+        (["--port", "0", "--model", "README.md"], "damaged"),
+        (["--port", "0", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
+    ],
+)
+def test_a_bad_flag_ends_with_one_sentence(flags: list[str], said: str) -> None:
+    done = run(*flags)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "serving" not in done.stdout
