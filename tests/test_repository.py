@@ -7,12 +7,16 @@ import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2_grpc
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from inference_server import healthcheck
 from tests.tools import ROOT, require_tool
 
 FILE_BYTES_MAX = 8_000_000
@@ -100,15 +104,30 @@ def test_every_declared_dependency_is_pinned_to_a_version_that_fits() -> None:
 def test_the_declared_runtimes_are_those_the_stubs_ask_for() -> None:
     messages = (ROOT / "diffusion_toy" / "v1" / "denoise_pb2.py").read_text()
     services = (ROOT / "diffusion_toy" / "v1" / "denoise_pb2_grpc.py").read_text()
-    protobuf = re.search(r"^# Protobuf Python Version: (\S+)$", messages, re.MULTILINE)
-    grpc = re.search(r"^GRPC_GENERATED_VERSION = '(\S+)'$", services, re.MULTILINE)
-    assert protobuf is not None
-    assert grpc is not None
-    assert str(_declared()["protobuf"].specifier) == f">={protobuf[1]}"
-    assert str(_declared()["grpcio"].specifier) == f">={grpc[1]}"
+    messages_version = re.search(r"^# Protobuf Python Version: (\S+)$", messages, re.MULTILINE)
+    services_version = re.search(r"^GRPC_GENERATED_VERSION = '(\S+)'$", services, re.MULTILINE)
+    assert messages_version is not None
+    assert services_version is not None
+    assert str(_declared()["protobuf"].specifier) == f">={messages_version[1]}"
+    assert str(_declared()["grpcio"].specifier) == f">={services_version[1]}"
 
 
 def test_the_readmes_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     used = set(re.findall(r"^\s*make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"play", "test"} <= used <= targets
+
+
+def test_the_containers_health_check_tells_a_serving_server_from_others() -> None:
+    servicer = health.HealthServicer()
+    server = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        assert healthcheck.main([address]) == 0
+        servicer.enter_graceful_shutdown()
+        assert healthcheck.main([address]) == 1
+    finally:
+        server.stop(None).wait()
+    assert healthcheck.main([address]) == 1

@@ -1,0 +1,26 @@
+"""Frames and welcomes made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from diffusion_toy import messages as m
+from diffusion_toy.schedule import make_schedule
+
+MODEL = m.ModelInfo("mnist", "0" * 16, 1, 28, 28, tuple("0123456789"), "mnist", -1.0, True)
+SCHEDULE = m.Schedule(m.ScheduleName.COSINE, make_schedule().alphas_cumprod)
+WELCOME = m.Welcome("id", 7, MODEL, SCHEDULE, m.Limits(), m.Settings(), 4, "0")
+
+
+def frame(t: float = 150.0, **changes: object) -> m.Frame:
+    """A frame with one level everywhere."""
+    level = m.Range(t / 300, t / 300, t / 300)
+    blank = np.zeros((1, 28, 28), np.float32)
+    base = m.Frame(
+        number=1, step=0, landed_sequence=0, x_t=blank, x0_hat=blank, level_map=None, claimed=level, bookkept=level,
+        time_step=m.Range(t, t, t), motion=m.Motion.REVERSE, resting=False, settings=m.Settings(), seed=7,
+        server_ms=5.0, sessions=1,
+    )  # fmt: skip
+    return replace(base, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,227 @@
+"""Keys and mouse become commands; state becomes words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffusion_toy import messages as m
+from tests.viewer_client.frames import WELCOME, frame
+from viewer_client.dosing import MouseMode
+from viewer_client.keymap import BINDINGS, Action, action_of
+from viewer_client.view_model import ViewModel
+
+
+@pytest.fixture
+def model() -> ViewModel:
+    model = ViewModel(draw_seed=lambda: 42)
+    model.receive(WELCOME)
+    model.receive(frame())
+    return model
+
+
+def pressed(model: ViewModel, *keys: str) -> list[m.Command]:
+    for key in keys:
+        model.key(key)
+    return model.take_commands()
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        ("space", m.Pause()),
+        ("right", m.Step(m.Motion.REVERSE)),
+        ("left", m.Step(m.Motion.FORWARD)),
+        ("f", m.Play(m.Motion.FORWARD)),
+        ("r", m.Restart()),
+        ("n", m.Restart(42, m.Origin())),
+        ("7", m.Configure(m.SettingsChange(label=7))),
+        ("l", m.Configure(m.SettingsChange(label=m.NO_LABEL))),
+        ("d", m.Configure(m.SettingsChange(sampler=m.Sampler.DDIM))),
+        ("c", m.Configure(m.SettingsChange(schedule=m.ScheduleName.LINEAR, num_time_steps=300))),
+        (",", m.Configure(m.SettingsChange(steps_per_second=30.0))),
+        ("g", m.Configure(m.SettingsChange(guidance=1.5))),
+        ("shift+g", m.Configure(m.SettingsChange(guidance=0.5))),
+    ],
+)
+def test_a_key_sends_its_command(model: ViewModel, key: str, command: m.Command) -> None:
+    assert pressed(model, key) == [command]
+
+
+def test_the_example_key_starts_clean_and_runs_forward(model: ViewModel) -> None:
+    assert pressed(model, "e") == [m.Restart(42, m.Origin(m.Example(), 0.0)), m.Play(m.Motion.FORWARD)]
+
+
+def test_space_plays_what_is_paused_and_f_turns_back(model: ViewModel) -> None:
+    model.receive(frame(motion=m.Motion.PAUSED))
+    assert pressed(model, "space") == [m.Play()]
+    model.receive(frame(motion=m.Motion.FORWARD))
+    assert pressed(model, "f") == [m.Play(m.Motion.REVERSE)]
+
+
+def test_every_action_has_a_key_and_no_key_two() -> None:
+    assert {binding.action for binding in BINDINGS} == set(Action)
+    keys = [key for binding in BINDINGS for key in binding.keys]
+    assert len(keys) == len(set(keys))
+    assert all(binding.help for binding in BINDINGS)
+
+
+def test_escape_closes_the_help_and_never_quits(model: ViewModel) -> None:
+    model.key("h")
+    assert model.help_open
+    model.key("escape")
+    model.key("escape")
+    assert not model.help_open
+    assert not model.quit
+    assert action_of("escape") is Action.CLOSE_OVERLAY
+    model.key("ctrl+q")
+    assert model.quit
+
+
+def test_unknown_keys_do_nothing(model: ViewModel) -> None:
+    assert pressed(model, "q", "f12", "ü") == []
+
+
+def test_moving_over_the_picture_noises_the_whole_image_by_default(model: ViewModel) -> None:
+    model.mouse_at((0.2, 0.5))
+    model.mouse_at((0.3, 0.5))
+    model.mouse_at((0.45, 0.5))
+    (command,) = model.take_commands()
+    assert isinstance(command, m.Inject)
+    assert command.disc is None
+    assert command.amount == pytest.approx(30.0)
+    assert command.kind is m.NoiseKind.GAUSSIAN
+
+
+def test_a_brush_stroke_becomes_discs_a_few_at_a_time_and_none_is_lost(model: ViewModel) -> None:
+    model.key("m")
+    assert model.mode is MouseMode.BRUSH
+    model.mouse_at((0.0, 0.5))
+    model.mouse_at((1.0, 0.5))
+    first, second = model.take_commands(), model.take_commands()
+    assert (len(first), len(second)) == (8, 5)
+    assert model.take_commands() == []
+    discs = [c.disc for c in [*first, *second] if isinstance(c, m.Inject) and c.disc]
+    assert [disc.x for disc in discs] == pytest.approx([0.075 * i for i in range(1, 14)])
+
+
+def test_a_held_brush_paints_only_while_the_button_is_down(model: ViewModel) -> None:
+    pressed(model, "m", "m")
+    model.mouse_at((0.1, 0.5))
+    model.mouse_at((0.5, 0.5))
+    assert model.take_commands() == []
+    model.mouse_button(True)
+    model.mouse_at((0.7, 0.5))
+    assert len(model.take_commands()) == 3
+    model.mouse_button(False)
+    model.mouse_at((0.1, 0.5))
+    assert model.take_commands() == []
+
+
+def test_outside_the_picture_and_under_the_help_nothing_happens(model: ViewModel) -> None:
+    model.mouse_at((0.2, 0.5))
+    model.mouse_at(None)
+    model.mouse_at((0.8, 0.5))
+    assert model.take_commands() == []
+    model.key("h")
+    model.mouse_at((0.2, 0.5))
+    assert model.take_commands() == []
+
+
+def test_radius_and_strength_stay_in_range(model: ViewModel) -> None:
+    for key, name, low, high in (
+        ("[", "radius", 0.03, 0.5),
+        ("]", "radius", 0.03, 0.5),
+        ("up", "strength", 2, 300),
+    ):
+        for _ in range(60):
+            model.key(key)
+        assert low <= getattr(model, name) <= high
+    assert model.radius == 0.5
+
+
+def test_kinds_and_rules_cycle(model: ViewModel) -> None:
+    kinds = {model.kind}
+    for _ in range(5):
+        model.key("k")
+        kinds.add(model.kind)
+    assert kinds == set(m.NoiseKind)
+    model.key("t")
+    model.mode = MouseMode.WHOLE_IMAGE
+    model.mouse_at((0.1, 0.1))
+    model.mouse_at((0.2, 0.1))
+    (command,) = model.take_commands()
+    assert isinstance(command, m.Inject)
+    assert command.rule is m.InjectionRule.NAIVE
+
+
+def test_the_time_step_is_always_in_words(model: ViewModel) -> None:
+    assert ViewModel().time_step_text == "t –"
+    assert model.time_step_text == "t 150/300"
+    level_map = np.zeros((28, 28), np.float32)
+    model.receive(frame(level_map=level_map, time_step=m.Range(0.0, 3.0, 41.4)))
+    assert model.time_step_text == "t 42/300  (from 0)"
+
+
+def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel) -> None:
+    assert model.session_line == "seed 7 · class any · DDPM · cosine 300"
+    settings = m.Settings(label=3, guidance=2.0, sampler=m.Sampler.DDIM, steps_per_second=10.0)
+    model.receive(frame(settings=settings))
+    assert model.session_line == "seed 7 · class 3 · guidance 2 · DDIM · cosine 300 · 10 steps/s"
+
+
+def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> None:
+    model.receive(frame(0.0, resting=True))
+    pressed(model, "4")
+    assert model.notice == "class 4 is chosen: add noise to use it"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "real", "words"),
+    [
+        (0.5, 0.5, "the truth"),
+        (0.5, 0.7, "noisier than"),
+        (0.5, 0.2, "cleaner than"),
+        (0.0, 0.0, "the truth"),
+    ],
+)
+def test_the_gauge_compares_what_is_told_with_what_is(
+    model: ViewModel, claimed: float, real: float, words: str
+) -> None:
+    model.receive(frame(claimed=m.Range(claimed, claimed, claimed), bookkept=m.Range(real, real, real)))
+    assert words in model.gauge_sentence
+
+
+def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
+    model.receive(frame(claimed=m.Range(0, 0.001, 0.1), bookkept=m.Range(0, 0.004, 0.6)))
+    assert "noisier" in model.gauge_sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "denoising"),
+        ({"resting": True}, "finished"),
+        ({"motion": m.Motion.PAUSED}, "paused"),
+        ({"motion": m.Motion.FORWARD}, "noising"),
+        ({"motion": m.Motion.FORWARD, "resting": True}, "all noise"),
+    ],
+)
+def test_the_state_is_said_in_words(model: ViewModel, changes: dict[str, object], words: str) -> None:
+    model.receive(frame(**changes))
+    assert words in model.state_sentence
+
+
+def test_after_a_lost_connection_seed_and_settings_are_asked_for_again(model: ViewModel) -> None:
+    assert ViewModel(start=m.Start(seed=3)).start_again() == m.Start(seed=3)
+    model.receive(frame(settings=m.Settings(label=8), seed=99))
+    again = model.start_again()
+    assert again.seed == 99
+    assert again.settings.apply_to(m.Settings()) == m.Settings(label=8)
+
+
+def test_a_rejection_is_shown_until_the_next_key(model: ViewModel) -> None:
+    model.receive(m.Rejected(3, "f", "v", "l", "that is too much"))
+    assert model.notice == "that is too much"
+    model.key("[")
+    assert model.notice == ""
