@@ -5,15 +5,20 @@
 
 ARG BASE=python:3.12-slim-bookworm
 
-# What the server needs, in a layer that changes only when that does. PyPI's torch brings its CUDA
-# libraries along, so the host needs NVIDIA's driver and container toolkit and nothing else.
+# What the server needs, as a list that stays the same when the rest of pyproject.toml changes.
+FROM ${BASE} AS requirements
+COPY pyproject.toml ./
+RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['dependencies'], *project['optional-dependencies']['server'], sep='\n')" > /requirements.txt
+
+# The large layer. PyPI's torch brings its CUDA libraries along, so the host needs NVIDIA's driver
+# and container toolkit and nothing else.
 FROM ${BASE} AS dependencies
 ARG INDEX=
 WORKDIR /build
-COPY pyproject.toml constraints.txt ./
+COPY --from=requirements /requirements.txt ./
+COPY constraints.txt ./
 RUN python3 -m venv /opt/venv \
-    && python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['server'], sep='\n')" > requirements.txt \
     && /opt/venv/bin/pip install --no-cache-dir ${INDEX:+--extra-index-url "${INDEX}"} \
         -c constraints.txt -r requirements.txt
 
@@ -22,7 +27,7 @@ COPY . .
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --target /opt/app .
 
 FROM ${BASE}
-RUN useradd --system --uid 10001 --no-create-home toy
+RUN useradd --uid 10001 --no-create-home toy
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/app /opt/app
 COPY NOTICE /opt/app/

@@ -18,7 +18,7 @@ help: ## this list
 
 python-ok:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 or later is needed, and $(PYTHON) is: $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "Python 3.11 or later is needed, and $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo missing)."; \
 	  echo "Install it (Debian, Ubuntu: apt-get install python3.11 python3.11-venv; macOS: brew install python), then: make PYTHON=python3.11 ..."; \
 	  exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -21,7 +22,7 @@ def stroke(path: list[tuple[float, float]], mode: MouseMode, radius: float = 0.1
 
 def subdivided(path: list[tuple[float, float]], pieces: int) -> list[tuple[float, float]]:
     fine = [path[0]]
-    for a, b in zip(path, path[1:], strict=False):
+    for a, b in itertools.pairwise(path):
         fine += [
             (a[0] + (b[0] - a[0]) * i / pieces, a[1] + (b[1] - a[1]) * i / pieces)
             for i in range(1, pieces + 1)
@@ -46,7 +47,7 @@ def test_a_brush_stroke_does_not_depend_on_how_often_the_mouse_reports(
 def test_the_dose_of_the_whole_image_is_that_of_the_distance(
     path: list[tuple[float, float]], pieces: int
 ) -> None:
-    length = sum(math.dist(a, b) for a, b in zip(path, path[1:], strict=False))
+    length = sum(math.dist(a, b) for a, b in itertools.pairwise(path))
     for p in (path, subdivided(path, pieces)):
         dabs = stroke(p, MouseMode.WHOLE_IMAGE)
         assert all(dab.center is None for dab in dabs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_play_without_a_display_records_a_demo_and_says_so(tmp_path: Path) -> No
 def test_the_script_covers_the_whole_time_without_gaps() -> None:
     assert SCENES[0].begin == 0
     assert SCENES[-1].end == 1
-    assert all(a.end == b.begin for a, b in zip(SCENES, SCENES[1:], strict=False))
+    assert all(a.end == b.begin for a, b in itertools.pairwise(SCENES))
 
 
 def test_a_point_along_a_path_moves_at_even_speed() -> None:
