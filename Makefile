@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 	$(if $(INDEX),--extra-index-url $(INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup play test check format proto clean python-ok
+.PHONY: help setup play test check bench format proto clean python-ok
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
+
+bench: $(VENV)/ready-all ## the benchmarks: one table, with the hardware and the commit
+	@$(BIN)/python tests/benchmarks/bench_server.py
 
 format: $(VENV)/ready-all ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -106,7 +106,7 @@ def running_server(*flags: str) -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def virtual_display(width: int = 1600, height: int = 1000) -> Iterator[dict[str, str]]:
+def virtual_display(width: int = 2400, height: int = 1400) -> Iterator[dict[str, str]]:
     """An Xvfb of one's own; yields the environment for programs on it."""
     xvfb = require_tool("Xvfb", "apt-get install xvfb")
     read_end, write_end = os.pipe()
