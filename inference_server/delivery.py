@@ -71,34 +71,37 @@ class Delivery:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
+        self._connections: dict[Session, Connection] = {}
         self._frames: dict[Session, FrameRecord] = {}
         self._events: deque[Event] = deque()
         self._scheduled = False
-        self._connections: dict[Session, Connection] = {}
 
     def connect(self, session: Session, connection: Connection) -> None:
-        """Deliver this session's messages there (what came before is delivered as well)."""
-        self._connections[session] = connection
-        self._deliver()
+        """Deliver this session's messages there; called where it is made, so that none is missed."""
+        with self._lock:
+            self._connections[session] = connection
 
     def disconnect(self, session: Session) -> None:
         """Deliver nothing more."""
-        self._connections.pop(session, None)
         with self._lock:
+            self._connections.pop(session, None)
             self._frames.pop(session, None)
 
     def close_all(self, error: BaseException | None) -> None:
-        """End every stream."""
-        for connection in self._connections.values():
+        """End every stream; for the event loop's thread."""
+        with self._lock:
+            connections = list(self._connections.values())
+        for connection in connections:
             connection.close(error)
 
     def publish(self, result: TickResult) -> None:
-        """Take over a tick's result; never blocks for long, from any thread."""
+        """Take over a tick's result; never blocks for long."""
         with self._lock:
             if result.frames is not None:
                 for row, session in enumerate(result.frames.sessions):
-                    self._frames[session] = FrameRecord(result.frames, row)
-            self._events.extend(result.events)
+                    if session in self._connections:
+                        self._frames[session] = FrameRecord(result.frames, row)
+            self._events.extend(event for event in result.events if event.session in self._connections)
             if self._scheduled:
                 return
             self._scheduled = True
@@ -109,10 +112,8 @@ class Delivery:
             frames, self._frames = self._frames, {}
             events, self._events = self._events, deque()
             self._scheduled = False
-            for session in [s for s in frames if s not in self._connections]:
-                self._frames[session] = frames.pop(session)  # joined, but not connected yet
-        for event in events:
-            if (connection := self._connections.get(event.session)) is not None:
-                connection.offer(event.message)
-        for session, record in frames.items():
-            self._connections[session].offer(record)
+            connections = dict(self._connections)
+        messages = [(event.session, event.message) for event in events]
+        for session, message in [*messages, *frames.items()]:
+            if (connection := connections.get(session)) is not None:
+                connection.offer(message)

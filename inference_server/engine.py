@@ -149,6 +149,9 @@ class Engine:
     def submit(self, session: Session, pending: Pending) -> None:
         """Queue a command; it is applied in a later tick, in order."""
         if self.sessions.get(session.slot) is session:
+            skips = isinstance(pending.command, Skip)
+            if skips and session.pending and isinstance(session.pending[-1].command, Skip):
+                session.pending.pop()  # one stands for many, so that a flood of them takes no room
             session.pending.append(pending)
             self._waiting[session.slot] = session
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import grpc
@@ -111,12 +112,11 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             raise InvalidValueError("sequence", request.sequence, "0…2^63−1")
         start = request.body
         engine = self._engine(start.model)
-        joining = self._thread.call(lambda: engine.join(start, request.sequence))
-        session: Session | None = None
         connection = Connection(start.window)
+        joining = self._thread.call(lambda: self._join(engine, start, request.sequence, connection))
+        session: Session | None = None
         try:
             session = await asyncio.wrap_future(joining)
-            self._delivery.connect(session, connection)
             if self._unavailable is not None:  # closed while we joined
                 raise ServiceError(grpc.StatusCode.UNAVAILABLE, self._unavailable)
             log.info("session %s starts (seed %d, %s)", session.id, session.seed, context.peer())
@@ -132,15 +132,22 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             if session is None:  # cancelled while joining: the engine may still take the start
                 joining.add_done_callback(lambda done: self._leave_if_joined(engine, done))
             else:
-                self._delivery.disconnect(session)
-                leaving = session
-                self._thread.post(lambda: engine.leave(leaving))
+                self._leave(engine, session)
                 log.info("session %s ends", session.id)
 
-    def _leave_if_joined(self, engine: Engine, joining: Any) -> None:
+    def _join(self, engine: Engine, start: m.Start, sequence: int, connection: Connection) -> Session:
+        """In the engine's thread: open the session where its first frame cannot be missed."""
+        session = engine.join(start, sequence)
+        self._delivery.connect(session, connection)
+        return session
+
+    def _leave(self, engine: Engine, session: Session) -> None:
+        self._delivery.disconnect(session)
+        self._thread.post(lambda: engine.leave(session))
+
+    def _leave_if_joined(self, engine: Engine, joining: Future[Session]) -> None:
         if not joining.cancelled() and joining.exception() is None:
-            session = joining.result()
-            self._thread.post(lambda: engine.leave(session))
+            self._leave(engine, joining.result())
 
     def _engine(self, name: str) -> Engine:
         if not name:

@@ -6,6 +6,8 @@ A test whose outside tool is missing skips. Where every tool is promised
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import random
 import sys
@@ -63,3 +65,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say so."""
     if _skipped and os.environ.get(REQUIRE_TOOLS) == "1":
         terminalreporter.write_line(f"unexpected skips ({REQUIRE_TOOLS}=1): {', '.join(_skipped)}", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that are coroutines in an event loop of their own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    asyncio.run(pyfuncitem.obj(**arguments))
+    return True

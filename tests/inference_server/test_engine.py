@@ -273,6 +273,14 @@ def test_a_full_engine_says_how_many_it_serves_and_a_leave_makes_room(engine: En
     assert engine.controls.motion[again.slot] == m.Motion.REVERSE
 
 
+def test_a_flood_of_rejected_commands_takes_no_room(engine: Engine) -> None:
+    session = engine.join(start())
+    send(engine, session, m.Pause(), at_step=1_000_000)
+    for sequence in range(2, 5000):
+        engine.submit(session, Pending(sequence, Skip()))
+    assert [pending.sequence for pending in session.pending] == [1, 4999]
+
+
 def test_guidance_mixes_two_predictions(engine: Engine) -> None:
     session = engine.join(start(label=2))
     slots = torch.tensor([session.slot])
