@@ -104,6 +104,10 @@ def _parse_metadata(path: Path, text: str | None) -> ModelMetadata:
             "make one with: python -m training export"
         )
     header = json.loads(text)
+    if not isinstance(header, dict):
+        raise CheckpointError(
+            f"{path} has metadata of another kind; make one with: python -m training export"
+        )
     if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format {header.get('format')} version {header.get('version')}; "
@@ -117,6 +121,20 @@ def _parse_metadata(path: Path, text: str | None) -> ModelMetadata:
         training=header["training"],
         scores=header["scores"],
     )
+
+
+def _check_examples(examples: Examples, config: UNetConfig) -> None:
+    """Refuse examples that are not pictures for this network.
+
+    Raises:
+        ValueError: another shape or type, or a label that the network does not have.
+    """
+    images, labels = examples.images, examples.labels
+    shape = (len(labels), config.channels, config.height, config.width)
+    if images.dtype != torch.uint8 or images.shape != shape:
+        raise ValueError(f"examples are {images.dtype} {tuple(images.shape)}, not uint8 {shape}")
+    if labels.dtype != torch.int64 or not ((labels >= 0) & (labels < config.num_classes)).all():
+        raise ValueError(f"labels of examples are outside 0…{config.num_classes - 1}")
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -134,6 +152,7 @@ def load_model(path: Path) -> LoadedModel:
         examples = None
         if _EXAMPLE_IMAGES in weights:
             examples = Examples(weights.pop(_EXAMPLE_IMAGES), weights.pop(_EXAMPLE_LABELS))
+            _check_examples(examples, metadata.config)
         network = UNet(metadata.config)
         network.load_state_dict(weights)
     except CheckpointError:

@@ -52,24 +52,34 @@ def angle(u: Tensor) -> Tensor:
 
 
 def signal(u: Tensor) -> Tensor:
-    """a = √ᾱ = cos(π·u/2); exactly 0 at u = 1."""
-    return torch.where(u >= 1, 0.0, torch.cos(angle(u)))
+    """a = √ᾱ = cos(π·u/2); exactly 1 at u = 0 and exactly 0 at u = 1.
+
+    Taken as the sine of what is missing to pure noise, since cos(π/2 − δ) in float32 loses δ.
+    """
+    return torch.sin(angle(1 - u))
 
 
 def noise(u: Tensor) -> Tensor:
-    """s = √(1−ᾱ) = sin(π·u/2); exactly 0 at u = 0."""
+    """s = √(1−ᾱ) = sin(π·u/2); exactly 0 at u = 0 and exactly 1 at u = 1."""
     return torch.sin(angle(u))
+
+
+def _sine_of_sum(u_low: Tensor, u_high: Tensor) -> Tensor:
+    """sin(p + t) of the two angles, accurate at both ends, where it goes to 0."""
+    to_clean, to_noise = u_low + u_high, (1 - u_low) + (1 - u_high)
+    return torch.sin(angle(torch.minimum(to_clean, to_noise)))  # sin(π − α) = sin α
 
 
 def _one_minus_ratio(u_low: Tensor, u_high: Tensor) -> Tensor:
     """1 − ᾱ(u_high)/ᾱ(u_low), without the cancellation of the literal form in float32.
 
-    cos²p − cos²t = sin(t−p)·sin(t+p). Defined as 1 where both are pure noise.
+    cos²p − cos²t = sin(t−p)·sin(t+p), of differences that float32 takes exactly (levels first,
+    then the angle). Defined as 1 where both are pure noise.
     """
     a_low = signal(u_low)
-    p, t = angle(u_low), angle(u_high)
     safe = torch.where(a_low > 0, a_low, 1.0)
-    return torch.where(a_low > 0, torch.sin(t - p) * torch.sin(t + p) / safe**2, 1.0).clamp(0, 1)
+    ratio = torch.sin(angle(u_high - u_low)) * _sine_of_sum(u_low, u_high) / safe**2
+    return torch.where(a_low > 0, ratio, 1.0).clamp(0, 1)
 
 
 def _signal_ratio(u_low: Tensor, u_high: Tensor) -> Tensor:
@@ -125,20 +135,32 @@ def naive_injection(u: Tensor, u_next: Tensor) -> Update:
     return Update(A=torch.zeros_like(a), B=a, C=s, moves=u_next > u)
 
 
+def _beta_over_noise(u: Tensor, u_prev: Tensor, safe_s: Tensor) -> Tensor:
+    """β/(1−ᾱ_t) with β = 1 − ᾱ_t/ᾱ_p, in factors that neither cancel nor underflow; 0…1."""
+    safe_a_prev = torch.where(u_prev < u, signal(u_prev), 1.0)
+    difference = torch.sin(angle(u - u_prev)) / safe_s
+    return (difference * (_sine_of_sum(u_prev, u) / safe_s) / safe_a_prev**2).clamp(0, 1)
+
+
 def ddim_update(u: Tensor, u_prev: Tensor, eta: Tensor | float) -> Update:
     """The DDIM step (Song et al. 2021, eq. 12 and 16); η = 0 deterministic, η = 1 is DDPM.
 
     `ε̂` is the one that agrees with the clamped `x0_hat`, so it needs no argument of its own.
     """
-    a_prev, s_prev = signal(u_prev), noise(u_prev)
-    a, s = signal(u), noise(u)
+    s_prev, a, s = noise(u_prev), signal(u), noise(u)
     moves = u_prev < u
     safe_s = torch.where(moves, s, 1.0)
-    sigma = eta * s_prev / safe_s * _one_minus_ratio(u_prev, u).sqrt()
-    # √(s_prev² − σ²), multiplied out so that nothing cancels where σ is nearly s_prev
-    posterior = _signal_ratio(u_prev, u) * s_prev / safe_s
-    direction = s_prev * (1 - eta**2 + (eta * posterior) ** 2).sqrt()
-    return Update(A=a_prev - direction * a / safe_s, B=direction / safe_s, C=sigma, moves=moves)
+    share = _beta_over_noise(u, u_prev, safe_s)
+    # √(s_prev² − σ²) = s_prev·k, multiplied out so that nothing cancels where σ is nearly s_prev
+    k = (1 - eta**2 + (eta * _signal_ratio(u_prev, u) * s_prev / safe_s) ** 2).sqrt()
+    # A = a_prev − a·s_prev·k/s, likewise: sin(t−p) = a_prev·s − a·s_prev, and 1 − k = (1 − k²)/(1 + k)
+    one_minus_k = eta**2 * share / (1 + k)
+    return Update(
+        A=torch.sin(angle(u - u_prev)) / safe_s + a * (s_prev / safe_s) * one_minus_k,
+        B=s_prev / safe_s * k,
+        C=eta * s_prev * share.sqrt(),
+        moves=moves,
+    )
 
 
 def ddpm_update(u: Tensor, u_prev: Tensor) -> Update:
@@ -147,14 +169,13 @@ def ddpm_update(u: Tensor, u_prev: Tensor) -> Update:
     Holds for any stride: β is that of the whole step. No noise where u_prev = 0.
     """
     a_prev, s_prev = signal(u_prev), noise(u_prev)
-    s = noise(u)
     moves = u_prev < u
-    safe_s2 = torch.where(moves, s, 1.0) ** 2
-    beta = _one_minus_ratio(u_prev, u)
+    safe_s = torch.where(moves, noise(u), 1.0)
+    share = _beta_over_noise(u, u_prev, safe_s)
     return Update(
-        A=a_prev * beta / safe_s2,
-        B=_signal_ratio(u_prev, u) * s_prev**2 / safe_s2,
-        C=(beta * s_prev**2 / safe_s2).sqrt(),
+        A=a_prev * share,
+        B=_signal_ratio(u_prev, u) * (s_prev / safe_s) ** 2,
+        C=s_prev * share.sqrt(),
         moves=moves,
     )
 

@@ -61,19 +61,19 @@ def sample(
         schedule: what numbers the levels.
         steps: network steps, evenly spaced in t, 1…T.
         eta: randomness of the steps, 0…1.
-        guidance: 1 is the plain conditional model; others take two forward passes.
+        guidance: 0 ignores the labels, 1 follows them; other weights take two forward passes a step.
         generator: of the sampler's noise, on the CPU.
     """
     ts = time_steps(schedule, steps)
-    x = x_T
+    x, null_labels = x_T, torch.full_like(labels, null_label)
     for t, t_prev in pairwise(ts):
         u, u_prev = (
             torch.tensor(float(schedule.level_of_time_step(v)), device=x.device) for v in (t, t_prev)
         )
         level_map = u.expand(len(x), *x.shape[2:])
-        v = network(x, level_map, labels)
-        if guidance != 1:
-            v = guided_velocity(network(x, level_map, torch.full_like(labels, null_label)), v, guidance)
+        v = network(x, level_map, labels if guidance else null_labels)
+        if guidance not in (0, 1):
+            v = guided_velocity(network(x, level_map, null_labels), v, guidance)
         x0_hat = x0_of_velocity(x, v, u).clamp(-1, 1)
         yield Moment(t, x, x0_hat)
         z = torch.randn(x.shape, generator=generator).to(x.device)

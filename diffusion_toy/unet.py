@@ -31,7 +31,7 @@ class UNetConfig:
         base_width, mid_width: feature channels at half and at quarter resolution.
         blocks: residual blocks per resolution and direction.
         embedding_width: of the level-and-label embedding.
-        attention_heads: at quarter resolution.
+        attention_heads: at quarter resolution; a divisor of mid_width.
     """
 
     channels: int = 1
@@ -50,8 +50,15 @@ class UNetConfig:
             if size < 4 or size % 4:
                 raise InvalidValueError(field, size, "the multiples of 4 from 4 up")
         for field in ("base_width", "mid_width"):
-            if getattr(self, field) % 8:
-                raise InvalidValueError(field, getattr(self, field), "the multiples of 8")
+            if getattr(self, field) < 8 or getattr(self, field) % 8:
+                raise InvalidValueError(field, getattr(self, field), "the multiples of 8 from 8 up")
+        for field in ("channels", "num_classes", "blocks", "embedding_width", "attention_heads"):
+            if getattr(self, field) < 1:
+                raise InvalidValueError(field, getattr(self, field), "1 and above")
+        if self.mid_width % self.attention_heads:
+            raise InvalidValueError(
+                "attention_heads", self.attention_heads, f"the divisors of mid_width {self.mid_width}"
+            )
 
 
 def fourier_features(u: Tensor, frequencies: tuple[float, ...], dim: int) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from diffusion_toy import checkpoint
-from diffusion_toy.checkpoint import ModelMetadata, load_model, save_model, write_atomically
+from diffusion_toy.checkpoint import Examples, ModelMetadata, load_model, save_model, write_atomically
 from diffusion_toy.errors import CheckpointError
+from diffusion_toy.unet import UNet, UNetConfig
 from tests.models import random_network, write_model
 
 
@@ -58,6 +59,51 @@ def test_somebody_elses_safetensors_file_is_refused(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match="not a Diffusion Toy model"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1]", "metadata of another kind"),
+        ("not json", "damaged"),
+        ('{"format": "diffusion-toy-model", "version": 1}', "damaged"),
+        ('{"format": "something", "version": 1}', "format something"),
+    ],
+)
+def test_metadata_of_another_kind_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.zeros(3)}, path, {"diffusion_toy": text})
+    with pytest.raises(CheckpointError, match=said):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(2, 1, 9, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 10])),
+    ],
+)
+def test_examples_that_do_not_fit_the_network_are_refused(
+    tmp_path: Path, images: torch.Tensor, labels: torch.Tensor
+) -> None:
+    path, network = tmp_path / "m.safetensors", random_network()
+    metadata = ModelMetadata(network.config, "noise", ("0",))
+    save_model(path, network.state_dict(), metadata, Examples(images, labels))
+    with pytest.raises(CheckpointError, match="examples"):
+        load_model(path)
+
+
+def test_the_default_network_with_examples_stays_below_eight_million_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    network = UNet(UNetConfig())
+    examples = Examples(torch.zeros(50, 1, 28, 28, dtype=torch.uint8), torch.arange(50) % 10)
+    save_model(
+        path, network.state_dict(), ModelMetadata(network.config, "mnist", tuple("0123456789")), examples
+    )
+    assert path.stat().st_size < 8_000_000 - 20_000  # room for more metadata
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:

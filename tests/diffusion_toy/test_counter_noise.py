@@ -32,8 +32,8 @@ def test_a_row_does_not_depend_on_who_else_is_there() -> None:
     seeds = torch.arange(64) * 7919
     steps = torch.arange(64) * 3
     together = standard_normal(seeds, Purpose.SAMPLER, steps, (1, 28, 28))
-    for count in (1, 2, 7, 31):
-        for row in (0, 40, 63 - count):
+    for count in range(1, 65):
+        for row in {0, (64 - count) // 2, 64 - count}:
             some = slice(row, row + count)
             alone = standard_normal(seeds[some], Purpose.SAMPLER, steps[some], (1, 28, 28))
             assert torch.equal(alone, together[some])
@@ -59,9 +59,26 @@ def test_seeds_steps_and_purposes_give_unrelated_noise() -> None:
     base = noise(1, Purpose.SAMPLER, 5)
     others = [noise(2, Purpose.SAMPLER, 5), noise(1, Purpose.FORWARD, 5), noise(1, Purpose.SAMPLER, 6)]
     others.append(noise(1 + 2**40, Purpose.SAMPLER, 5))
+    others.extend(noise(1, other, 5) for other in Purpose if other is not Purpose.SAMPLER)
     for other in others:
         assert abs((base * other).mean().item()) < 0.05
     assert torch.equal(base, noise(1, Purpose.SAMPLER, 5))
+
+
+def test_pixels_of_one_picture_are_unrelated() -> None:
+    """Box–Muller makes two values of a pair of words: they share a radius, and are independent still."""
+    count = 2_000
+    z = standard_normal(torch.arange(count), Purpose.SAMPLER, torch.full((count,), 7), (64,))
+    correlation = torch.corrcoef(z.T)
+    assert (correlation - torch.eye(64)).abs().max() < 6 / count**0.5
+    squares = torch.corrcoef(z.T.square())
+    assert (squares - torch.eye(64)).abs().max() < 6 / count**0.5
+
+
+def test_an_odd_number_of_values_is_no_less_normal() -> None:
+    z = standard_normal(torch.arange(3), Purpose.START, torch.zeros(3, dtype=torch.long), (5, 7))
+    assert z.shape == (3, 5, 7)
+    assert torch.isfinite(z).all()
 
 
 def test_words_have_32_bits() -> None:

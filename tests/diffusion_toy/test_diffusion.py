@@ -91,6 +91,29 @@ def test_ddim_step_agrees_with_diffusers(name: str, eta: float, stride: int, t: 
     torch.testing.assert_close(ours, result.prev_sample, atol=ATOL, rtol=0)
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("stride", [10, 30])
+def test_a_whole_run_of_ddim_steps_agrees_with_diffusers(stride: int, eta: float) -> None:
+    """From T − 1, since at T itself diffusers divides by ᾱ = 0; one x handed on from step to step."""
+    schedule = make_schedule("cosine", T)
+    theirs = DDIMScheduler(
+        trained_betas=betas(schedule), num_train_timesteps=T, prediction_type="v_prediction",
+        clip_sample=True, clip_sample_range=1.0, set_alpha_to_one=True, timestep_spacing="leading",
+    )  # fmt: skip
+    theirs.set_timesteps(T // stride)
+    generator = torch.Generator().manual_seed(stride)
+    ours = expected = torch.randn(2, 1, 8, 8, generator=generator)
+    for index in theirs.timesteps.tolist():
+        v, z = torch.randn(2, *ours.shape, generator=generator)
+        expected = theirs.step(
+            v, index, expected, eta=eta, use_clipped_model_output=True, variance_noise=z
+        ).prev_sample
+        u, u_prev = u_of(schedule, index + 1), u_of(schedule, max(index + 1 - stride, 0))
+        x0_hat = diffusion.x0_of_velocity(ours, v, u).clamp(-1, 1)
+        ours = diffusion.ddim_update(u, u_prev, eta).apply(ours, x0_hat, z)
+        torch.testing.assert_close(ours, expected, atol=ATOL, rtol=0)
+
+
 @pytest.mark.parametrize(("t", "p"), [(300, 299), (300, 0), (120, 100), (1, 0)])
 def test_ddim_with_full_noise_is_ddpm(t: int, p: int) -> None:
     schedule = make_schedule("cosine", T)
@@ -134,6 +157,43 @@ def test_small_increments_add_up_on_pixels_too() -> None:
         x = diffusion.forward_increment(low, high).apply_forward(x, torch.randn(x.shape, generator=generator))
     assert x.mean().item() == pytest.approx(0.7 * diffusion.signal(ladder[-1]).item(), abs=0.01)
     assert x.std().item() == pytest.approx(diffusion.noise(ladder[-1]).item(), abs=0.01)
+
+
+def test_the_endpoints_are_exact() -> None:
+    u = torch.tensor([0.0, 1.0])
+    assert diffusion.signal(u).tolist() == [1.0, 0.0]
+    assert diffusion.noise(u).tolist() == [0.0, 1.0]
+    whole = diffusion.forward_increment(u[0], u[1])
+    assert (whole.B.item(), whole.C.item()) == (0.0, 1.0)
+    for update in (diffusion.ddim_update(u[1], u[0], 0.5), diffusion.ddpm_update(u[1], u[0])):
+        assert (update.A.item(), update.B.item(), update.C.item()) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("cosine", 300), ("cosine", 1000), ("linear", 1000)])
+def test_float32_levels_give_float64_coefficients_up_to_both_ends(name: str, steps: int) -> None:
+    """Sessions keep u in float32; to a relative 1e-6 nothing else may be lost, least of all at 0 and 1."""
+    u = torch.tensor(make_schedule(name, steps).levels, dtype=torch.float32)
+
+    def updates(low: Tensor, high: Tensor) -> list[diffusion.Update]:
+        reverse = [diffusion.ddim_update(high, low, eta) for eta in (0.0, 0.5, 1.0)]
+        return [diffusion.forward_increment(low, high), diffusion.ddpm_update(high, low), *reverse]
+
+    for low, high in ((u[:-1], u[1:]), (u[:-7], u[7:])):
+        for single, double in zip(updates(low, high), updates(low.double(), high.double()), strict=True):
+            for ours, exact in ((single.A, double.A), (single.B, double.B), (single.C, double.C)):
+                torch.testing.assert_close(ours.double(), exact, atol=0, rtol=1e-6)
+
+
+@given(u=levels, u_prev=levels, eta=st.floats(0, 1))
+@settings(deadline=None)
+def test_every_coefficient_is_finite_and_keeps_the_variance(u: float, u_prev: float, eta: float) -> None:
+    high, low = torch.tensor(max(u, u_prev)), torch.tensor(min(u, u_prev))
+    for update in (diffusion.ddim_update(high, low, eta), diffusion.ddpm_update(high, low)):
+        assert all(torch.isfinite(c) for c in (update.A, update.B, update.C))
+        g = update.gain(diffusion.signal(high))
+        n2 = update.noise_variance(diffusion.noise(high) ** 2)
+        torch.testing.assert_close(g, diffusion.signal(low), atol=1e-6, rtol=0)
+        torch.testing.assert_close(n2, diffusion.noise(low) ** 2, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("u", [0.0, 0.3, 1.0])
@@ -188,12 +248,22 @@ def test_bookkept_stays_claimed_where_both_agree(name: str, stride: int, eta: fl
         u_prev = u_of(schedule, t)
         update = diffusion.ddim_update(u, u_prev, eta)
         g, n2, u = update.gain(g), update.noise_variance(n2), u_prev
-        assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-4)
+        assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-5)
     for t in ts[::-1][1:]:
         u_next = u_of(schedule, t)
         update = diffusion.forward_increment(u, u_next)
         g, n2, u = update.gain(g), update.noise_variance(n2), u_next
-        assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-4)
+        assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-5)
+
+
+def test_bookkept_stays_claimed_under_ddpm_too() -> None:
+    schedule = make_schedule("cosine", T)
+    u = u_of(schedule, T)
+    g, n2 = diffusion.signal(u), diffusion.noise(u) ** 2
+    for t in range(T - 1, -1, -1):
+        update = diffusion.ddpm_update(u, u_of(schedule, t))
+        g, n2, u = update.gain(g), update.noise_variance(n2), u_of(schedule, t)
+        assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-5)
 
 
 def test_the_naive_rule_at_100_claims_102_and_is_really_143() -> None:
@@ -202,6 +272,7 @@ def test_the_naive_rule_at_100_claims_102_and_is_really_143() -> None:
     update = diffusion.naive_injection(u, claimed)
     g = update.gain(diffusion.signal(u))
     n2 = update.noise_variance(diffusion.noise(u) ** 2)
+    assert round(float(schedule.time_step_of_level(claimed.item()))) == 102
     real = schedule.time_step_of_level(diffusion.actual_level(g, n2).item())
     assert round(float(real)) == 143
 

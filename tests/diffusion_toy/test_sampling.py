@@ -24,6 +24,45 @@ def test_every_moment_is_yielded_from_T_to_zero() -> None:
     assert all(moment.x0_hat.abs().max() <= 1 for moment in moments)
 
 
+class Recorder(torch.nn.Module):
+    """Predicts nothing; remembers the labels it was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[int]] = []
+
+    def forward(self, x: torch.Tensor, _u: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.asked.append(labels.tolist())
+        return torch.zeros_like(x)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "asked"), [(0.0, [[10, 10]]), (1.0, [[3, 4]]), (2.0, [[3, 4], [10, 10]])]
+)
+def test_guidance_takes_a_second_pass_only_where_it_needs_one(
+    guidance: float, asked: list[list[int]]
+) -> None:
+    network, x_T = Recorder(), torch.randn(2, 1, 28, 28)
+    for _ in sample(
+        network, x_T, torch.tensor([3, 4]), 10, make_schedule(), 1, 0.0, guidance, torch.Generator()
+    ):
+        pass
+    assert network.asked == asked
+
+
+def test_the_same_seed_gives_the_same_pictures() -> None:
+    def last(seed: int) -> torch.Tensor:
+        x_T = torch.ones(1, 1, 28, 28)
+        generator = torch.Generator().manual_seed(seed)
+        *_, end = sample(
+            random_network(), x_T, torch.tensor([1]), 10, make_schedule(), 5, 1.0, 1.0, generator
+        )
+        return end.x0_hat
+
+    assert torch.equal(last(3), last(3))
+    assert not torch.equal(last(3), last(4))
+
+
 def test_more_steps_than_time_steps_are_refused() -> None:
     x_T, labels = torch.zeros(1, 1, 28, 28), torch.tensor([0])
     schedule = make_schedule("cosine", 10)

@@ -50,6 +50,17 @@ def test_level_and_alphas_cumprod_are_inverse() -> None:
     np.testing.assert_allclose(level_of_alphas_cumprod(alphas_cumprod_of_level(u)), u, atol=1e-9)
 
 
+def test_time_steps_outside_the_schedule_are_clamped() -> None:
+    schedule = make_schedule("linear", 300)
+    np.testing.assert_array_equal(schedule.level_of_time_step([-5, 1e9]), [0, schedule.max_level])
+    np.testing.assert_array_equal(schedule.time_step_of_level([0, 1]), [0, 300])
+
+
+def test_a_shared_table_cannot_be_changed_by_one_of_its_users() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        make_schedule("cosine", 300).levels[0] = 0.5
+
+
 @pytest.mark.parametrize(
     ("name", "steps", "field"), [("cubic", 300, "schedule"), ("cosine", 1, "T"), ("linear", 1001, "T")]
 )
