@@ -6,7 +6,9 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -33,12 +35,14 @@ except ModuleNotFoundError as error:
 DEVICES = ("auto", "cpu", "cuda")
 CHECKPOINT_NAME, MODEL_NAME = "checkpoint.pt", "model.safetensors"
 INTERRUPTED = 130
+THREADS_MAX = 1024
+SAMPLE_BATCH = 256
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     defaults = TrainConfig()
-    formatter = argparse.ArgumentDefaultsHelpFormatter
+    formatter, required = argparse.ArgumentDefaultsHelpFormatter, argparse.SUPPRESS
     p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
     p.add_argument("--version", action="version", version=__version__)
     commands = p.add_subparsers(dest="command", required=True)
@@ -57,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--epochs", type=int, default=defaults.epochs, help="passes over the images, 1 and above"
     )
-    train.add_argument("--batch-size", type=int, default=defaults.batch_size, help="images a step")
+    train.add_argument(
+        "--batch-size", type=int, default=defaults.batch_size, help="images a step, 1 up to all of them"
+    )
     train.add_argument(
         "--learning-rate",
         type=float,
@@ -75,24 +81,39 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--seed", type=int, default=defaults.seed, help="of everything random, 0…2^63−1")
     train.add_argument("--device", choices=DEVICES, default="auto", help="where to train")
-    train.add_argument("--threads", type=int, default=0, help="CPU threads, 0: one for each core")
+    train.add_argument(
+        "--threads", type=int, default=0, help=f"CPU threads, 0…{THREADS_MAX}; 0: one for each core"
+    )
 
     ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
-    ex.add_argument("--checkpoint", type=Path, required=True, help="the run's checkpoint.pt")
-    ex.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
+    ex.add_argument(
+        "--checkpoint", type=Path, required=True, default=required, help="the run's checkpoint.pt"
+    )
+    ex.add_argument(
+        "--out", type=Path, required=True, default=required, help="the .safetensors file to write"
+    )
     ex.add_argument(
         "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
     )
 
     sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
-    sa.add_argument("--model", type=Path, required=True, help="a .safetensors model file")
+    sa.add_argument("--model", type=Path, required=True, default=required, help="a .safetensors model file")
     sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
     sa.add_argument("--steps", type=int, default=300, help="network steps a picture, 1…300")
     sa.add_argument("--sampler", choices=("ddpm", "ddim"), default="ddpm", help="how a step is taken")
-    sa.add_argument("--labels", default="none", help="none, balanced, or one class")
-    sa.add_argument("--guidance", type=float, default=1.0, help="classifier-free guidance, 0…8")
+    sa.add_argument(
+        "--eta", type=float, default=argparse.SUPPRESS,
+        help="randomness of a DDIM step, 0…1 (1 is DDPM); only with --sampler ddim (default: 0)",
+    )  # fmt: skip
+    sa.add_argument(
+        "--labels", default="none", help="none, balanced (0, 1, 2, …), or one class, 0…9 for digits"
+    )
+    sa.add_argument("--guidance", type=float, default=1.0, help="weight of the label, 0…8; 1: as trained")
     sa.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
-    sa.add_argument("--out", type=Path, required=True, help="FILE.npz (images, labels) or FILE.png (a grid)")
+    sa.add_argument(
+        "--out", type=Path, required=True, default=required,
+        help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
+    )  # fmt: skip
     sa.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
     return p
 
@@ -110,22 +131,55 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """Name settings that are out of range as the flags that set them."""
+    try:
+        yield
+    except InvalidValueError as error:
+        flag = "--" + error.field.replace("_", "-")
+        raise InvalidValueError(flag, error.value, error.limit) from error
+
+
+class StopRequest:
+    """The first Ctrl-C or SIGTERM asks to stop after the current step, the second ends at once.
+
+    Stopping anywhere within a step would save weights that the step has half changed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __enter__(self) -> StopRequest:
+        for number in self._before:
+            signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, self._before[signal.Signals(number)])
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, saving after every epoch and when interrupted; export at the end."""
-    config = TrainConfig(
-        dataset=args.dataset,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        unlabelled_share=args.unlabelled_share,
-        map_share=args.map_share,
-        precision=args.precision,
-        seed=args.seed,
-    )
+    with naming_flags():
+        config = TrainConfig(
+            dataset=args.dataset,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            unlabelled_share=args.unlabelled_share,
+            map_share=args.map_share,
+            precision=args.precision,
+            seed=args.seed,
+        )
+    if not 0 <= args.threads <= THREADS_MAX:
+        raise InvalidValueError("--threads", args.threads, f"0…{THREADS_MAX}")
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -134,19 +188,20 @@ def run_train(args: argparse.Namespace) -> int:
         raise CheckpointError(
             f"{checkpoint} exists already; add --resume to continue it, or choose another --out"
         )
+    if args.resume and not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint} does not exist; leave out --resume to start a new run there")
     data, test_data = (load_dataset(config.dataset, args.data, train=train) for train in (True, False))
-    trainer = Trainer(config, data, device)
-    args.out.mkdir(parents=True, exist_ok=True)
+    with naming_flags():
+        trainer = Trainer(config, data, device)
     if args.resume:
         trainer.load(checkpoint)
-        print(f"continuing at step {trainer.step} of {trainer.total_steps}")
-    signal.signal(signal.SIGTERM, _interrupt)
+        print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     began, first, size = time.perf_counter(), trainer.step, config.batch_size
-    bar = tqdm(
+    with StopRequest() as stop, tqdm(
         total=trainer.total_steps * size, initial=trainer.step * size, unit="img", unit_scale=True,
         disable=not sys.stderr.isatty(),
-    )  # fmt: skip
-    try:
+    ) as bar:  # fmt: skip
         for report in trainer.run():
             bar.update(size)
             if report.step % 20 == 0:
@@ -158,13 +213,13 @@ def run_train(args: argparse.Namespace) -> int:
                 bar.write(
                     f"epoch {epoch}/{config.epochs}: loss {report.smoothed_loss:.4f}, {rate:.0f} images/s"
                 )
-    except KeyboardInterrupt:
+                sys.stdout.flush()
+            if stop.asked:
+                break
+    if trainer.step < trainer.total_steps:
         trainer.save(checkpoint)
-        print(f"\nstopped and saved at step {trainer.step}; continue with the same flags and --resume")
+        print(f"stopped and saved at step {trainer.step}; continue with the same flags and --resume")
         return INTERRUPTED
-    finally:
-        bar.close()
-    trainer.save(checkpoint)
     model = args.out / MODEL_NAME
     export(checkpoint, model, test_data)
     print(f"wrote {model}; serve it with: python -m inference_server --model {model}")
@@ -198,6 +253,11 @@ def labels_of(choice: str, count: int, num_classes: int) -> torch.Tensor:
 
 def run_sample(args: argparse.Namespace) -> int:
     """Draw pictures and write them."""
+    eta = getattr(args, "eta", None)
+    if eta is not None and args.sampler != "ddim":
+        raise InvalidValueError(
+            "--eta", eta, "what --sampler ddpm takes", "leave it out, or use --sampler ddim"
+        )
     if args.out.suffix not in (".npz", ".png"):
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")
     for flag, value, low, high in (
@@ -205,6 +265,7 @@ def run_sample(args: argparse.Namespace) -> int:
         ("--steps", args.steps, 1, 300),
         ("--guidance", args.guidance, 0, 8),
         ("--seed", args.seed, 0, 2**63 - 1),
+        ("--eta", eta or 0.0, 0, 1),
     ):
         if not low <= value <= high:
             raise InvalidValueError(flag, value, f"{low}…{high}")
@@ -213,15 +274,16 @@ def run_sample(args: argparse.Namespace) -> int:
     network, config = model.network.to(device), model.network.config
     labels = labels_of(args.labels, args.count, config.num_classes)
     generator = torch.Generator().manual_seed(args.seed)
+    eta = 1.0 if args.sampler == "ddpm" else eta or 0.0
     batches = []
-    for begin in tqdm(range(0, args.count, 256), unit="batch", disable=not sys.stderr.isatty()):
-        batch = labels[begin : begin + 256].to(device)
+    for begin in tqdm(range(0, args.count, SAMPLE_BATCH), unit="batch", disable=not sys.stderr.isatty()):
+        batch = labels[begin : begin + SAMPLE_BATCH].to(device)
         shape = (len(batch), config.channels, config.height, config.width)
         moments = sample(
             network, torch.randn(shape, generator=generator).to(device), batch, config.num_classes,
-            make_schedule(), args.steps, 1.0 if args.sampler == "ddpm" else 0.0, args.guidance, generator,
+            make_schedule(), args.steps, eta, args.guidance, generator,
         )  # fmt: skip
-        *_, last = moments
+        (last,) = deque(moments, maxlen=1)  # 300 moments of 256 pictures would take half a gigabyte
         batches.append(((last.x0_hat + 1) * 127.5).round().to(torch.uint8).cpu())
     images = torch.cat(batches).numpy()
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -256,6 +318,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a full disk, a file where a folder should be, no permission
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -59,20 +59,29 @@ def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:
 
     Raises:
         InvalidValueError: an unknown name.
-        DataError: the files are neither there nor to be had.
+        DataError: the files are damaged, or neither there nor to be had.
     """
     spec = dataset_spec(name)
     try:
-        try:
-            data = spec.loader(root, train=train, download=False)
-        except RuntimeError:  # torchvision's way to say "not there"
-            data = spec.loader(root, train=train, download=True)
+        data = spec.loader(root, train=train, download=False)
+    except Exception as error:  # of many kinds, where a file is not what it should be
+        if "not found" not in str(error):  # torchvision's way to say "not there"
+            raise DataError(
+                f"data set {name} in {root} is damaged ({error}); "
+                "delete its files there to have them downloaded again"
+            ) from error
+        data = _download(name, spec, root, train)
+    return ImageSet(data.data[:, None], data.targets.long())
+
+
+def _download(name: str, spec: DatasetSpec, root: Path, train: bool) -> datasets.MNIST:
+    try:
+        return spec.loader(root, train=train, download=True)
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"data set {name} is not in {root} and could not be downloaded ({error}); "
             "give --data a folder that holds it, or connect to the internet"
         ) from error
-    return ImageSet(data.data[:, None], data.targets.long())
 
 
 def dataset_spec(name: str) -> DatasetSpec:

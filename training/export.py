@@ -25,13 +25,14 @@ def choose_examples(test_images: ImageSet, classes: int) -> Examples:
 
 
 def describe(config: TrainConfig, state: dict[str, Any]) -> ModelMetadata:
-    """What the model file says of itself."""
+    """What the model file says of itself; None where the run did not record it."""
     spec = dataset_spec(config.dataset)
     settings = {name: value for name, value in asdict(config).items() if name != "model"}
+    steps_per_epoch = state["steps_per_epoch"]
     progress = {
         "steps": state["step"],
         "images": state["step"] * config.batch_size,
-        "epochs": round(state["step"] / max(state["steps_per_epoch"], 1), 2),
+        "epochs": round(state["step"] / steps_per_epoch, 2) if steps_per_epoch else None,
         "loss": state["loss"],
         "torch": torch.__version__,
     }

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from diffusion_toy.checkpoint import write_atomically
 from diffusion_toy.diffusion import noise, q_sample, velocity
-from diffusion_toy.errors import CheckpointError, InvalidValueError
+from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
 from diffusion_toy.unet import UNet, UNetConfig
 from training.config import TrainConfig
 from training.data import ImageSet, to_unit_range
@@ -27,6 +27,10 @@ from training.levels import sample_level_maps
 
 CHECKPOINT_VERSION = 1
 SMOOTHING = 0.998
+
+
+class DivergedError(DiffusionToyError):
+    """The loss is no longer a number; what was saved before is still good."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Trainer:
             raise InvalidValueError("batch_size", config.batch_size, f"1…{len(data)}, the number of images")
         self.config, self.data, self.device = config, data, device
         self.step = 0
-        self.smoothed_loss = 0.0
+        self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
         self.network = UNet(model).to(device)
         self.average = AveragedModel(self.network, multi_avg_fn=self._average)
@@ -133,20 +137,23 @@ class Trainer:
         bf16 = config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             loss = velocity_loss(self.network, *(v.to(self.device) for v in (x0, u, eps, labels)))
+        value = loss.item()
+        if not math.isfinite(value):  # before the weights are touched
+            raise DivergedError(
+                f"the loss became {value} at step {self.step + 1}; start again with a --learning-rate "
+                f"below {config.learning_rate}"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"the loss became {value} at step {self.step}; lower --learning-rate {config.learning_rate}"
-            )
         share = max(1 - SMOOTHING, 1 / self.step)  # a plain mean of the first steps
-        self.smoothed_loss += share * (value - self.smoothed_loss)
-        return StepReport(self.step, value, self.smoothed_loss, rate)
+        before = value if self.smoothed_loss is None else self.smoothed_loss
+        smoothed = before + share * (value - before)
+        self.smoothed_loss = smoothed
+        return StepReport(self.step, value, smoothed, rate)
 
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""
@@ -184,7 +191,7 @@ class Trainer:
         """Continue from a checkpoint of the same configuration.
 
         Raises:
-            CheckpointError: missing, damaged, or of another configuration.
+            CheckpointError: missing, damaged, of another configuration or other images.
         """
         state = read_checkpoint(path)
         if config_of(state) != self.config:
@@ -192,31 +199,44 @@ class Trainer:
                 f"checkpoint {path} was made with another configuration; "
                 "resume with the flags it was started with, or choose another --out"
             )
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["steps_per_epoch"] not in (None, self.steps_per_epoch):
+            raise CheckpointError(
+                f"checkpoint {path} has {state['steps_per_epoch']} steps an epoch, and the images in --data "
+                f"make {self.steps_per_epoch}; give --data the folder that it was started with"
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
         self.step, self.smoothed_loss = state["step"], state["loss"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a training checkpoint, on the CPU; runs no code from the file.
 
+    `steps_per_epoch` and `loss` are None where the run did not record them.
+
     Raises:
         CheckpointError: missing, damaged, or not a training checkpoint.
     """
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist")
+        raise CheckpointError(f"checkpoint {path} does not exist; train first, or give the path of another")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["version"] != CHECKPOINT_VERSION:
             raise CheckpointError(
                 f"checkpoint {path} has version {state['version']}, not {CHECKPOINT_VERSION}"
             )
+        if missing := {"config", "step", "network", "average", "optimizer"} - state.keys():
+            raise KeyError(*missing)
+        config_of(state)
     except CheckpointError:
         raise
     except Exception as error:  # torch.load raises many kinds, all of them meaning "damaged"
         raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
-    return dict(state)
+    return {"steps_per_epoch": None, "loss": None, **state}
 
 
 def config_of(state: dict[str, Any]) -> TrainConfig:

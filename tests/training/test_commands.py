@@ -2,76 +2,259 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from diffusion_toy.checkpoint import load_model
-from tests.tools import ROOT, SAMPLE, SHIPPED_MODEL, wait_for
+from tests.models import TINY, write_model
+from tests.tools import ROOT, SAMPLE, wait_for
+from training import __main__ as command
+from training.config import TrainConfig
 
 COMMAND = [sys.executable, "-m", "training"]
+NO_MODEL = ["--model", "x.safetensors", "--out", "a.png"]
+SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 
 
-def run(*flags: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, flags)], cwd=ROOT, capture_output=True, text=True)
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a network of no use instead of the real one, for tests that run in this process."""
+    monkeypatch.setattr(command, "TrainConfig", lambda **flags: TrainConfig(model=TINY, **flags))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+def train_flags(out: Path, *more: object) -> list[str]:
+    return [
+        str(v) for v in ("train", "--data", SAMPLE, "--out", out, "--epochs", 2, "--batch-size", 64, *more)
+    ]
 
 
 @pytest.mark.slow
 def test_train_then_stop_resume_and_sample(tmp_path: Path) -> None:
+    """The real network in real processes: Ctrl-C in the second epoch, the rest, a picture."""
     out = tmp_path / "run"
-    flags = ["train", "--data", SAMPLE, "--out", out, "--epochs", 2, "--batch-size", 64]
-    process = subprocess.Popen([*COMMAND, *map(str, flags)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    wait_for((out / "checkpoint.pt").exists, 120, "the first epoch")
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
+    flags = train_flags(out, "--precision", "bfloat16")
+    with subprocess.Popen([*COMMAND, *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        wait_for((out / "checkpoint.pt").exists, 120, "the first epoch")
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
+    assert "epoch 1/2: loss" in text
     assert "--resume" in text
 
-    refused = run(*flags)
-    assert refused.returncode == 1
-    assert "--resume" in refused.stderr
-    resumed = run(*flags, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "continuing at step" in resumed.stdout
-    model = load_model(out / "model.safetensors")
-    assert model.metadata.training["progress"]["epochs"] == 2
+    picture = tmp_path / "s.png"
+    for more in (
+        [*flags, "--resume"],
+        ["sample", "--model", out / "model.safetensors", "--steps", "1", "--count", "1", "--out", picture],
+    ):
+        done = subprocess.run([*COMMAND, *more], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr  # the progress bar is for terminals
+    with Image.open(picture) as image:
+        assert image.size == (28, 28)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_training_ends_with_a_model_file_that_says_what_made_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(train_flags(tmp_path / "run", "--seed", 7)) == 0
+    said = capsys.readouterr().out
+    assert "epoch 1/2: loss" in said
+    assert "python -m inference_server --model" in said
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    training = model.metadata.training
+    assert (training["seed"], training["batch_size"], training["epochs"]) == (7, 64, 2)
+    assert training["progress"]["steps"] == 16
+    assert training["progress"]["epochs"] == 2
+    assert training["progress"]["images"] == 1024
+    assert training["progress"]["loss"] > 0
+    assert training["progress"]["torch"] == torch.__version__
+    assert model.metadata.rim_value == -1
     assert model.examples is not None
-    assert len(model.examples.labels) == 50
+    assert torch.bincount(model.examples.labels).tolist() == [5] * 10
+
+    again = tmp_path / "again.safetensors"
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    flags = ["export", "--checkpoint", checkpoint, "--out", again, "--data", SAMPLE]
+    assert command.main([str(f) for f in flags]) == 0
+    assert again.read_bytes() == (tmp_path / "run" / "model.safetensors").read_bytes()
 
 
-def test_sample_writes_pictures_and_labels(tmp_path: Path) -> None:
-    flags = ["sample", "--model", SHIPPED_MODEL, "--steps", 4, "--sampler", "ddim", "--count", 12]
-    assert run(*flags, "--labels", "balanced", "--out", tmp_path / "s.npz").returncode == 0
+@pytest.mark.usefixtures("tiny")
+def test_an_interrupted_run_resumes_to_the_same_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(train_flags(tmp_path / "whole")) == 0
+    update = torch.optim.AdamW.step
+    steps = 0
+
+    def interrupted(self: torch.optim.AdamW) -> None:
+        """Ctrl-C in the middle of the fifth step, when only some of the state is changed."""
+        nonlocal steps
+        update(self)
+        steps += 1
+        if steps == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", interrupted)
+        assert command.main(train_flags(tmp_path / "run")) == 130
+    assert "saved at step 5" in capsys.readouterr().out
+    assert command.main(train_flags(tmp_path / "run", "--resume")) == 0
+    whole, run = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "run")
+    )
+    for name, tensor in whole["average"].items():
+        assert torch.equal(run["average"][name], tensor)
+    assert run["loss"] == whole["loss"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_is_neither_overwritten_nor_resumed_by_accident(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert command.main(train_flags(out, "--resume")) == 1
+    assert "leave out --resume" in capsys.readouterr().err
+    assert not out.exists()
+    assert command.main(train_flags(out)) == 0
+    capsys.readouterr()
+    before = (out / "checkpoint.pt").read_bytes()
+    assert command.main(train_flags(out)) == 1
+    assert "add --resume" in capsys.readouterr().err
+    assert command.main(train_flags(out, "--resume", "--seed", 9)) == 1
+    assert "another configuration" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("sampler", [["ddpm"], ["ddim"], ["ddim", "--eta", "0.5"]])
+def test_sample_writes_pictures_and_labels(tmp_path: Path, model: Path, sampler: list[str]) -> None:
+    flags = ["sample", "--model", str(model), "--steps", "4", "--count", "12", "--sampler", *sampler]
+    assert command.main([*flags, "--labels", "balanced", "--out", str(tmp_path / "s.npz")]) == 0
     with np.load(tmp_path / "s.npz") as content:
         assert content["images"].shape == (12, 28, 28)
         assert content["images"].dtype == np.uint8
         assert content["labels"].tolist() == [*range(10), 0, 1]
-    assert run(*flags, "--out", tmp_path / "s.png").returncode == 0
-    with Image.open(tmp_path / "s.png") as image:
-        assert image.size == (280, 56)
+        assert content["labels"].dtype == np.int64
+
+
+def test_labels_may_be_one_class_or_none(tmp_path: Path, model: Path) -> None:
+    for choice, expected in (("7", [7, 7, 7]), ("none", [-1, -1, -1])):
+        flags = ["sample", "--model", str(model), "--steps", "1", "--count", "3", "--labels", choice]
+        assert command.main([*flags, "--out", str(tmp_path / "s.npz")]) == 0
+        with np.load(tmp_path / "s.npz") as content:
+            assert content["labels"].tolist() == expected
+
+
+def test_the_seed_decides_the_pictures(tmp_path: Path, model: Path) -> None:
+    def pictures(seed: int) -> bytes:
+        out = tmp_path / "s.png"
+        flags = ["--model", model, "--steps", 3, "--count", 12, "--seed", seed, "--out", out]
+        assert command.main(["sample", *map(str, flags)]) == 0
+        with Image.open(out) as image:
+            assert image.size == (280, 56)
+            return image.tobytes()
+
+    assert pictures(1) == pictures(1)
+    assert pictures(1) != pictures(2)
+
+
+def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
+    colour = write_model(tmp_path / "c.safetensors", config=replace(TINY, channels=3))
+    flags = ["sample", "--model", colour, "--steps", 1, "--count", 2, "--out", tmp_path / "s.npz"]
+    assert command.main([str(f) for f in flags]) == 0
+    with np.load(tmp_path / "s.npz") as content:
+        assert content["images"].shape == (2, 3, 28, 28)
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["train", "--epochs", "0"], "epochs 0 is outside 1"),
-        (["train", "--learning-rate", "nan"], "learning_rate nan"),
+        (["train", "--epochs", "0"], "--epochs 0 is outside 1 and above"),
+        (["train", "--learning-rate", "nan"], "--learning-rate nan is outside"),
+        (["train", "--unlabelled-share", "1.5"], "--unlabelled-share 1.5 is outside 0…1"),
+        (["train", "--seed", "-1"], "--seed -1 is outside"),
+        (["train", "--threads", "-1"], "--threads -1 is outside 0…1024"),
+        (["train", *SAMPLE_FLAGS, "--batch-size", "600"], "--batch-size 600 is outside 1…512"),
         (["sample", "--model", "x.safetensors", "--out", "a.gif"], ".npz and .png"),
-        (
-            ["sample", "--model", "x.safetensors", "--out", "a.png", "--steps", "301"],
-            "--steps 301 is outside 1…300",
-        ),
-        (["sample", "--model", "x.safetensors", "--out", "a.png"], "does not exist"),
+        (["sample", *NO_MODEL, "--steps", "301"], "--steps 301 is outside 1…300"),
+        (["sample", *NO_MODEL, "--count", "0"], "--count 0 is outside 1…100000"),
+        (["sample", *NO_MODEL, "--guidance", "nan"], "--guidance nan is outside 0…8"),
+        (["sample", *NO_MODEL, "--sampler", "ddim", "--eta", "2"], "--eta 2.0 is outside 0…1"),
+        (["sample", *NO_MODEL, "--eta", "0.5"], "use --sampler ddim"),
+    ],
+)  # fmt: skip
+def test_values_out_of_range_end_with_status_2_and_one_sentence(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(flags) == 2
+    captured = capsys.readouterr().err
+    assert said in captured
+    assert captured.count("\n") == 1
+
+
+@pytest.mark.parametrize("label", ["10", "-1", "all", "1.0", "²", ""])
+def test_a_label_that_is_none_is_refused(
+    model: Path, label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    assert command.main(["sample", "--model", str(model), f"--labels={label}", "--out", str(out)]) == 2
+    assert "none, balanced, 0…9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["sample", *NO_MODEL], "x.safetensors does not exist"),
         (["export", "--checkpoint", "none.pt", "--out", "a.safetensors"], "none.pt does not exist"),
     ],
 )
-def test_bad_flags_end_with_one_sentence(flags: list[str], said: str) -> None:
-    done = run(*flags)
-    assert done.returncode in (1, 2)
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_missing_files_end_with_status_1(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(flags) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_file_in_the_place_of_a_folder_is_named(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    sample = ["sample", "--model", str(model), "--steps", "1", "--count", "1"]
+    for flags in (
+        train_flags(tmp_path / "file" / "run"),
+        [*sample, "--out", str(tmp_path / "file" / "s.png")],
+    ):
+        assert command.main(flags) == 1
+        assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_bad_flags_leave_no_traceback() -> None:
+    done = subprocess.run([*COMMAND, "train", "--epochs", "0"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: --epochs 0 is outside 1 and above\n"
+
+
+@pytest.mark.parametrize("name", ["train", "export", "sample"])
+def test_every_flag_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main([name, "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "None" not in text
+    assert "SUPPRESS" not in text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from torchvision.datasets import MNIST
 
 from diffusion_toy.errors import InvalidValueError
 from tests.tools import SAMPLE
@@ -41,6 +43,18 @@ def test_missing_files_are_downloaded_and_a_failure_says_so(
     with pytest.raises(DataError, match="no route to host"):
         load_dataset("mnist", tmp_path)
     assert asked == [False, True]
+
+
+def test_damaged_files_are_named_and_not_downloaded_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SAMPLE / "MNIST", tmp_path / "MNIST")
+    monkeypatch.setattr(MNIST, "download", lambda self: pytest.fail("downloads"))
+    images = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    for content in (images.read_bytes()[:5000], b"", b"nonsense" * 100):
+        images.write_bytes(content)
+        with pytest.raises(DataError, match="is damaged"):
+            load_dataset("mnist", tmp_path)
 
 
 def test_images_and_labels_have_to_match() -> None:

@@ -36,6 +36,17 @@ def test_masks_have_an_inside_and_an_outside() -> None:
     assert ((masks > 0) & (masks < 1)).any()
 
 
+def test_the_mean_is_uniform_over_many_batches() -> None:
+    """Of constant maps, exactly; the maps that vary do not crowd around one half."""
+    generator = torch.Generator().manual_seed(3)
+    maps = torch.cat([sample_level_maps(64, 28, 28, 0.5, generator) for _ in range(40)])
+    constant = (maps == maps[:, :1, :1]).all(2).all(1)
+    shares = torch.histc(maps[constant][:, 0, 0], 4, 0, 1) / constant.sum()
+    assert (shares - 0.25).abs().max() < 0.05
+    strokes = torch.histc(maps[~constant].amax((1, 2)), 4, 0, 1) / (~constant).sum()
+    assert strokes.min() > 0.1
+
+
 def test_no_share_of_maps_gives_classic_diffusion() -> None:
     maps = sample_level_maps(8, 28, 28, 0.0, torch.Generator().manual_seed(0))
     assert (maps == maps[:, :1, :1]).all()

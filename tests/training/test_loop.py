@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from tests.models import TINY
 from tests.tools import SAMPLE
+from training import loop
 from training.config import TrainConfig
 from training.data import ImageSet, load_dataset
-from training.loop import Trainer, learning_rate_factor, read_checkpoint
+from training.loop import DivergedError, Trainer, learning_rate_factor, read_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -58,10 +60,82 @@ def test_a_resumed_run_is_the_uninterrupted_run(data: ImageSet, tmp_path: Path) 
         assert torch.equal(ours, theirs)
 
 
+def test_every_step_and_every_seed_draws_levels_and_noise_of_its_own(
+    data: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
+    true_loss = loop.velocity_loss
+
+    def remembering(network: torch.nn.Module, x0: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        drawn.append((rest[0], rest[1]))
+        return true_loss(network, x0, *rest)
+
+    monkeypatch.setattr(loop, "velocity_loss", remembering)
+    for seed in (0, 1):
+        run = Trainer(config(seed=seed), data, CPU).run()
+        next(run), next(run)
+    for (u, eps), (other_u, other_eps) in itertools.combinations(drawn, 2):
+        assert not torch.equal(u, other_u)
+        assert not torch.equal(eps, other_eps)
+
+
 def test_another_configuration_does_not_resume(data: ImageSet, tmp_path: Path) -> None:
     Trainer(config(), data, CPU).save(tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match="another configuration"):
         Trainer(config(seed=1), data, CPU).load(tmp_path / "c.pt")
+
+
+def test_other_images_do_not_resume(data: ImageSet, tmp_path: Path) -> None:
+    Trainer(config(), data, CPU).save(tmp_path / "c.pt")
+    fewer = ImageSet(data.images[:256], data.labels[:256])
+    with pytest.raises(CheckpointError, match="8 steps an epoch"):
+        Trainer(config(), fewer, CPU).load(tmp_path / "c.pt")
+
+
+def test_a_run_that_did_not_record_its_loss_resumes(data: ImageSet, tmp_path: Path) -> None:
+    trainer = Trainer(config(), data, CPU)
+    next(trainer.run())
+    trainer.save(tmp_path / "c.pt")
+    state = torch.load(tmp_path / "c.pt", weights_only=True)
+    del state["loss"], state["steps_per_epoch"]
+    torch.save(state, tmp_path / "c.pt")
+    resumed = Trainer(config(), data, CPU)
+    resumed.load(tmp_path / "c.pt")
+    report = next(resumed.run())
+    assert report.step == 2
+    assert report.smoothed_loss == report.loss
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
+    data: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(config(), data, CPU)
+    monkeypatch.setattr(loop, "velocity_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    with pytest.raises(DivergedError, match="--learning-rate"):
+        next(trainer.run())
+    assert trainer.step == 0
+    assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+    torch.save({"version": 1}, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint(tmp_path / "c.pt")
+
+
+def test_pixels_without_noise_add_nothing_to_the_loss() -> None:
+    x0, eps = torch.zeros(1, 1, 4, 4), torch.randn(1, 1, 4, 4)
+    u = torch.zeros(1, 4, 4)
+    u[0, 0, 0] = 1.0
+
+    def zero(x: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+    assert loop.velocity_loss(zero, x0, u, eps, torch.tensor([0])) == 0  # type: ignore[arg-type]
+    eps = torch.ones(1, 1, 4, 4)
+    u[0, 0, 0] = 0.5
+    loss = loop.velocity_loss(zero, x0, u, eps, torch.tensor([0]))  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(0.5)  # v = a·eps, a² = 1/2, over the one noisy pixel
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 100])
