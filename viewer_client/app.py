@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError, MissingExtraError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "diffusion-toy")
+os.environ.setdefault("SDL_MOUSE_FOCUS_CLICKTHROUGH", "1")
 try:
     import pygame
 except ModuleNotFoundError as error:
     raise MissingExtraError("pygame", "viewer") from error
 
-from viewer_client.connection import Connection, Phase
-from viewer_client.geometry import MIN_HEIGHT_PX, MIN_WIDTH_PX
-from viewer_client.screen import Screen, Speckle
-from viewer_client.view_model import ViewModel
+from viewer_client.connection import Connection
+from viewer_client.exchange import exchange
+from viewer_client.geometry import Point
+from viewer_client.keymap import key_of
+from viewer_client.screen import Screen
+from viewer_client.view_model import RENDER_RATE_HZ, ViewModel
 
-RENDER_RATE_HZ = 60
-SPECKLE_S = 0.25  # a speckle that no frame answers fades after this
 KEY_REPEAT_MS = (350, 60)
 TITLE = "Diffusion Toy"
 
@@ -30,20 +32,12 @@ class DisplayError(DiffusionToyError):
     """No window can be opened."""
 
 
-def key_name(event: pygame.event.Event) -> str:
-    """A key event's name as `keymap` writes it, for instance "ctrl+q" or "["."""
-    name: str = pygame.key.name(event.key)
-    if event.mod & pygame.KMOD_CTRL:
-        return f"ctrl+{name}"
-    if event.mod & pygame.KMOD_SHIFT and name.isalpha() and len(name) == 1:
-        return f"shift+{name}"
-    if name.startswith("[") and name.endswith("]") and len(name) == 3:
-        return name[1]  # the number pad's "[7]"
-    return name
-
-
 class App:
-    """One window on one connection."""
+    """One window on one connection.
+
+    Raises:
+        DisplayError: no window can be opened.
+    """
 
     def __init__(self, model: ViewModel, connection: Connection, size: tuple[int, int]) -> None:
         try:
@@ -51,6 +45,7 @@ class App:
             pygame.font.init()
             self.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
         except pygame.error as error:
+            pygame.quit()
             raise DisplayError(
                 f"no window can be opened ({error}); run where there is a display, "
                 "or record a session with --headless --record FILE.gif"
@@ -60,19 +55,18 @@ class App:
         self.model, self.connection = model, connection
         self.screen = Screen()
         self.clock = pygame.time.Clock()
-        self._speckles: dict[int, Speckle] = {}  # by the command's sequence
 
-    def run(self) -> None:
-        """Until the user closes the window."""
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Until the user closes the window, or until `until` says so."""
         try:
-            while not self.model.quit:
+            while not (self.model.quit or until()):
                 for event in pygame.event.get():
                     self._handle(event)
-                self._update()
+                fresh = self._update()
                 self._draw()
                 pygame.display.flip()
-                if self._fresh is not None:
-                    self.connection.drawn(self._fresh)
+                if fresh is not None:
+                    self.connection.drawn(fresh)
                 self.clock.tick(RENDER_RATE_HZ)
         finally:
             pygame.quit()
@@ -83,47 +77,27 @@ class App:
             case pygame.QUIT:
                 model.quit = True
             case pygame.KEYDOWN:
-                model.key(key_name(event))
+                ctrl, shift = bool(event.mod & pygame.KMOD_CTRL), bool(event.mod & pygame.KMOD_SHIFT)
+                model.key(key_of(pygame.key.name(event.key), event.unicode, ctrl=ctrl, shift=shift))
             case pygame.MOUSEMOTION:
                 model.mouse_at(self._fraction(event.pos))
-            case pygame.MOUSEBUTTONDOWN | pygame.MOUSEBUTTONUP if event.button == 1:
+            case pygame.MOUSEBUTTONDOWN | pygame.MOUSEBUTTONUP if event.button <= 3:
                 model.mouse_at(self._fraction(event.pos))
                 model.mouse_button(event.type == pygame.MOUSEBUTTONDOWN)
-            case pygame.MOUSEWHEEL:
+            case pygame.MOUSEWHEEL if event.y:
                 model.key("wheel up" if event.y > 0 else "wheel down")
             case pygame.WINDOWLEAVE | pygame.WINDOWFOCUSLOST:
+                model.mouse_button(False)
                 model.mouse_at(None)
-            case pygame.VIDEORESIZE if event.w < MIN_WIDTH_PX or event.h < MIN_HEIGHT_PX:
-                size = max(event.w, MIN_WIDTH_PX), max(event.h, MIN_HEIGHT_PX)
-                self.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
-            case pygame.VIDEORESIZE:
-                self.surface = pygame.display.get_surface()
 
-    def _fraction(self, position: tuple[int, int]) -> tuple[float, float] | None:
+    def _fraction(self, position: tuple[int, int]) -> Point | None:
         return self.screen.layout_of(self.surface).noisy.fraction(position)
 
-    def _update(self) -> None:
-        now = time.monotonic()
-        self._fresh: m.Frame | None = None
-        for response in self.connection.take():
-            self.model.receive(response)
-            if isinstance(response, m.Frame):
-                self._fresh = response
-                landed = response.landed_sequence
-                self._speckles = {s: v for s, v in self._speckles.items() if s > landed}
-        self._speckles = {s: v for s, v in self._speckles.items() if v.expires > now}
-        for command in self.model.take_commands():
-            sequence = self.connection.send(command)
-            if sequence is not None and isinstance(command, m.Inject):
-                center = (command.disc.x, command.disc.y) if command.disc else None
-                radius = command.disc.radius if command.disc else 1.0
-                self._speckles[sequence] = Speckle(center, radius, now + SPECKLE_S)
+    def _update(self) -> m.Frame | None:
+        self.surface = pygame.display.get_surface()  # another one after the window was resized
+        pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
+        return exchange(self.connection, self.model)
 
     def _draw(self) -> None:
-        status = self.connection.status
-        if status.phase is not Phase.LIVE:
-            self._speckles.clear()
-        self.screen.draw(
-            self.surface, self.model, status, self.connection.statistics, self.clock.get_fps(),
-            list(self._speckles.values()), time.monotonic(),
-        )  # fmt: skip
+        figures = self.connection.statistics
+        self.screen.draw(self.surface, self.model, figures, self.clock.get_fps(), time.monotonic())

@@ -25,8 +25,11 @@ def grey(image: Image) -> Pixels:
 
 
 def heat(levels: Image) -> Pixels:
-    """Levels (H, W) in [0, 1] as (H, W, 3): dark is clean, light is noise."""
-    place = np.clip(levels, 0, 1) * (len(_HEAT) - 1)
+    """Levels (H, W) in [0, 1] as (H, W, 3): dark is clean, light is noise.
+
+    By the root of the level, so that a light stroke can be told from none.
+    """
+    place = np.sqrt(np.clip(levels, 0, 1)) * (len(_HEAT) - 1)
     below = np.minimum(place.astype(int), len(_HEAT) - 2)
     share = (place - below)[..., None]
     colors: Pixels = (_HEAT[below] * (1 - share) + _HEAT[below + 1] * share + 0.5).astype(np.uint8)

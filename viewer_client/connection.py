@@ -12,132 +12,48 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
+from typing import Any
 
 import grpc
 
 from diffusion_toy import messages as m
 from diffusion_toy import wire
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from diffusion_toy.errors import DiffusionToyError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+from viewer_client.address import is_local
+from viewer_client.failures import explain
+from viewer_client.link import Phase, Statistics, Status, window_for
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.25, 4.0
-CONNECT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0  # for a call that answers once
+PING_PERIOD_S = 2.0
 FRAME_RATE_HZ = 60.0
-LATENCIES_KEPT = 512
-UNANSWERED_MAX = 4096  # commands whose landing is still awaited
+EVENTS_WAITING = 256  # rejections and the like that nobody has taken; older ones go
+UNANSWERED_MAX = 4096  # injections whose landing is awaited
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-CHANNEL_OPTIONS = [
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.enable_retries", 0),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
+
+Requests = queue.SimpleQueue[m.Request | None]  # None ends the stream
 
 
-class Phase(Enum):
-    """Where a connection is."""
-
-    CONNECTING = "connecting"
-    LIVE = "live"
-    LOST = "reconnecting"
-    REFUSED = "refused"  # trying again would not help
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True)
-class Status:
-    """The connection in words: `sentence` says what is wrong, `attempt` counts the tries."""
-
-    phase: Phase
-    sentence: str = ""
-    attempt: int = 0
+def open_channel(address: str) -> grpc.Channel:
+    """A channel that gives up soon; nothing is sent yet."""
+    options: list[tuple[str, int]] = [
+        ("grpc.enable_retries", 0),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.min_reconnect_backoff_ms", 3_000),  # also how long a connection may take to come up
+        ("grpc.use_local_subchannel_pool", 1),  # each try is a fresh one
+    ]
+    if is_local(address):
+        options.append(("grpc.enable_http_proxy", 0))
+    return grpc.insecure_channel(address, options=options)
 
 
 class RefusedError(DiffusionToyError):
-    """The server can not be used as asked for."""
-
-
-def parse_address(text: str) -> str:
-    """Check `HOST:PORT` (IPv6 as `[::1]:50051`) and return it.
-
-    Raises:
-        InvalidValueError: not of that form, or the port is outside 1…65535.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or (":" in host and not host.startswith("[")):
-        raise InvalidValueError("--server", repr(text), "the form HOST:PORT", "for example localhost:50051")
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise InvalidValueError("--server", repr(text), "the ports 1…65535", "for example localhost:50051")
-    return text
-
-
-def explain(error: grpc.RpcError, address: str) -> tuple[str, bool]:
-    """What an ended stream means, in one sentence, and whether to try again."""
-    code, details = error.code(), error.details() or ""
-    lowered = details.lower()
-    match code:
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return f"{address} is a gRPC server, but not Diffusion Toy's; check the address", True
-        case grpc.StatusCode.UNAVAILABLE if "refused" in lowered:
-            return f"no server at {address}; start one with: python -m inference_server", True
-        case grpc.StatusCode.UNAVAILABLE if any(
-            w in lowered for w in ("name resolution", "dns", "domain name", "resolve")
-        ):
-            return f"the host of {address} is not known; check its spelling", True
-        case grpc.StatusCode.UNAVAILABLE if any(
-            w in lowered for w in ("http1", "http/1", "settings frame", "trailing data", "http response")
-        ):
-            return f"{address} answers, but does not speak gRPC; check the port", True
-        case grpc.StatusCode.UNAVAILABLE if "try again" in lowered or "restarting" in lowered:
-            return details, True  # our own server's words
-        case grpc.StatusCode.UNAVAILABLE:
-            return f"the connection to {address} broke", True
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"{address} does not answer; check the address and the firewall", True
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return details, True
-        case (
-            grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.NOT_FOUND | grpc.StatusCode.FAILED_PRECONDITION
-        ):
-            return details, False
-        case _:
-            return f"the server ended the session ({code.name.lower()}: {details})", True
-
-
-class Statistics:
-    """Figures of a connection; `landing_ms` are times from a command to the first frame with it."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.superseded = 0
-        self.landing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._arrivals: deque[float] = deque(maxlen=60)
-        self._steps: deque[tuple[float, int]] = deque(maxlen=60)
-
-    def arrived(self, now: float, step: int, skipped: int) -> None:
-        """A frame has come in."""
-        self.frames += 1
-        self.superseded += skipped
-        if self._steps and step < self._steps[-1][1]:
-            self._steps.clear()
-        self._steps.append((now, step))
-
-    def steps_per_second(self, now: float) -> float:
-        """Over the last second of frames; 0 while the session rests."""
-        recent = [entry for entry in self._steps if now - entry[0] < 1.0]
-        if len(recent) < 2 or recent[-1][0] == recent[0][0]:
-            return 0.0
-        return (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])
-
-    def landing_quantile_ms(self, q: float) -> float | None:
-        """A quantile (0…1) of the recent command-to-frame times, None without any."""
-        ordered = sorted(self.landing_ms)
-        return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else None
+    """The server cannot be used as asked for."""
 
 
 class Connection:
@@ -156,14 +72,18 @@ class Connection:
         self.statistics = Statistics()
         self._lock = threading.Lock()
         self._status = Status(Phase.CONNECTING)
-        self._responses: deque[m.Welcome | m.Rejected | m.Schedule] = deque(maxlen=256)
+        self._events: deque[m.Welcome | m.Rejected | m.Schedule] = deque(maxlen=EVENTS_WAITING)
         self._newest: m.Frame | None = None
-        self._requests: queue.SimpleQueue[m.Request | None] | None = None
+        self._taken: m.Frame | None = None  # what may be acknowledged: of this stream, not an earlier one
+        self._requests: Requests | None = None
+        self._stub: pb_grpc.DenoiseServiceStub | None = None
+        self._call: Any = None
         self._sequence = itertools.count(1)
         self._unlanded: deque[tuple[int, float]] = deque(maxlen=UNANSWERED_MAX)
         self._last_number = 0
-        self._call: grpc.Call | None = None
+        self._next_ping = 0.0
         self._closing = threading.Event()
+        self._wake = threading.Event()  # ends a wait between two tries
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
     def open(self) -> None:
@@ -173,125 +93,167 @@ class Connection:
     def close(self) -> None:
         """End the session and the thread."""
         self._closing.set()
+        self._wake.set()
         with self._lock:
             if self._requests is not None:
                 self._requests.put(None)
             if self._call is not None:
                 self._call.cancel()
-        self._thread.join(2.0)
+        if self._thread.is_alive():
+            self._thread.join(ANSWER_TIMEOUT_S)
+
+    # --- for the window; none of it waits ---
 
     @property
     def status(self) -> Status:
         """Where the connection is now."""
         return self._status
 
-    # --- for the window ---
+    def try_again(self) -> None:
+        """Try at once, also after a refusal."""
+        self._wake.set()
+
+    def take(self) -> list[m.Response]:
+        """What has come in since the last call: at most one frame, the newest, at the end."""
+        self._ping()
+        with self._lock:
+            responses: list[m.Response] = list(self._events)
+            self._events.clear()
+            if self._newest is not None:
+                self._taken = self._newest
+                responses.append(self._newest)
+                self._newest = None
+        return responses
 
     def send(self, command: m.Command) -> int | None:
-        """Send a command; its sequence, None while there is no connection (it is then dropped)."""
+        """Send a command; its sequence, None while there is no session (it is then dropped)."""
         with self._lock:
-            if self._requests is None or self._status.phase is not Phase.LIVE:
+            if self._requests is None or not self._status.live:
                 return None
             sequence = next(self._sequence)
-            self._unlanded.append((sequence, self._clock()))
+            if isinstance(command, m.Inject):
+                self._unlanded.append((sequence, self._clock()))
             self._requests.put(m.Request(command, sequence))
             return sequence
 
     def drawn(self, frame: m.Frame) -> None:
         """The frame is on the screen: acknowledge it."""
         with self._lock:
-            if self._requests is not None:
+            if self._requests is not None and frame is self._taken:
                 self._requests.put(m.Request(m.Acknowledge(frame.number)))
 
-    def take(self) -> list[m.Response]:
-        """What has come in since the last call: at most one frame, the newest, at the end."""
+    def _ping(self) -> None:
+        """Measure the round trip now and then, by a call that is answered at once."""
+        now = self._clock()
         with self._lock:
-            responses: list[m.Response] = list(self._responses)
-            self._responses.clear()
-            if self._newest is not None:
-                responses.append(self._newest)
-                self._newest = None
-        return responses
+            stub = self._stub
+            if stub is None or now < self._next_ping:
+                return
+            self._next_ping = now + PING_PERIOD_S
+        call: Any = stub.ListModels.future(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)  # type: ignore[attr-defined]
+        call.add_done_callback(lambda done: self._pinged(done, now))
+
+    def _pinged(self, call: Any, sent: float) -> None:
+        if not call.cancelled() and call.exception() is None:
+            self.statistics.round_trip_ms = (self._clock() - sent) * 1000
 
     # --- the thread ---
 
     def _run(self) -> None:
+        try:
+            self._try_until_closed()
+        finally:
+            self._status = Status(Phase.CLOSED)
+
+    def _try_until_closed(self) -> None:
         attempt, delay = 0, RETRY_FIRST_S
         while not self._closing.is_set():
-            was_live = False
+            self._wake.clear()
+            sentence, again = "the server ended the session", True
             try:
-                was_live = self._session()
-                sentence, again = "the server ended the session", True
+                self._session()
             except grpc.RpcError as error:
-                was_live = self._status.phase is Phase.LIVE
-                sentence, again = explain(error, self.address)
+                live = self._status.live
+                failure = explain(error.code(), error.details() or "", self.address, was_live=live)
+                sentence, again = failure.sentence, failure.again
             except DiffusionToyError as error:  # what it sent makes no sense
                 sentence, again = f"{self.address} sent what cannot be read: {error}", False
+            if self._status.live:
+                attempt, delay = 0, RETRY_FIRST_S
+            attempt += 1
             if self._closing.is_set():
                 break
-            if not again:
-                self._status = Status(Phase.REFUSED, sentence)
-                return
-            attempt, delay = (1, RETRY_FIRST_S) if was_live else (attempt + 1, delay)
-            self._status = Status(Phase.LOST, sentence, attempt)
-            self._closing.wait(delay)
-            delay = min(delay * 2, RETRY_MAX_S)
-        self._status = Status(Phase.CLOSED)
+            if again:
+                self._status = Status(Phase.LOST, sentence, attempt)
+                self._wake.wait(delay)
+                delay = min(delay * 2, RETRY_MAX_S)
+            else:
+                self._status = Status(Phase.REFUSED, sentence, attempt)
+                self._wake.wait()
+                attempt, delay = 0, RETRY_FIRST_S
 
-    def _session(self) -> bool:
-        """One stream, from start to end; True if it was ever live."""
-        requests: queue.SimpleQueue[m.Request | None] = queue.SimpleQueue()
-        self._sequence = itertools.count(1)
-        requests.put(m.Request(self._make_start(), next(self._sequence)))
-        with grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS) as channel:
-            ready = grpc.channel_ready_future(channel)
-            self._wait_until_ready(ready)
-            call = pb_grpc.DenoiseServiceStub(channel).Denoise(_messages(requests))
+    def _session(self) -> None:
+        """One stream, from start to end.
+
+        Raises:
+            grpc.RpcError: there is none, or it ended with an error.
+            DiffusionToyError: the server does not keep to the protocol.
+        """
+        requests: Requests = queue.SimpleQueue()
+        with open_channel(self.address) as channel:
+            stub = pb_grpc.DenoiseServiceStub(channel)
+            round_trip_s = self._measure_round_trip(stub)
+            self.statistics.round_trip_ms = round_trip_s * 1000
+            window = window_for(round_trip_s, FRAME_RATE_HZ, m.WINDOW_MAX)
+            requests.put(m.Request(replace(self._make_start(), window=window), 1))
+            call = stub.Denoise(_messages(requests))
             with self._lock:
-                self._call, self._requests = call, requests
+                self._stub, self._call, self._requests = stub, call, requests
+                self._sequence = itertools.count(2)
                 self._unlanded.clear()
+                self._newest = self._taken = None
                 self._last_number = 0
+                self._next_ping = self._clock() + PING_PERIOD_S
             try:
-                return self._receive(call)
+                if self._closing.is_set():  # `close` may have come before there was a call to cancel
+                    call.cancel()
+                self._receive(call)
             finally:
                 requests.put(None)
                 with self._lock:
-                    self._call = self._requests = None
+                    self._stub = self._call = self._requests = None
+                call.cancel()
 
-    def _wait_until_ready(self, ready: grpc.Future) -> None:
-        """Give up early with the stream's own error: it says more than a time-out does."""
-        until = self._clock() + 1.0
-        while self._clock() < until and not self._closing.is_set():
-            try:
-                ready.result(timeout=0.1)
-                return
-            except grpc.FutureTimeoutError:
-                continue
-        ready.cancel()
+    def _measure_round_trip(self, stub: pb_grpc.DenoiseServiceStub) -> float:
+        """Seconds; also sees, before anything else is sent, that the server is one of ours."""
+        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)  # brings the connection up
+        began = self._clock()
+        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)
+        return self._clock() - began
 
-    def _receive(self, call: Iterator[pb.DenoiseResponse]) -> bool:
+    def _receive(self, call: Iterator[pb.DenoiseResponse]) -> None:
         model: m.ModelInfo | None = None
         for message in call:
             response = wire.response_from_proto(message, model)
             match response:
-                case None:
+                case None:  # of a later release
                     continue
                 case m.Frame():
                     self._take_frame(response)
                 case m.Welcome():
                     model = response.model
                     with self._lock:
-                        self._responses.append(response)
-                    self._status = Status(Phase.LIVE)
+                        self._events.append(response)
+                        self._status = Status(Phase.LIVE)
                 case _:
                     with self._lock:
-                        self._responses.append(response)
-        return model is not None
+                        self._events.append(response)
 
     def _take_frame(self, frame: m.Frame) -> None:
         now = self._clock()
         with self._lock:
             skipped = max(frame.number - self._last_number - 1, 0) if self._last_number else 0
+            skipped += self._newest is not None
             self._last_number = frame.number
             self.statistics.arrived(now, frame.step, skipped)
             while self._unlanded and self._unlanded[0][0] <= frame.landed_sequence:
@@ -299,7 +261,7 @@ class Connection:
             self._newest = frame
 
 
-def _messages(requests: queue.SimpleQueue[m.Request | None]) -> Iterator[pb.DenoiseRequest]:
+def _messages(requests: Requests) -> Iterator[pb.DenoiseRequest]:
     while (request := requests.get()) is not None:
         yield wire.request_to_proto(request)
 
@@ -310,11 +272,10 @@ def list_models(address: str) -> list[m.ModelInfo]:
     Raises:
         RefusedError: it cannot be asked, with the reason as one sentence.
     """
-    with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+    with open_channel(address) as channel:
+        stub = pb_grpc.DenoiseServiceStub(channel)
         try:
-            answer = pb_grpc.DenoiseServiceStub(channel).ListModels(
-                pb.ListModelsRequest(), timeout=CONNECT_TIMEOUT_S
-            )
+            answer = stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)
         except grpc.RpcError as error:
-            raise RefusedError(explain(error, address)[0]) from error
+            raise RefusedError(explain(error.code(), error.details() or "", address).sentence) from error
     return [wire.model_from_proto(model) for model in answer.models]

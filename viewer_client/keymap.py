@@ -13,6 +13,8 @@ class Action(Enum):
     STEP_REVERSE = auto()
     STEP_FORWARD = auto()
     TOGGLE_DIRECTION = auto()
+    SLOWER = auto()
+    FASTER = auto()
     RESTART = auto()
     NEW_SEED = auto()
     EXAMPLE = auto()
@@ -27,8 +29,6 @@ class Action(Enum):
     RULE = auto()
     SAMPLER = auto()
     SCHEDULE = auto()
-    SLOWER = auto()
-    FASTER = auto()
     LESS_GUIDANCE = auto()
     MORE_GUIDANCE = auto()
     HELP = auto()
@@ -38,7 +38,10 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Binding:
-    """Keys that do the same. `keys` are names as PyGame gives them, with "ctrl+" or "shift+"."""
+    """Keys that do the same.
+
+    `keys` are names as `key_of` gives them, `shown` is how the help writes them.
+    """
 
     keys: tuple[str, ...]
     action: Action
@@ -46,35 +49,85 @@ class Binding:
     help: str
 
 
-BINDINGS = (
-    Binding(("space",), Action.TOGGLE_PLAY, "Space", "play or pause"),
-    Binding(("right",), Action.STEP_REVERSE, "Right", "one step of denoising"),
-    Binding(("left",), Action.STEP_FORWARD, "Left", "one step of noising"),
-    Binding(("f",), Action.TOGGLE_DIRECTION, "F", "play forward (noising) or back (denoising)"),
-    Binding(("r",), Action.RESTART, "R", "restart with the same seed"),
-    Binding(("n",), Action.NEW_SEED, "N", "restart with a new seed"),
-    Binding(("e",), Action.EXAMPLE, "E", "take a real picture and watch it turn to noise"),
-    Binding(tuple("0123456789"), Action.LABEL, "0 … 9", "draw this class"),
-    Binding(("backspace", "l"), Action.NO_LABEL, "L, Backspace", "draw any class"),
-    Binding(("m",), Action.MOUSE_MODE, "M", "mouse: whole image, brush, brush while held"),
-    Binding(("[", "wheel down"), Action.SMALLER_BRUSH, "[  wheel", "smaller brush"),
-    Binding(("]", "wheel up"), Action.LARGER_BRUSH, "]  wheel", "larger brush"),
-    Binding(("up",), Action.STRONGER, "Up", "more noise for each movement"),
-    Binding(("down",), Action.WEAKER, "Down", "less noise for each movement"),
-    Binding(("k",), Action.NOISE_KIND, "K", "kind of noise: Gaussian, uniform, Laplace …"),
-    Binding(("t",), Action.RULE, "T", "rule: truth, naive, lie"),
-    Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM or DDIM"),
-    Binding(("c",), Action.SCHEDULE, "C", "schedule: cosine 300, linear 300, linear 1000"),
-    Binding((",",), Action.SLOWER, "Comma", "fewer steps a second"),
-    Binding((".",), Action.FASTER, "Dot", "more steps a second"),
-    Binding(("shift+g",), Action.LESS_GUIDANCE, "Shift+G", "less guidance"),
-    Binding(("g",), Action.MORE_GUIDANCE, "G", "more guidance towards the class"),
-    Binding(("h", "f1"), Action.HELP, "H, F1", "this help"),
-    Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close the help"),
-    Binding(("ctrl+q",), Action.QUIT, "Ctrl+Q", "quit"),
+# In the order of the help: a title, and the keys under it.
+SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
+    (
+        "Time",
+        (
+            Binding(("space",), Action.TOGGLE_PLAY, "Space", "play, pause"),
+            Binding(("right",), Action.STEP_REVERSE, "Right", "one step of denoising"),
+            Binding(("left",), Action.STEP_FORWARD, "Left", "one step of noising"),
+            Binding(("f",), Action.TOGGLE_DIRECTION, "F", "run forward (noising) or back"),
+            Binding((",",), Action.SLOWER, ",", "fewer steps a second"),
+            Binding((".",), Action.FASTER, ".", "more steps a second"),
+        ),
+    ),
+    (
+        "Picture",
+        (
+            Binding(("r",), Action.RESTART, "R", "restart, same seed"),
+            Binding(("n",), Action.NEW_SEED, "N", "restart, new seed"),
+            Binding(("e",), Action.EXAMPLE, "E", "a real one turns to noise"),
+            Binding(tuple("0123456789"), Action.LABEL, "0 … 9", "draw this class"),
+            Binding(("-", "backspace", "l"), Action.NO_LABEL, "-  L  Back", "draw any class"),
+        ),
+    ),
+    (
+        "Mouse",
+        (
+            Binding(("m",), Action.MOUSE_MODE, "M", "whole image, brush, pressed only"),
+            Binding(("[", "wheel down"), Action.SMALLER_BRUSH, "[  wheel", "smaller brush"),
+            Binding(("]", "wheel up"), Action.LARGER_BRUSH, "]  wheel", "larger brush"),
+            Binding(("up",), Action.STRONGER, "Up", "more noise for each stroke"),
+            Binding(("down",), Action.WEAKER, "Down", "less noise for each stroke"),
+            Binding(("k",), Action.NOISE_KIND, "K", "kind of noise, six of them"),
+            Binding(("t",), Action.RULE, "T", "rule: truth, naive, lie"),
+        ),
+    ),
+    (
+        "Network",
+        (
+            Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM, DDIM"),
+            Binding(("c",), Action.SCHEDULE, "C", "schedule: cosine, linear"),
+            Binding(("g",), Action.MORE_GUIDANCE, "G", "more guidance to the class"),
+            Binding(("shift+g",), Action.LESS_GUIDANCE, "Shift+G", "less guidance"),
+        ),
+    ),
+    (
+        "Window",
+        (
+            Binding(("h", "f1", "?"), Action.HELP, "H  F1", "this help"),
+            Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close the help"),
+            Binding(("ctrl+q",), Action.QUIT, "Ctrl+Q", "quit"),
+        ),
+    ),
 )
 
+BINDINGS = tuple(binding for _, bindings in SECTIONS for binding in bindings)
 _BY_KEY = {key: binding.action for binding in BINDINGS for key in binding.keys}
+
+
+def key_of(name: str, character: str = "", *, ctrl: bool = False, shift: bool = False) -> str:
+    """A key press as the table writes it, for instance "ctrl+q", "shift+g" or "[".
+
+    Args:
+        name: of the key, as PyGame calls it.
+        character: what it types, "" if nothing. It counts where it is a sign or a digit, so that
+            keyboards on which "[" takes AltGr, or "1" takes Shift, work as well.
+    """
+    if (
+        len(character) == 1
+        and character.isprintable()
+        and not character.isspace()
+        and not character.isalpha()
+    ):
+        return character
+    name = name.lower()
+    if ctrl:
+        return f"ctrl+{name}"
+    if shift and f"shift+{name}" in _BY_KEY:
+        return f"shift+{name}"
+    return name
 
 
 def action_of(key: str) -> Action | None:

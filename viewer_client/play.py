@@ -11,70 +11,98 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from collections import deque
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
+from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.__main__ import main as viewer
+from viewer_client.cli import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED, record, show
+from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX
 
 SERVER_START_S = 120.0
 SERVER_END_S = 10.0
+LINES_SHOWN = 20
 RECORDING = Path("demo.gif")
+SERVER = (sys.executable, "-m", "inference_server", "--host", "127.0.0.1", "--port", "0")
 
 
-class ServerStartError(DiffusionToyError):
-    """The local server did not come up."""
+class ServerError(DiffusionToyError):
+    """The local server did not come up, or ended early."""
 
 
 class LocalServer:
-    """An inference server as a child process on a free port; ends with the `with` block."""
+    """A server as a child process; it ends with the `with` block.
 
-    def __init__(self) -> None:
+    Args:
+        command: prints `serving on HOST:PORT` once it is ready.
+        start_s: how long that may take, seconds.
+    """
+
+    def __init__(self, command: tuple[str, ...] = SERVER, start_s: float = SERVER_START_S) -> None:
         self.address = ""
-        self._errors: list[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "inference_server", "--host", "127.0.0.1", "--port", "0"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._command, self._start_s = command, start_s
+        self._errors: deque[str] = deque(maxlen=LINES_SHOWN)
         self._ready = threading.Event()
-        for pipe, read in (
-            (self._process.stdout, self._read_output),
-            (self._process.stderr, self._read_errors),
-        ):
-            threading.Thread(target=read, args=(pipe,), daemon=True).start()
-
-    def _read_output(self, pipe: object) -> None:
-        for line in pipe:  # type: ignore[attr-defined]
-            if found := re.fullmatch(r"serving on (\S+)\n?", line):
-                self.address = found[1]
-                self._ready.set()
-        self._ready.set()
-
-    def _read_errors(self, pipe: object) -> None:
-        for line in pipe:  # type: ignore[attr-defined]
-            self._errors = [*self._errors[-19:], line]
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> LocalServer:
-        if not self._ready.wait(SERVER_START_S) or not self.address:
-            self._end()
-            time.sleep(0.1)  # let the last lines of its errors arrive
-            raise ServerStartError("the server did not start:\n" + "".join(self._errors))
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert self._process.stdout is not None
+            assert self._process.stderr is not None
+            for pipe, read in (
+                (self._process.stdout, self._read_output),
+                (self._process.stderr, self._read_errors),
+            ):
+                thread = threading.Thread(target=read, args=(pipe,), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            if not self._ready.wait(self._start_s):
+                raise ServerError(self.explain(f"the server was not ready after {self._start_s:g} s"))
+            if not self.address:
+                self._process.wait(SERVER_END_S)
+                self._threads[1].join(1.0)  # the last lines it wrote
+                raise ServerError(self.explain(f"the server ended with status {self._process.returncode}"))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
             try:
                 self._process.wait(SERVER_END_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        self._process.wait()
+                self._process.wait()
+        for thread in self._threads:
+            thread.join(1.0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
+    def explain(self, what: str) -> str:
+        """What went wrong, with the server's own last words."""
+        return "\n  ".join([what + (", it said:" if self._errors else ""), *self._errors])
+
+    def _read_output(self, pipe: IO[str]) -> None:
+        with pipe:
+            for line in pipe:
+                if found := re.fullmatch(r"serving on (\S+)\n?", line):
+                    self.address = found[1]
+                    self._ready.set()
+        self._ready.set()
+
+    def _read_errors(self, pipe: IO[str]) -> None:
+        with pipe:
+            self._errors.extend(line.rstrip() for line in pipe)
 
 
 def has_display() -> bool:
@@ -84,28 +112,42 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def _show(server: LocalServer) -> bool:
+    """Open the window; False if there is no display after all."""
+    from viewer_client.app import DisplayError
+
+    print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
+    try:
+        show(server.address, m.Start(), (DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX), until=lambda: server.ended)
+    except DisplayError as error:
+        print(error, file=sys.stderr)
+        return False
+    if server.ended:
+        raise ServerError(server.explain("the server ended while the viewer was open"))
+    return True
+
+
 def _terminated(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # so that every `with` block is left
 
 
 def main() -> int:
-    """Play; the viewer's exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
+    """Play; the exit status."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
     try:
         print("starting a server on this machine …", flush=True)
         with LocalServer() as server:
-            if has_display():
-                print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
-                status = viewer(["--server", server.address])
-                if status != 1:
-                    return status
-            print("there is no display here, so the session is recorded instead", flush=True)
-            return viewer(["--server", server.address, "--headless", "--record", str(RECORDING)])
+            if not (has_display() and _show(server)):
+                print(f"there is no display here: recording a session of {SECONDS_DEFAULT:g} s", flush=True)
+                print(record(server.address, m.Start(), RECORDING, SECONDS_DEFAULT))
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return STATUS_FAILURE
     except KeyboardInterrupt:
-        return 130
+        return STATUS_INTERRUPTED
+    return 0
 
 
 if __name__ == "__main__":

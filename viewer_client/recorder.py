@@ -8,32 +8,28 @@ another digit.
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from diffusion_toy import messages as m
-from diffusion_toy.errors import DiffusionToyError, MissingExtraError
-from viewer_client.colormaps import grey
-from viewer_client.connection import Connection, Phase
+from diffusion_toy.errors import DiffusionToyError
+from viewer_client.connection import Connection
 from viewer_client.dosing import MouseMode
+from viewer_client.exchange import exchange
 from viewer_client.geometry import Point
+from viewer_client.gif import Illustrator, Picture, encode, free_path
+from viewer_client.link import Phase
 from viewer_client.view_model import ViewModel
 
-try:
-    from PIL import Image, ImageDraw, ImageFont
-except ModuleNotFoundError as error:
-    raise MissingExtraError("pillow", "viewer") from error
-
-POLL_S = 1 / 120
-GIF_PERIOD_MS = 80
-CONNECT_TIMEOUT_S = 30.0
-PANE_PX, GAP_PX, HEADER_PX, FOOTER_PX = 196, 12, 34, 30
-GREY_LEVELS = 24  # what noise looks the same with, and compresses far better
-BACKGROUND, TEXT, DIM, ACCENT = (18, 19, 24), (226, 228, 234), (144, 150, 166), (255, 190, 92)
+POLL_S = 1 / 60
+PERIOD_MS = 80  # between two pictures of the GIF
+FIRST_FRAME_S = 30.0
+DONE_BY = 0.9  # of a scene: when the picture is to be clean
+SLOW_HZ = 15.0  # steps a second while noise is added, so that it can be seen before it heals
+LOOK_AGAIN_S = 1.0  # after this, the steps a second that the server really makes are known
 
 
 class RecordingError(DiffusionToyError):
@@ -42,29 +38,57 @@ class RecordingError(DiffusionToyError):
 
 @dataclass(frozen=True)
 class Scene:
-    """A part of the script: from `begin` to `end` (fractions of the whole), with its caption."""
+    """A part of the script, a `share` of its length, with its caption.
 
-    begin: float
-    end: float
+    `mode`, `path` and `strength` say how the mouse adds noise; without a mode it does not.
+    """
+
+    share: float
     caption: str
-    mode: MouseMode | None = None  # how the mouse paints, None: it is elsewhere
+    mode: MouseMode | None = None
     path: tuple[Point, ...] = ()
     strength: float = 0.0
 
 
 SCENES = (
-    Scene(0.00, 0.34, "structure emerges from Gaussian noise"),
+    Scene(0.34, "Structure emerges from Gaussian noise, step by step."),
     Scene(
-        0.34, 0.44, "the mouse adds noise in one place", MouseMode.BRUSH,
-        ((0.28, 0.25), (0.62, 0.42), (0.38, 0.60), (0.66, 0.74)), 95,
+        0.10, "The mouse adds noise, here under a brush only …", MouseMode.BRUSH,
+        ((0.30, 0.25), (0.62, 0.40), (0.38, 0.58), (0.62, 0.74)), 80,
     ),
-    Scene(0.44, 0.60, "and the stroke heals"),
+    Scene(0.16, "… and the network heals just that."),
     Scene(
-        0.60, 0.68, "noise over the whole picture", MouseMode.WHOLE_IMAGE,
-        ((0.2, 0.3), (0.8, 0.35), (0.2, 0.6), (0.8, 0.7)), 62,
+        0.08, "Noise over the whole picture …", MouseMode.WHOLE_IMAGE,
+        ((0.2, 0.3), (0.8, 0.35), (0.2, 0.6), (0.8, 0.7)), 60,
     ),
-    Scene(0.68, 1.00, "becomes a picture again"),
+    Scene(0.32, "… and it becomes a digit again, maybe another one."),
 )  # fmt: skip
+
+
+@dataclass
+class Summary:
+    """What was recorded; `str` of it is for the user."""
+
+    path: Path
+    size_bytes: int
+    pictures: int
+    frames: int
+    superseded: int
+    seconds: float
+    landing_p50_ms: float | None
+    landing_p99_ms: float | None
+    step_rates: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        rate = f"{statistics.median(self.step_rates):.0f}" if self.step_rates else "no"
+        lines = [
+            f"recorded {self.path} ({self.size_bytes / 1e6:.2f} MB, {self.pictures} pictures)",
+            f"{self.frames} frames in {self.seconds:.1f} s, {self.superseded} superseded, {rate} steps/s",
+        ]
+        if self.landing_p50_ms is not None and self.landing_p99_ms is not None:
+            p50, p99 = self.landing_p50_ms, self.landing_p99_ms
+            lines.append(f"command to frame: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        return "\n".join(lines)
 
 
 def along(path: tuple[Point, ...], share: float) -> Point:
@@ -79,107 +103,108 @@ def along(path: tuple[Point, ...], share: float) -> Point:
     return path[-1]
 
 
-def draw_frame(model: ViewModel, caption: str) -> Image.Image:
-    """One picture of the recording: x_t and x̂0 side by side, the time step, a caption."""
-    frame = model.frame
-    assert frame is not None
-    size = (2 * PANE_PX + 3 * GAP_PX, HEADER_PX + PANE_PX + FOOTER_PX)
-    canvas = Image.new("RGB", size, BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
-    large, small = ImageFont.load_default(20), ImageFont.load_default(13)
-    for index, image in enumerate((frame.x_t, frame.x0_hat)):
-        step = 255 / (GREY_LEVELS - 1)
-        pixels = (np.round(grey(image) / step) * step).astype(np.uint8)
-        pane = Image.fromarray(pixels).resize((PANE_PX, PANE_PX), Image.Resampling.NEAREST)
-        canvas.paste(pane, (GAP_PX + index * (PANE_PX + GAP_PX), HEADER_PX))
-    draw.text((GAP_PX, 5), model.time_step_text, ACCENT, large)
-    draw.text((2 * GAP_PX + PANE_PX, 11), "the network's guess", DIM, small)
-    draw.text((GAP_PX, HEADER_PX + PANE_PX + 7), caption, TEXT, small)
-    if model.pointer is not None:
-        radius = model.radius * PANE_PX if model.mode is not MouseMode.WHOLE_IMAGE else 5
-        x = GAP_PX + model.pointer[0] * PANE_PX
-        y = HEADER_PX + model.pointer[1] * PANE_PX
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ACCENT, width=2)
-    return canvas
+def stride_for(time_steps: float, seconds: float, steps_per_second: float) -> int:
+    """Time steps a network step, so that `time_steps` are gone after `seconds`; at least 1."""
+    return min(max(math.ceil(time_steps / max(seconds * steps_per_second, 1)), 1), m.STRIDE_MAX)
 
 
-def free_path(path: Path) -> Path:
-    """The path itself, or with -2, -3 … where a file is there already."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
-    return candidate
+class Recorder:
+    """Plays the script on a connection and keeps the pictures."""
 
+    def __init__(self, connection: Connection, model: ViewModel, seconds: float) -> None:
+        self.connection, self.model, self.seconds = connection, model, seconds
+        self._illustrator = Illustrator()
+        self._pictures: list[Picture] = []
+        self._rates: list[float] = []
 
-def write_gif(path: Path, frames: list[Image.Image], period_ms: int = GIF_PERIOD_MS) -> None:
-    """Write an endless GIF; one palette for all frames, the last one shown a little longer."""
-    palette = frames[len(frames) // 2].quantize(48, dither=Image.Dither.NONE)
-    quantized = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    durations = [period_ms] * (len(frames) - 1) + [1500]
-    quantized[0].save(
-        path, save_all=True, append_images=quantized[1:], duration=durations, loop=0, optimize=False
-    )
+    def record(self, path: Path) -> Summary:
+        """Play the script and write it to `path`, or beside it if that exists.
 
+        Raises:
+            RecordingError: no picture within thirty seconds, or the session was lost, or the file
+                cannot be written.
+        """
+        target = free_path(path)
+        if not target.parent.is_dir():
+            raise RecordingError(f"there is no folder {target.parent} to record to; make it first")
+        self._wait_for_first_frame()
+        began = time.monotonic()
+        for scene in SCENES:
+            self._play(scene)
+        elapsed = time.monotonic() - began
+        content = encode(self._pictures, PERIOD_MS)
+        try:
+            target.write_bytes(content)
+        except OSError as error:
+            raise RecordingError(f"{target} cannot be written ({error.strerror})") from error
+        figures = self.connection.statistics
+        return Summary(
+            path=target,
+            size_bytes=len(content),
+            pictures=len(self._pictures),
+            frames=figures.frames,
+            superseded=figures.superseded,
+            seconds=elapsed,
+            landing_p50_ms=figures.landing_quantile_ms(0.5),
+            landing_p99_ms=figures.landing_quantile_ms(0.99),
+            step_rates=self._rates,
+        )
 
-def record(connection: Connection, model: ViewModel, path: Path, seconds: float) -> str:
-    """Play the script for `seconds` and write it to `path`, or beside it if that exists.
+    def _wait_for_first_frame(self) -> None:
+        until = time.monotonic() + FIRST_FRAME_S
+        while self.model.frame is None:
+            if self.connection.status.phase is Phase.REFUSED or time.monotonic() > until:
+                raise RecordingError(self.connection.status.sentence or "the server sends no pictures")
+            self._exchange()
+            time.sleep(POLL_S)
 
-    Returns:
-        A summary for the user: where the file is, and figures of the connection.
-
-    Raises:
-        RecordingError: no session within thirty seconds, or it was lost.
-    """
-    began = _wait_for_first_frame(connection, model)
-    pictures: list[Image.Image] = []
-    scene = SCENES[0]
-    while (elapsed := time.monotonic() - began) < seconds:
-        _poll(connection, model)
-        _require_live(connection)
-        share = elapsed / seconds
-        now = next((s for s in SCENES if share < s.end), SCENES[-1])
-        if now is not scene:
-            scene = now
-            model.mouse_at(None)
-            if scene.mode is not None:
-                model.mode, model.strength = scene.mode, scene.strength
+    def _play(self, scene: Scene) -> None:
+        """One scene, in real time."""
+        model, length = self.model, scene.share * self.seconds
+        model.mouse_at(None)
         if scene.mode is not None:
-            done = (share - scene.begin) / (scene.end - scene.begin)
-            model.mouse_at(along(scene.path, done))
-        if elapsed >= len(pictures) * GIF_PERIOD_MS / 1000:
-            pictures.append(draw_frame(model, scene.caption))
-        time.sleep(POLL_S)
-    target = free_path(path)
-    write_gif(target, pictures)
-    figures = connection.statistics
-    p50, p99 = figures.landing_quantile_ms(0.5), figures.landing_quantile_ms(0.99)
-    landing = f", command to frame p50 {p50:.1f} ms, p99 {p99:.1f} ms" if p50 and p99 else ""
-    return (
-        f"recorded {target} ({target.stat().st_size / 1e6:.2f} MB, {len(pictures)} pictures): "
-        f"{figures.frames} frames in {seconds:g} s, {figures.superseded} skipped{landing}"
-    )
+            model.mode, model.strength = scene.mode, scene.strength
+        began = time.monotonic()
+        next_picture, looked = 0.0, False
+        if scene.mode is None:
+            self._keep_pace(length, model.tick_rate_hz)
+        else:
+            slow = min(SLOW_HZ, model.tick_rate_hz)
+            model.configure(m.SettingsChange(stride=1, steps_per_second=slow))
+        while (elapsed := time.monotonic() - began) < length:
+            if scene.mode is not None:
+                model.mouse_at(along(scene.path, elapsed / length))
+            elif not looked and elapsed > LOOK_AGAIN_S:
+                looked = True
+                self._keep_pace(
+                    length - elapsed, self.connection.statistics.steps_per_second(time.monotonic())
+                )
+            self._exchange()
+            if not model.status.live:
+                raise RecordingError(f"the session was lost: {model.status.sentence}")
+            if elapsed >= next_picture:
+                self._keep_picture(scene.caption)
+                next_picture += PERIOD_MS / 1000
+            time.sleep(POLL_S)
 
+    def _keep_pace(self, seconds: float, steps_per_second: float) -> None:
+        """Choose a stride with which the picture is clean in time."""
+        frame = self.model.frame
+        assert frame is not None
+        if frame.resting or steps_per_second <= 0:
+            return
+        stride = stride_for(frame.time_step.max, seconds * DONE_BY, steps_per_second)
+        change = m.SettingsChange(stride=stride, steps_per_second=self.model.tick_rate_hz)
+        if change.apply_to(self.model.settings) != self.model.settings:
+            self.model.configure(change)
 
-def _poll(connection: Connection, model: ViewModel) -> None:
-    for response in connection.take():
-        model.receive(response)
-        if isinstance(response, m.Frame):
-            connection.drawn(response)
-    for command in model.take_commands():
-        connection.send(command)
+    def _keep_picture(self, caption: str) -> None:
+        self._pictures.append(self._illustrator.draw(self.model, caption))
+        rate = self.connection.statistics.steps_per_second(time.monotonic())
+        if rate > 0:
+            self._rates.append(rate)
 
-
-def _wait_for_first_frame(connection: Connection, model: ViewModel) -> float:
-    until = time.monotonic() + CONNECT_TIMEOUT_S
-    while model.frame is None:
-        if connection.status.phase is Phase.REFUSED or time.monotonic() > until:
-            raise RecordingError(connection.status.sentence or "the server sends no pictures")
-        _poll(connection, model)
-        time.sleep(POLL_S)
-    return time.monotonic()
-
-
-def _require_live(connection: Connection) -> None:
-    if connection.status.phase is not Phase.LIVE:
-        raise RecordingError(f"the session was lost: {connection.status.sentence}")
+    def _exchange(self) -> None:
+        fresh = exchange(self.connection, self.model)
+        if fresh is not None:
+            self.connection.drawn(fresh)

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pygame
 
-from diffusion_toy.schedule import level_of_alphas_cumprod
+from diffusion_toy.messages import Image
+from viewer_client import wording
 from viewer_client.colormaps import Pixels, dimmed, grey, heat
-from viewer_client.connection import Phase, Statistics, Status
 from viewer_client.dosing import MouseMode
 from viewer_client.geometry import Layout, Rect, layout
-from viewer_client.keymap import BINDINGS
+from viewer_client.link import Statistics
+from viewer_client.overlays import draw_banner, draw_help
 from viewer_client.view_model import ViewModel
+from viewer_client.widgets import (
+    ACCENT,
+    AREA,
+    BACKGROUND,
+    BAND,
+    CURVE,
+    DIM,
+    EDGE,
+    FAINT,
+    PANEL,
+    TEXT,
+    WARNING,
+    Pane,
+    Typesetter,
+    area,
+    bar,
+    curve,
+    curve_points,
+    keycap,
+    surface_of,
+)
 
-BACKGROUND, PANEL, EDGE = (18, 19, 24), (28, 30, 38), (58, 62, 76)
-TEXT, DIM, ACCENT, WARNING = (226, 228, 234), (144, 150, 166), (255, 190, 92), (255, 128, 110)
-CURVE = (122, 170, 255)
-FONTS = "dejavusans,liberationsans,segoeui,helveticaneue,arial,notosans"
-SPECKLE_ALPHA = 110
-
-Color = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Speckle:
-    """A dab that was sent and has not come back in a frame: center None is the whole picture."""
-
-    center: tuple[float, float] | None
-    radius: float
-    expires: float
+SPECKLE_ALPHA = 120
+FIGURES_PERIOD_S = 0.25  # numbers that change faster cannot be read
+KEY_HINTS = (
+    ("H", "help"),
+    ("Space", "play"),
+    ("R", "restart"),
+    ("N", "new seed"),
+    ("M", "mouse"),
+    ("0-9", "class"),
+    ("Left Right", "step"),
+    ("F", "forward"),
+    ("E", "real picture"),
+)
 
 
 class Screen:
     """Everything that is drawn. `draw` is called once for each picture of the window."""
 
-    def __init__(self) -> None:
-        self._fonts: dict[int, pygame.font.Font] = {}
-        self._texts: dict[tuple[str, int, Color], pygame.Surface] = {}
-        self._path = pygame.font.match_font(FONTS)
+    def __init__(self, text: Typesetter | None = None) -> None:
+        self.text = text or Typesetter()
+        self._panes = {name: Pane() for name in ("noisy", "clean", "levels")}
         self._random = np.random.default_rng(0)
-        self._layout: Layout | None = None
+        self._figures: list[tuple[str, str]] = []
+        self._figures_until = -math.inf
 
     def layout_of(self, surface: pygame.Surface) -> Layout:
         """Where everything is on this surface."""
@@ -51,289 +72,263 @@ class Screen:
         self,
         surface: pygame.Surface,
         model: ViewModel,
-        status: Status,
         statistics: Statistics,
         render_fps: float,
-        speckles: list[Speckle],
         now: float,
     ) -> None:
-        """Draw it all."""
+        """Draw it all; `now` in seconds."""
         places = self.layout_of(surface)
-        self._layout = places
+        self.text.begin(places.scale)
         surface.fill(BACKGROUND)
-        lost = status.phase is not Phase.LIVE
-        self._header(surface, model)
-        self._panes(surface, model, lost)
-        if not lost:
-            self._speckle(surface, model, speckles)
-        self._brush(surface, model)
-        self._rail(surface, model)
-        self._timeline(surface, model)
-        self._status_line(surface, model, status, statistics, render_fps, now)
-        if lost:
-            self._banner(surface, status)
         if model.help_open:
-            self._help(surface)
+            draw_help(surface, self.text, model)
+            return
+        if now >= self._figures_until:
+            self._figures = wording.status_parts(model, statistics, render_fps, now)
+            self._figures_until = now + FIGURES_PERIOD_S
+        self._draw_header(surface, places.header, model)
+        self._draw_panes(surface, places, model)
+        self._draw_rail(surface, places.rail, model)
+        self._draw_timeline(surface, places.timeline, model)
+        self._draw_status(surface, places.status, model)
+        if not model.status.live:
+            draw_banner(surface, self.text, places.noisy, model)
 
-    # --- text ---
+    # --- header and status ---
 
-    def _size(self, points: float) -> int:
-        assert self._layout is not None
-        return max(round(points * self._layout.scale), 11)
+    def _draw_header(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        text = self.text
+        x = place.x + text.put(surface, wording.time_step(model), place.x, place.y - text.px(2), 34, ACCENT)
+        if spread := wording.time_step_range(model):
+            x += text.px(12)
+            x += text.put(surface, spread, x, place.y + text.px(15), 17, DIM)
+        room = place.right - x - text.px(20)
+        line = text.fit(wording.session_parts(model), wording.SEPARATOR, room, 15)
+        text.put(surface, line, place.right, place.y, 15, align="right")
+        sentence = model.notice or wording.state_sentence(model)
+        color = WARNING if model.notice else DIM
+        y = place.y + text.line(15)
+        text.put(surface, sentence, place.right, y, 13, color, width=room, align="right")
 
-    def _text(self, text: str, points: float, color: Color = TEXT) -> pygame.Surface:
-        size = self._size(points)
-        key = (text, size, color)
-        if key not in self._texts:
-            if len(self._texts) > 400:
-                self._texts.clear()
-            font = self._fonts.setdefault(size, pygame.font.Font(self._path, size))
-            self._texts[key] = font.render(text, True, color)
-        return self._texts[key]
+    def _draw_status(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        text, gap = self.text, self.text.px(16)
+        x = place.x
+        for name, value in self._figures if model.status.live else []:
+            width = text.width(f"{name} {value}", 12) + gap
+            if x + width > place.right:
+                break
+            text.put(surface, name, x, place.y, 12, DIM)
+            text.put(surface, value, x + text.width(f"{name} ", 12), place.y, 12)
+            x += width
+        if not model.status.live:
+            text.put(surface, wording.connection_title(model), x, place.y, 12, WARNING)
+        x, y = place.x, place.y + text.line(12) + text.px(3)
+        for key, meaning in KEY_HINTS:
+            width = max(text.width(key, 11) + 2 * text.px(5), text.line(11)) + text.px(5)
+            width += text.width(meaning, 11)
+            if x + width > place.right:
+                break
+            used = keycap(surface, text, key, x, y, 11) + text.px(5)
+            text.put(surface, meaning, x + used, y + text.px(1), 11, DIM)
+            x += width + text.px(12)
 
-    def _put(
+    # --- the panes ---
+
+    def _draw_panes(self, surface: pygame.Surface, places: Layout, model: ViewModel) -> None:
+        frame, lost = model.frame, not model.status.live
+        key = (None if frame is None else frame.number, lost, model.welcome and model.welcome.session_id)
+        self._title(surface, places, places.noisy, "x", "t", "the noisy picture: touch it")
+        self._title(surface, places, places.clean, "x", "0", "the network's guess", hat=True)
+        for name, place in (("noisy", places.noisy), ("clean", places.clean)):
+            image = None if frame is None else frame.x_t if name == "noisy" else frame.x0_hat
+            pixels = None if image is None else partial(self._shaded, grey, image, lost=lost)
+            self._panes[name].draw(surface, place, key, pixels)
+        if frame is not None and (levels := frame.level_map) is not None:
+            self._title(surface, places, places.levels, "t", "", "of each pixel")
+            pixels = partial(self._shaded, heat, levels, lost=lost)
+            self._panes["levels"].draw(surface, places.levels, key, pixels)
+        else:
+            self._title(surface, places, places.levels, "x", "t", "is taken to be")
+            self._draw_mixture(surface, places.levels, model)
+        if not lost:
+            self._draw_speckle(surface, places.noisy, model)
+            self._draw_pointer(surface, places.noisy, model)
+
+    @staticmethod
+    def _shaded(colors: Callable[[Image], Pixels], image: Image, *, lost: bool) -> Pixels:
+        return dimmed(colors(image)) if lost else colors(image)
+
+    def _title(
         self,
         surface: pygame.Surface,
-        text: str,
-        x: float,
-        y: float,
-        points: float = 14,
-        color: Color = TEXT,
+        places: Layout,
+        pane: Rect,
+        letter: str,
+        index: str,
+        words: str,
         *,
-        width: int | None = None,
-        right: bool = False,
-    ) -> int:
-        """Write a line, shortened to `width` px; returns its height."""
-        image = self._text(text, points, color)
-        if width is not None and image.get_width() > width:
-            while text and self._text(text + "…", points, color).get_width() > width:
-                text = text[:-1]
-            image = self._text(text + "…", points, color)
-        surface.blit(image, (x - image.get_width() if right else x, y))
-        return image.get_height()
+        hat: bool = False,
+    ) -> None:
+        y = pane.y - places.title
+        x = self.text.symbol(surface, letter, index, pane.x, y, 14, hat=hat) + self.text.px(7)
+        self.text.put(surface, words, x, y + self.text.px(1), 12, DIM, width=pane.right - x)
 
-    def _wrapped(self, surface: pygame.Surface, text: str, place: Rect, points: float, color: Color) -> int:
-        """Write words in lines of the rectangle's width; returns the height used."""
-        line, y = "", place.y
-        for word in text.split():
-            longer = f"{line} {word}".strip()
-            if line and self._text(longer, points, color).get_width() > place.width:
-                y += self._put(surface, line, place.x, y, points, color)
-                longer = word
-            line = longer
-        return y + self._put(surface, line, place.x, y, points, color, width=place.width) - place.y
-
-    # --- the parts ---
-
-    def _header(self, surface: pygame.Surface, model: ViewModel) -> None:
-        assert self._layout is not None
-        place = self._layout.header
-        self._put(surface, model.time_step_text, place.x, place.y, 34, ACCENT)
-        used = self._text(model.time_step_text, 34, ACCENT).get_width() + 24
-        self._put(surface, model.session_line, place.right, place.y, 15, width=place.width - used, right=True)
-        self._put(
-            surface, model.notice or model.state_sentence, place.right, place.y + self._size(15) * 1.45, 13,
-            WARNING if model.notice else DIM,
-            width=place.width - used, right=True,
-        )  # fmt: skip
-
-    def _picture(self, surface: pygame.Surface, place: Rect, pixels: Pixels | None, title: str) -> None:
-        self._put(surface, title, place.x, place.y - self._size(13) * 1.5, 13, DIM, width=place.width)
-        frame = pygame.Rect(place.x, place.y, place.width, place.height)
-        if pixels is None:
-            pygame.draw.rect(surface, PANEL, frame)
-        else:
-            image = pygame.image.frombuffer(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), "RGB")
-            surface.blit(pygame.transform.scale(image, frame.size), frame)  # nearest neighbour
-        pygame.draw.rect(surface, EDGE, frame, 1)
-
-    def _panes(self, surface: pygame.Surface, model: ViewModel, lost: bool) -> None:
-        assert self._layout is not None
-        places, frame = self._layout, model.frame
-        shade = dimmed if lost else (lambda pixels: pixels)
-        if frame is None:
-            noisy = clean = None
-            levels = np.ones((1, 1), np.float32)
-        else:
-            noisy, clean = shade(grey(frame.x_t)), shade(grey(frame.x0_hat))
-            constant = np.full((1, 1), frame.claimed.mean, np.float32)
-            levels = constant if frame.level_map is None else frame.level_map
-        self._picture(surface, places.noisy, noisy, "x_t  the picture: move the mouse here")
-        self._picture(surface, places.clean, clean, "x0  the network's guess")
-        self._picture(surface, places.levels, shade(heat(levels)), "noise level")
-
-    def _speckle(self, surface: pygame.Surface, model: ViewModel, speckles: list[Speckle]) -> None:
-        """Show where noise has just been added, before the server answers."""
-        assert self._layout is not None
-        if not speckles or model.frame is None:
+    def _draw_mixture(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        """While the whole picture has one level: how much signal and how much noise it is made of."""
+        text = self.text
+        pygame.draw.rect(surface, PANEL, area(place))
+        pygame.draw.rect(surface, EDGE, area(place), 1)
+        if model.schedule is None or model.frame is None:
             return
-        place = self._layout.noisy
+        pad = text.px(10)
+        line = text.line(12)
+        plot = Rect(place.x + pad, place.y + pad, place.width - 2 * pad, place.height - 3 * pad - 2 * line)
+        alphas_cumprod = model.schedule.alphas_cumprod
+        level = model.frame.claimed.mean * math.pi / 2
+        rows = (
+            (np.sqrt(alphas_cumprod), math.cos(level), CURVE, "of the clean picture"),
+            (np.sqrt(1 - alphas_cumprod), math.sin(level), ACCENT, "of Gaussian noise"),
+        )
+        share = model.frame.time_step.max / (len(alphas_cumprod) - 1)
+        x = plot.right - plot.width * min(share, 1)
+        pygame.draw.line(surface, EDGE, (plot.x, plot.bottom), (plot.right, plot.bottom))
+        pygame.draw.line(surface, FAINT, (x, plot.y), (x, plot.bottom))
+        y = plot.bottom + pad
+        for values, now, color, words in rows:
+            curve(surface, plot, values, color)
+            pygame.draw.circle(surface, color, (x, plot.bottom - now * plot.height), text.px(4))
+            number = f"{now:.2f}"
+            text.put(surface, number, plot.x, y, 12, color)
+            after = plot.x + text.width("0.00", 12) + text.px(6)
+            text.put(surface, words, after, y, 12, DIM, width=plot.right - after)
+            y += line
+
+    def _draw_speckle(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        """Show where noise has just been added, before the server answers."""
+        if not model.speckles or model.frame is None:
+            return
         height, width = model.frame.x_t.shape[1:]
         rows = ((np.arange(height) + 0.5) / height)[:, None]
         columns = ((np.arange(width) + 0.5) / width)[None, :]
         inside = np.zeros((height, width), bool)
-        for speckle in speckles:
-            if speckle.center is None:
+        for speckle in model.speckles:
+            if speckle.dab.center is None:
                 inside[:] = True
                 break
-            x, y = speckle.center
-            inside |= (columns - x) ** 2 + (rows - y) ** 2 <= speckle.radius**2
+            x, y = speckle.dab.center
+            inside |= (columns - x) ** 2 + (rows - y) ** 2 <= speckle.dab.radius**2
         noise = np.repeat(self._random.integers(0, 256, (height, width, 1), np.uint8), 4, axis=2)
         noise[..., 3] = np.where(inside, SPECKLE_ALPHA, 0)
-        image = pygame.image.frombuffer(noise.tobytes(), (width, height), "RGBA")
-        surface.blit(pygame.transform.scale(image, (place.width, place.height)), (place.x, place.y))
+        surface.blit(pygame.transform.scale(surface_of(noise), area(place).size), (place.x, place.y))
 
-    def _brush(self, surface: pygame.Surface, model: ViewModel) -> None:
-        assert self._layout is not None
+    def _draw_pointer(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
         if model.pointer is None:
             return
-        place = self._layout.noisy
         clip = surface.get_clip()
-        surface.set_clip(pygame.Rect(place.x, place.y, place.width, place.height))
-        x = place.x + model.pointer[0] * place.width
-        y = place.y + model.pointer[1] * place.height
+        surface.set_clip(area(place))
+        x, y = place.x + model.pointer[0] * place.width, place.y + model.pointer[1] * place.height
+        radius = float(self.text.px(7))
         if model.mode is MouseMode.WHOLE_IMAGE:
-            pygame.draw.rect(surface, ACCENT, (place.x, place.y, place.width, place.height), 2)
-            radius = 6.0
+            pygame.draw.rect(surface, ACCENT, area(place), 2)
         else:
             radius = model.radius * min(place.width, place.height)
         pygame.draw.circle(surface, (0, 0, 0), (x, y), radius + 1, 3)
         pygame.draw.circle(surface, ACCENT, (x, y), radius, 1)
         surface.set_clip(clip)
 
-    def _rail(self, surface: pygame.Surface, model: ViewModel) -> None:
-        assert self._layout is not None
-        place = self._layout.rail
-        pygame.draw.rect(surface, PANEL, (place.x, place.y, place.width, place.height))
-        pad = self._size(8)
-        inner = Rect(place.x + pad, place.y + pad, place.width - 2 * pad, place.height - 2 * pad)
+    # --- the rail and the time line ---
+
+    def _draw_rail(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        text = self.text
+        pygame.draw.rect(surface, PANEL, area(place))
+        inner = place.inset(text.px(10))
         y = inner.y
-        if model.frame is not None:
-            wrong = "truth" not in model.gauge_sentence
-            color = WARNING if wrong else TEXT
-            y += self._wrapped(surface, model.gauge_sentence, inner, 15, color) + pad // 2
-            claimed, real = model.frame.claimed, model.frame.bookkept
-            for name, level in (("told", claimed), ("really", real)):
-                y = self._bar(
-                    surface, Rect(inner.x, y, inner.width, self._size(13)), name, level.mean, level.max
-                )
-        y += pad // 2
-        line = round(self._size(13) * 1.35)
-        name_width = max(self._text(name, 13, DIM).get_width() for name, _ in model.mouse_lines) + pad
-        for name, value in model.mouse_lines:
-            if y + line > place.bottom:
-                return
-            self._put(surface, name, inner.x, y, 13, DIM)
-            self._put(surface, value, inner.x + name_width, y, 13, width=inner.width - name_width)
-            y += line
+        frame = model.frame
+        if frame is not None:
+            wrong = abs(wording.noise_difference(frame)) >= wording.LEVEL_TOLERANCE
+            line = Rect(inner.x, y, inner.width, 0)
+            y = text.wrap(surface, wording.gauge_sentence(model), line, 13, WARNING if wrong else TEXT)
+            y += text.px(4)
+            for name, level in (("told", frame.claimed), ("really", frame.bookkept)):
+                bar(surface, text, Rect(inner.x, y, inner.width, 0), name, (level.mean, level.max))
+                y += text.line(12)
+            y += text.px(8)
+            pygame.draw.line(surface, EDGE, (inner.x, y), (inner.right, y))
+            y += text.px(10)
+        y = self._draw_rows(
+            surface, Rect(inner.x, y, inner.width, inner.bottom - y), wording.mouse_rows(model)
+        )
+        sentence = wording.mouse_sentence(model)
+        height = len(text.lines(sentence, inner.width, 12)) * text.line(12)
+        if y + height > inner.bottom:
+            return
+        y = text.wrap(surface, sentence, Rect(inner.x, y, inner.width, 0), 12, DIM) + text.px(8)
+        rows = wording.network_rows(model)
+        if y + len(rows) * (text.line(12) + text.px(6)) < inner.bottom:
+            pygame.draw.line(surface, EDGE, (inner.x, y), (inner.right, y))
+            y += text.px(10)
+            self._draw_rows(surface, Rect(inner.x, y, inner.width, inner.bottom - y), rows)
 
-    def _bar(self, surface: pygame.Surface, place: Rect, name: str, mean: float, greatest: float) -> int:
-        """A level as a bar (mean) with a mark (greatest); returns the next line's y."""
-        self._put(surface, name, place.x, place.y, 13, DIM)
-        left = place.x + self._text("really", 13, DIM).get_width() + self._size(8)
-        number = f"{mean:.2f}"
-        width = place.right - left - self._text("0.00", 13).get_width() - self._size(8)
-        middle = place.y + self._size(13) // 2 + 1
-        pygame.draw.rect(surface, EDGE, (left, middle - 3, width, 7), 1)
-        pygame.draw.rect(surface, CURVE, (left, middle - 3, round(width * min(mean, 1)), 7))
-        mark = left + round(width * min(greatest, 1))
-        pygame.draw.line(surface, ACCENT, (mark, middle - 6), (mark, middle + 6), 2)
-        self._put(surface, number, place.right, place.y, 13, right=True)
-        return place.y + round(self._size(13) * 1.4)
+    def _draw_rows(self, surface: pygame.Surface, place: Rect, rows: list[tuple[str, str, str]]) -> int:
+        """Settings as key, name and value, as many as fit; returns the y below them."""
+        text, y = self.text, place.y
+        keys = max(text.width(key, 11) + 2 * text.px(5) for key, _, _ in rows) + text.px(8)
+        names = max(text.width(name, 12) for _, name, _ in rows) + text.px(10)
+        values = max(text.width(value, 12) for _, _, value in rows)
+        stacked = keys + names + values > place.width
+        height = (2 if stacked else 1) * text.line(12) + text.px(6)
+        for key, name, value in rows:
+            if y + height > place.bottom:
+                break
+            keycap(surface, text, key, place.x, y, 11)
+            text.put(surface, name, place.x + keys, y, 12, DIM)
+            x, below = (place.x + keys, text.line(12)) if stacked else (place.x + keys + names, 0)
+            text.put(surface, value, x, y + below, 12, width=place.right - x)
+            y += height
+        return y
 
-    def _timeline(self, surface: pygame.Surface, model: ViewModel) -> None:
-        assert self._layout is not None
-        place = self._layout.timeline
-        pygame.draw.rect(surface, PANEL, (place.x, place.y, place.width, place.height))
-        pad, text = self._size(8), round(self._size(12) * 1.5)
-        left, width = place.x + pad, place.width - 2 * pad
-        top, bottom = place.y + pad, place.bottom - text
+    def _draw_timeline(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
+        text = self.text
+        pygame.draw.rect(surface, PANEL, area(place))
         if model.schedule is None:
             return
-        signal = np.sqrt(model.schedule.alphas_cumprod)
-        noise = level_of_alphas_cumprod(model.schedule.alphas_cumprod)
-        steps = len(signal) - 1
+        pad = text.px(10)
+        top = place.y + text.px(8)
+        plot = Rect(
+            place.x + pad, top, place.width - 2 * pad, place.bottom - text.line(11) - text.px(7) - top
+        )
+        alphas_cumprod = model.schedule.alphas_cumprod
+        steps = len(alphas_cumprod) - 1
 
         def x_of(t: float) -> float:
-            return left + width * (1 - t / steps)
+            return plot.right - plot.width * min(max(t / steps, 0), 1)
 
+        points = curve_points(plot, alphas_cumprod)
+        pygame.draw.polygon(surface, AREA, [(plot.right, plot.bottom), *points, (plot.x, plot.bottom)])
         if model.frame is not None:
             t = model.frame.time_step
-            band = pygame.Rect(
-                round(x_of(t.max)), top, max(round(x_of(t.min) - x_of(t.max)), 1), bottom - top
-            )
-            pygame.draw.rect(surface, (70, 60, 44), band)
-        for values, color in ((signal, CURVE), (noise, DIM)):
-            points = [
-                (x_of(i), bottom - float(values[i]) * (bottom - top))
-                for i in range(0, steps + 1, max(steps // 150, 1))
-            ]
-            pygame.draw.aalines(surface, color, False, points)
-        pygame.draw.line(surface, EDGE, (left, bottom), (left + width, bottom))
+            left, right = round(x_of(t.max)), round(x_of(t.min))
+            pygame.draw.rect(surface, BAND, (left, plot.y, max(right - left, 1), plot.height))
+        pygame.draw.aalines(surface, CURVE, False, points)
+        pygame.draw.line(surface, EDGE, (plot.x, plot.bottom), (plot.right, plot.bottom))
+        for mark in model.marks:
+            x = x_of(mark)
+            pygame.draw.line(surface, WARNING, (x, plot.bottom - text.px(6)), (x, plot.bottom))
+        y = plot.bottom + text.px(4)
+        self._draw_ticks(surface, plot, steps, y)
         if model.frame is not None:
             x = x_of(model.frame.time_step.max)
-            pygame.draw.line(surface, ACCENT, (x, top - 3), (x, bottom + 3), 2)
-            pygame.draw.circle(surface, ACCENT, (x, bottom + 3), 4)
-        y = bottom + 3
-        self._put(surface, f"noise  t = {steps}", left, y, 12, DIM)
-        self._put(surface, "clean  t = 0", left + width, y, 12, DIM, right=True)
-        middle = "signal in the picture (blue), noise level (grey)"
-        self._put(surface, middle, left + width / 2 - self._text(middle, 12, DIM).get_width() / 2, y, 12, DIM)
+            pygame.draw.line(surface, ACCENT, (x, plot.y - text.px(4)), (x, plot.bottom), 2)
+            pygame.draw.circle(surface, ACCENT, (x, plot.y - text.px(2)), text.px(4))
 
-    def _status_line(
-        self, surface: pygame.Surface, model: ViewModel, status: Status, statistics: Statistics,
-        render_fps: float, now: float,
-    ) -> None:  # fmt: skip
-        assert self._layout is not None
-        place = self._layout.status
-        landing = statistics.landing_quantile_ms(0.5)
-        parts = [f"{render_fps:.0f} pictures/s", f"{statistics.steps_per_second(now):.0f} steps/s"]
-        parts.append(f"mouse to picture {landing:.0f} ms" if landing is not None else "mouse to picture –")
-        if model.frame is not None:
-            parts.append(f"server {model.frame.server_ms:.0f} ms")
-            people = model.frame.sessions
-            parts.append(f"{people} {'person' if people == 1 else 'people'}")
-        parts.append(f"{statistics.superseded} skipped")
-        line = "   ".join(parts) if status.phase is Phase.LIVE else status.phase.value
-        self._put(surface, line, place.x, place.y, 13, DIM, width=place.width)
-        keys = "Space play/pause   Left Right step   R restart   N new seed   0-9 class   M mouse   H help"
-        self._put(surface, keys, place.x, place.y + self._size(13) * 1.5, 13, TEXT, width=place.width)
-
-    # --- overlays ---
-
-    def _banner(self, surface: pygame.Surface, status: Status) -> None:
-        assert self._layout is not None
-        place = self._layout.noisy
-        words = [status.phase.value]
-        if status.attempt:
-            words.append(f"attempt {status.attempt}")
-        pad = self._size(12)
-        box = pygame.Rect(place.x, place.y + place.height // 3, place.width, self._size(15) * 7)
-        pygame.draw.rect(surface, BACKGROUND, box)
-        pygame.draw.rect(surface, WARNING, box, 1)
-        y = box.y + pad
-        y += self._put(surface, ", ".join(words), box.x + pad, y, 20, WARNING) + pad // 2
-        inner = Rect(box.x + pad, y, box.width - 2 * pad, box.bottom - y)
-        self._wrapped(surface, status.sentence or "looking for the server", inner, 14, TEXT)
-
-    def _help(self, surface: pygame.Surface) -> None:
-        width, height = surface.get_size()
-        shade = pygame.Surface((width, height), pygame.SRCALPHA)
-        shade.fill((10, 11, 15, 236))
-        surface.blit(shade, (0, 0))
-        pad = self._size(24)
-        y = pad + self._put(surface, "Keys", pad, pad // 2, 24, ACCENT) + pad // 4
-        intro = (
-            "The picture starts as pure Gaussian noise and is denoised step by step. "
-            "Moving the mouse over it adds noise."
-        )
-        y += self._wrapped(surface, intro, Rect(pad, y, width - 2 * pad, 0), 14, TEXT) + pad // 2
-        half = (len(BINDINGS) + 1) // 2
-        column = (width - 2 * pad) // 2
-        line = (height - y - pad // 2) / half
-        key_width = max(self._text(b.shown, 14, ACCENT).get_width() for b in BINDINGS) + pad // 2
-        for index, binding in enumerate(BINDINGS):
-            x = pad + (index // half) * column
-            row = y + (index % half) * line
-            self._put(surface, binding.shown, x, row, 14, ACCENT)
-            self._put(surface, binding.help, x + key_width, row, 14, width=column - key_width - 8)
+    def _draw_ticks(self, surface: pygame.Surface, plot: Rect, steps: int, y: int) -> None:
+        """Time steps below the time line, what its ends mean, and what the curve is."""
+        text = self.text
+        ends = text.put(surface, f"noise  {steps}", plot.x, y, 11, DIM)
+        text.put(surface, "0  clean", plot.right, y, 11, DIM, align="right")
+        period = next(p for p in (1, 5, 10, 25, 50, 100, 200, 500) if steps / p <= 8)
+        for t in range(period, steps, period):
+            x = plot.right - plot.width * t / steps
+            pygame.draw.line(surface, FAINT, (x, plot.bottom), (x, plot.bottom + text.px(3)))
+            if min(x - plot.x, plot.right - x) > ends + text.px(16):
+                text.put(surface, str(t), x, y, 11, FAINT, align="center")

@@ -1,16 +1,15 @@
-"""What the viewer knows and what it says, without a window and without a connection.
+"""What the viewer knows and what the user asks for, without a window and without a connection.
 
-Input comes in as keys and as points of the picture; out come commands for the session and texts
-for the screen.
+Keys and points of the picture come in, commands for the session go out. What it says is in
+`wording`.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from diffusion_toy import messages as m
 from viewer_client.dosing import (
@@ -23,24 +22,34 @@ from viewer_client.dosing import (
     Dab,
     MouseMode,
     Stroke,
+    thinned,
 )
 from viewer_client.geometry import Point
 from viewer_client.keymap import Action, action_of
+from viewer_client.link import Phase, Status
 
-DABS_PER_FRAME = 8  # more wait for the next picture: 60 × 8 stays below the server's limit
+RENDER_RATE_HZ = 60
+DABS_PER_FRAME = 8  # at most; a server with a low limit of commands gets fewer
+DABS_WAITING = 3 * DABS_PER_FRAME  # more are merged, so that the noise keeps up with the mouse
+OTHER_COMMANDS_HZ = 40  # what the keyboard may need of the server's limit
+SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
+MARKS_KEPT = 64
 SCHEDULES = ((m.ScheduleName.COSINE, 300), (m.ScheduleName.LINEAR, 300), (m.ScheduleName.LINEAR, 1000))
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-LEVEL_TOLERANCE = 0.02  # claimed and real levels that differ by less count as equal
 SEED_DRAW_MAX = 99_999  # drawn seeds are short enough to be read out in a class
-
-
-def _kind_name(kind: m.NoiseKind) -> str:
-    names = {m.NoiseKind.GAUSSIAN: "Gaussian", m.NoiseKind.LAPLACE: "Laplace", m.NoiseKind.SIGN: "±1"}
-    return names.get(kind, kind.name.lower())
 
 
 def _draw_seed() -> int:
     return random.randint(0, SEED_DRAW_MAX)
+
+
+@dataclass(frozen=True)
+class Speckle:
+    """A dab that was sent and that no frame shows yet."""
+
+    sequence: int
+    dab: Dab
+    expires: float
 
 
 @dataclass(eq=False)
@@ -48,13 +57,19 @@ class ViewModel:
     """The state of one viewer.
 
     Attributes:
+        start: what the session begins with; kept up to date, so that a lost one can begin again.
+        status: of the connection.
         mode, radius, strength, kind, rule: what moving the mouse does.
         pointer: the mouse in fractions of the picture, None outside it.
-        outgoing: commands to be sent.
+        notice: an answer to the last key or command, "" if there is nothing to say.
+        try_again: the user wants another try after a refusal.
+        marks: time steps at which noise was added since the last restart.
+        speckles: noise that was sent and is not in a frame yet.
     """
 
     start: m.Start = field(default_factory=m.Start)
     draw_seed: Callable[[], int] = _draw_seed
+    status: Status = field(default_factory=lambda: Status(Phase.CONNECTING))
     mode: MouseMode = MouseMode.WHOLE_IMAGE
     radius: float = RADIUS_DEFAULT
     strength: float = STRENGTH_DEFAULT
@@ -63,14 +78,22 @@ class ViewModel:
     pointer: Point | None = None
     help_open: bool = False
     quit: bool = False
+    try_again: bool = False
     notice: str = ""
     welcome: m.Welcome | None = None
     schedule: m.Schedule | None = None
     frame: m.Frame | None = None
-    outgoing: deque[m.Command] = field(default_factory=deque)
-    _dabs: deque[Dab] = field(default_factory=deque)
+    marks: deque[float] = field(default_factory=lambda: deque(maxlen=MARKS_KEPT))
+    speckles: deque[Speckle] = field(default_factory=deque)
+    _outgoing: deque[m.Command] = field(default_factory=deque)
+    _dabs: list[Dab] = field(default_factory=list)
     _stroke: Stroke = field(default_factory=Stroke)
     _held: bool = False
+    _settings: m.Settings = field(default_factory=m.Settings)
+    _direction: m.Motion = m.Motion.REVERSE  # where Play goes
+    _motion: m.Motion = m.Motion.REVERSE
+    _stepping: bool = False  # the last movement was a single step, which ends in a pause
+    _last_sequence: int = 0  # of the last command; until it has landed, frames tell of the past
 
     # --- from the connection ---
 
@@ -78,33 +101,93 @@ class ViewModel:
         """Take in what the server said."""
         match response:
             case m.Welcome():
-                self.welcome, self.schedule = response, response.schedule
-                self.notice = ""
+                self._receive_welcome(response)
             case m.Schedule():
                 self.schedule = response
             case m.Frame():
-                self.frame = response
+                self._receive_frame(response)
             case m.Rejected():
                 self.notice = response.message
+                self._forget_choice(response.field)
+
+    def _receive_welcome(self, welcome: m.Welcome) -> None:
+        self.welcome, self.schedule = welcome, welcome.schedule
+        self.notice = ""
+        self._last_sequence = 0
+        self._motion = self._direction = self.start.motion
+        self._stepping = False
+        self._settings = self.start.settings.apply_to(welcome.settings)
+        if self._settings != welcome.settings:  # chosen while the connection was being made
+            self._outgoing.append(m.Configure(self.start.settings))
+        if self.start.seed is None:
+            self.start = replace(self.start, seed=welcome.seed)
+        elif self.start.seed != welcome.seed:
+            self._outgoing.append(m.Restart(self.start.seed))
+
+    def _receive_frame(self, frame: m.Frame) -> None:
+        self.frame = frame
+        while self.speckles and self.speckles[0].sequence <= frame.landed_sequence:
+            self.speckles.popleft()
+        if frame.landed_sequence >= self._last_sequence:
+            self._settings = frame.settings
+            self._motion = m.Motion.PAUSED if self._stepping else frame.motion
+            if frame.motion is not m.Motion.PAUSED:
+                self._direction = frame.motion
+
+    def _forget_choice(self, path: str) -> None:
+        """A choice that the server rejected is not made again after a reconnect."""
+        name = path.removeprefix("settings.")
+        if name != path and hasattr(self.start.settings, name):
+            self.start = replace(self.start, settings=replace(self.start.settings, **{name: None}))
 
     def start_again(self) -> m.Start:
-        """What to begin with after the connection was lost: the same seed and settings."""
-        if self.frame is None:
-            return self.start
-        settings = m.SettingsChange(**vars(self.frame.settings))
-        return m.Start(self.start.model, m.Origin(), self.frame.seed, settings, self.start.window)
+        """What a connection begins with: after a loss, the same seed and settings again."""
+        return self.start
+
+    def sent(self, command: m.Command, sequence: int, now: float) -> None:
+        """A command has been sent with this number, at `now` (seconds)."""
+        self._last_sequence = sequence
+        if isinstance(command, m.Inject):
+            disc = command.disc
+            center, radius = ((disc.x, disc.y), disc.radius) if disc else (None, 1.0)
+            self.speckles.append(Speckle(sequence, Dab(center, radius, command.amount), now + SPECKLE_S))
+            if self.frame is not None:
+                self.marks.append(self.frame.time_step.max)
+
+    def pass_time(self, status: Status, now: float) -> None:
+        """Once for each picture that is drawn, at `now` (seconds)."""
+        self.status = status
+        while self.speckles and (self.speckles[0].expires <= now or not status.live):
+            self.speckles.popleft()
+
+    # --- what is known ---
 
     @property
     def settings(self) -> m.Settings:
-        """The settings in force, as far as is known."""
-        if self.frame is not None:
-            return self.frame.settings
-        return self.welcome.settings if self.welcome is not None else m.Settings()
+        """The settings in force, with the changes that are on their way."""
+        return self._settings
+
+    @property
+    def motion(self) -> m.Motion:
+        """What the session does, with the commands that are on their way."""
+        return self._motion
 
     @property
     def num_time_steps(self) -> int:
         """T of the schedule in force."""
-        return self.settings.num_time_steps
+        return self.frame.settings.num_time_steps if self.frame is not None else self.settings.num_time_steps
+
+    @property
+    def tick_rate_hz(self) -> float:
+        """The fastest that the session can step."""
+        return self.welcome.limits.tick_rate_hz if self.welcome is not None else SPEEDS[-1]
+
+    @property
+    def dabs_per_frame(self) -> int:
+        """How many injections may be sent with each picture of the window."""
+        limits = self.welcome.limits if self.welcome is not None else m.Limits()
+        allowed = int((limits.commands_per_second - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ)
+        return min(max(allowed, 1), DABS_PER_FRAME)
 
     # --- from the mouse ---
 
@@ -112,7 +195,7 @@ class ViewModel:
         """The mouse has moved to this point of the picture, or (None) is outside it."""
         self.pointer = point
         painting = self.mode is not MouseMode.BRUSH_HELD or self._held
-        if point is None or not painting or self.help_open:
+        if point is None or not painting or self.help_open or not self.status.live:
             self._stroke.lift()
             return
         self._dabs.extend(self._stroke.move(point, self.mode, self.radius, self.strength))
@@ -121,30 +204,24 @@ class ViewModel:
         """The mouse button went down or up."""
         self._held = held
         if self.mode is MouseMode.BRUSH_HELD:
-            if held and self.pointer is not None:
-                self.mouse_at(self.pointer)
-            else:
-                self._stroke.lift()
+            self.mouse_at(self.pointer)
 
     def take_commands(self) -> list[m.Command]:
         """The commands to send now; called once for each picture that is drawn."""
-        commands = list(self.outgoing)
-        self.outgoing.clear()
+        commands = list(self._outgoing)
+        self._outgoing.clear()
+        if not self.status.live:  # a lost session begins again from `start`
+            self._dabs.clear()
+            return []
         if self._dabs:
             self.notice = ""
-        if self._dabs and self._dabs[0].center is None:  # whole image: amounts just add up
-            amount = sum(dab.amount for dab in self._dabs if dab.center is None)
-            self._dabs = deque(dab for dab in self._dabs if dab.center is not None)
-            commands.append(self._inject(None, amount))
-        for _ in range(min(DABS_PER_FRAME, len(self._dabs))):
-            dab = self._dabs.popleft()
-            assert dab.center is not None
-            x, y = (min(max(c, 0.0), 1.0) for c in dab.center)
-            commands.append(self._inject(m.Disc(x, y, dab.radius), dab.amount))
-        return commands
+        waiting = thinned(self._dabs, DABS_WAITING)
+        now, self._dabs = waiting[: self.dabs_per_frame], waiting[self.dabs_per_frame :]
+        return commands + [self._inject(dab) for dab in now]
 
-    def _inject(self, disc: m.Disc | None, amount: float) -> m.Inject:
-        return m.Inject(disc, min(amount, m.AMOUNT_MAX), self.kind, self.rule)
+    def _inject(self, dab: Dab) -> m.Inject:
+        disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
+        return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), self.kind, self.rule)
 
     # --- from the keyboard ---
 
@@ -152,10 +229,10 @@ class ViewModel:
         """A key was pressed; see `keymap` for the names."""
         action = action_of(key)
         if action is not None:
+            self.notice = ""
             self._act(action, key)
 
     def _act(self, action: Action, key: str) -> None:
-        self.notice = ""
         settings = self.settings
         match action:
             case Action.QUIT:
@@ -169,9 +246,9 @@ class ViewModel:
                 self._stroke.lift()
                 self._dabs.clear()
             case Action.SMALLER_BRUSH:
-                self.radius = max(self.radius / 1.2, RADIUS_MIN)
+                self.radius = max(self.radius / 1.15, RADIUS_MIN)
             case Action.LARGER_BRUSH:
-                self.radius = min(self.radius * 1.2, RADIUS_MAX)
+                self.radius = min(self.radius * 1.15, RADIUS_MAX)
             case Action.WEAKER:
                 self.strength = max(self.strength / 1.25, STRENGTH_MIN)
             case Action.STRONGER:
@@ -181,142 +258,87 @@ class ViewModel:
             case Action.RULE:
                 self.rule = m.InjectionRule(self.rule % len(m.InjectionRule) + 1)
             case Action.TOGGLE_PLAY:
-                paused = self.frame is not None and self.frame.motion is m.Motion.PAUSED
-                self.outgoing.append(m.Play() if paused else m.Pause())
+                paused = self.motion is m.Motion.PAUSED
+                self._move(m.Play(self._direction) if paused else m.Pause())
             case Action.TOGGLE_DIRECTION:
-                forward = self.frame is not None and self.frame.motion is m.Motion.FORWARD
-                self.outgoing.append(m.Play(m.Motion.REVERSE if forward else m.Motion.FORWARD))
+                forward = self._direction is m.Motion.FORWARD
+                self._move(m.Play(m.Motion.REVERSE if forward else m.Motion.FORWARD))
             case Action.STEP_REVERSE:
-                self.outgoing.append(m.Step(m.Motion.REVERSE))
+                self._move(m.Step(m.Motion.REVERSE))
             case Action.STEP_FORWARD:
-                self.outgoing.append(m.Step(m.Motion.FORWARD))
+                self._move(m.Step(m.Motion.FORWARD))
             case Action.RESTART:
-                self.outgoing.append(m.Restart())
+                self._restart()
             case Action.NEW_SEED:
-                self.outgoing.append(m.Restart(self.draw_seed(), m.Origin()))
+                self._restart(self.draw_seed(), m.Origin())
             case Action.EXAMPLE:
                 self._start_from_example()
             case Action.LABEL:
                 self._choose_label(int(key))
             case Action.NO_LABEL:
-                self._configure(label=m.NO_LABEL)
+                self.configure(m.SettingsChange(label=m.NO_LABEL))
             case Action.SAMPLER:
-                ddpm = settings.sampler is m.Sampler.DDPM
-                self._configure(sampler=m.Sampler.DDIM if ddpm else m.Sampler.DDPM)
+                other = m.Sampler.DDIM if settings.sampler is m.Sampler.DDPM else m.Sampler.DDPM
+                self.configure(m.SettingsChange(sampler=other))
             case Action.SCHEDULE:
                 now = (settings.schedule, settings.num_time_steps)
                 index = SCHEDULES.index(now) if now in SCHEDULES else -1
                 schedule, num_time_steps = SCHEDULES[(index + 1) % len(SCHEDULES)]
-                self._configure(schedule=schedule, num_time_steps=num_time_steps)
+                self.configure(m.SettingsChange(schedule=schedule, num_time_steps=num_time_steps))
             case Action.SLOWER:
                 slower = [s for s in SPEEDS if s < settings.steps_per_second]
-                self._configure(steps_per_second=slower[-1] if slower else SPEEDS[0])
+                self.configure(m.SettingsChange(steps_per_second=slower[-1] if slower else SPEEDS[0]))
             case Action.FASTER:
-                fastest = self.welcome.limits.tick_rate_hz if self.welcome else SPEEDS[-1]
-                faster = [s for s in SPEEDS if s > settings.steps_per_second and s <= fastest]
-                self._configure(steps_per_second=faster[0] if faster else fastest)
+                faster = [s for s in SPEEDS if settings.steps_per_second < s < self.tick_rate_hz]
+                self.configure(m.SettingsChange(steps_per_second=faster[0] if faster else self.tick_rate_hz))
             case Action.LESS_GUIDANCE:
-                self._configure(guidance=max(settings.guidance - 0.5, 0.0))
+                self.configure(m.SettingsChange(guidance=max(settings.guidance - 0.5, 0.0)))
             case Action.MORE_GUIDANCE:
-                self._configure(guidance=min(settings.guidance + 0.5, m.GUIDANCE_MAX))
+                self.configure(m.SettingsChange(guidance=min(settings.guidance + 0.5, m.GUIDANCE_MAX)))
 
-    def _configure(self, **changes: object) -> None:
-        self.outgoing.append(m.Configure(m.SettingsChange(**changes)))  # type: ignore[arg-type]
+    def configure(self, change: m.SettingsChange) -> None:
+        """Change settings; after a loss of the connection they are asked for again."""
+        given = {name: value for name, value in vars(change).items() if value is not None}
+        self.start = replace(self.start, settings=replace(self.start.settings, **given))
+        self._settings = change.apply_to(self._settings)
+        self._outgoing.append(m.Configure(change))
 
-    def _choose_label(self, label: int) -> None:
-        classes = len(self.welcome.model.label_names) if self.welcome is not None else 10
-        if label >= classes:
-            self.notice = f"this model has the classes 0…{classes - 1}"
-            return
-        self._configure(label=label)
-        if self.frame is not None and self.frame.time_step.max == 0:
-            self.notice = f"class {self._label_name(label)} is chosen: add noise to use it"
+    def _move(self, command: m.Play | m.Pause | m.Step) -> None:
+        self._outgoing.append(command)
+        self._stepping = isinstance(command, m.Step)
+        if isinstance(command, m.Play):
+            self._motion = self._direction = command.direction
+        else:
+            self._motion = m.Motion.PAUSED
+
+    def _restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
+        origin_now = origin or self.start.origin
+        forward = origin_now.time_step == 0  # a clean picture has only one way to go
+        motion = m.Motion.FORWARD if forward else m.Motion.REVERSE
+        seed_now = self.start.seed if seed is None else seed
+        self.start = replace(self.start, seed=seed_now, origin=origin_now, motion=motion)
+        self._outgoing.append(m.Restart(seed, origin))
+        self._motion = self._direction = m.Motion.REVERSE
+        self._stepping = False
+        self._dabs.clear()
+        self.marks.clear()
+        self.try_again = self.status.phase is Phase.REFUSED
+        if forward:
+            self._move(m.Play(m.Motion.FORWARD))
 
     def _start_from_example(self) -> None:
         if self.welcome is not None and not self.welcome.model.has_examples:
             self.notice = "this model comes without real pictures"
             return
-        self.outgoing.append(m.Restart(self.draw_seed(), m.Origin(m.Example(), 0.0)))
-        self.outgoing.append(m.Play(m.Motion.FORWARD))
+        label = self.settings.label
+        example = m.Example(None if label == m.NO_LABEL else label)
+        self._restart(self.draw_seed(), m.Origin(example, 0.0))
 
-    # --- texts ---
-
-    def _label_name(self, label: int) -> str:
-        if label == m.NO_LABEL:
-            return "any"
-        names = self.welcome.model.label_names if self.welcome is not None else ()
-        return names[label] if label < len(names) else str(label)
-
-    @property
-    def time_step_text(self) -> str:
-        """The time step, always shown: the largest t, and the range where it varies."""
-        if self.frame is None:
-            return "t –"
-        t = self.frame.time_step
-        text = f"t {_whole(t.max)}/{self.num_time_steps}"
-        return text if self.frame.level_map is None else f"{text}  (from {_whole(t.min)})"
-
-    @property
-    def session_line(self) -> str:
-        """Seed, class, sampler, schedule and speed in one line."""
-        settings, frame = self.settings, self.frame
-        if frame is None:
-            return ""
-        parts = [f"seed {frame.seed}", f"class {self._label_name(settings.label)}"]
-        if settings.label != m.NO_LABEL and settings.guidance != 1:
-            parts.append(f"guidance {settings.guidance:g}")
-        parts.append(settings.sampler.name)
-        parts.append(f"{settings.schedule.key} {settings.num_time_steps}")
-        fastest = self.welcome.limits.tick_rate_hz if self.welcome is not None else SPEEDS[-1]
-        if settings.steps_per_second < fastest:
-            parts.append(f"{settings.steps_per_second:g} steps/s")
-        return " · ".join(parts)
-
-    @property
-    def mouse_lines(self) -> tuple[tuple[str, str], ...]:
-        """What the mouse does, as (name, value)."""
-        radius = "–" if self.mode is MouseMode.WHOLE_IMAGE else f"{self.radius * 100:.0f} % of the side"
-        return (
-            ("mouse (M)", self.mode.value),
-            ("radius ([ ])", radius),
-            ("strength (Up, Down)", f"{self.strength:.0f} time steps"),
-            ("noise (K)", _kind_name(self.kind)),
-            ("rule (T)", self.rule.name.lower()),
-        )
-
-    @property
-    def state_sentence(self) -> str:
-        """What is going on, in words."""
-        frame = self.frame
-        if frame is None:
-            return "waiting for the first picture"
-        if frame.motion is m.Motion.PAUSED:
-            return "paused: Space plays, Right and Left take one step"
-        if frame.motion is m.Motion.FORWARD:
-            return (
-                "all noise: F denoises" if frame.resting else "noising: a little noise goes in at every step"
-            )
-        if frame.resting:
-            return "finished: move the mouse over the picture to add noise"
-        return "denoising: a little noise comes out at every step"
-
-    @property
-    def gauge_sentence(self) -> str:
-        """Whether what the model is told agrees with what is in the picture."""
-        frame = self.frame
-        if frame is None:
-            return ""
-        differences = (
-            frame.bookkept.mean - frame.claimed.mean,
-            frame.bookkept.max - frame.claimed.max,
-        )
-        difference = max(differences, key=abs)
-        if abs(difference) < LEVEL_TOLERANCE:
-            return "the model is told the truth about the noise"
-        word = "noisier" if difference > 0 else "cleaner"
-        return f"the image is {word} than the model is told"
-
-
-def _whole(t: float) -> str:
-    """A time step in whole numbers, rounded up: 0 is shown only where nothing is left to do."""
-    return str(math.ceil(t - 1e-3))
+    def _choose_label(self, label: int) -> None:
+        names = self.welcome.model.label_names if self.welcome is not None else tuple("0123456789")
+        if label >= len(names):
+            self.notice = f"this model has the classes 0…{len(names) - 1}"
+            return
+        self.configure(m.SettingsChange(label=label))
+        if self.frame is not None and self.frame.time_step.max == 0:
+            self.notice = f"class {names[label]} is chosen: add noise to use it"

@@ -22,7 +22,9 @@ from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
 from tests.viewer_client.frames import WELCOME
-from viewer_client.connection import Connection, Phase, RefusedError, list_models, parse_address
+from viewer_client.address import parse_address
+from viewer_client.connection import Connection, RefusedError, list_models
+from viewer_client.link import Phase
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_a_web_server_is_not_our_server(connect: Any) -> None:
     try:
         connection = connect(f"127.0.0.1:{web.server_port}")
         wait_for(lambda: connection.status.phase is Phase.LOST, 20, "the failure")
-        assert "does not speak gRPC" in connection.status.sentence
+        assert "not as Diffusion Toy's server does; check the port" in connection.status.sentence
     finally:
         web.shutdown()
         web.server_close()
@@ -127,6 +129,9 @@ class Faulty(pb_grpc.DenoiseServiceServicer):
         self, responses: list[pb.DenoiseResponse], code: grpc.StatusCode | None, text: str = ""
     ) -> None:
         self.responses, self.code, self.text = responses, code, text
+
+    def ListModels(self, request: Any, context: Any) -> pb.ListModelsResponse:
+        return pb.ListModelsResponse()
 
     def Denoise(self, requests: Any, context: Any) -> Iterator[pb.DenoiseResponse]:  # type: ignore[override]
         next(requests)
@@ -161,7 +166,7 @@ def test_another_grpc_service_is_not_ours(faulty: Any, connect: Any) -> None:
     wait_for(lambda: connection.status.sentence, 20, "the failure")
     assert (
         connection.status.sentence
-        == f"{address} is a gRPC server, but not Diffusion Toy's; check the address"
+        == f"the gRPC server at {address} is not Diffusion Toy's; check the address"
     )
     with pytest.raises(RefusedError, match="not Diffusion Toy's"):
         list_models(address)

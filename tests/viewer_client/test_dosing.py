@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewer_client.dosing import Dab, MouseMode, Stroke
+from viewer_client.dosing import Dab, MouseMode, Stroke, thinned
 
 coordinates = st.floats(0, 1)
 points = st.tuples(coordinates, coordinates)
@@ -80,3 +80,14 @@ def test_modes_cycle_through_three() -> None:
         mode = mode.next
     assert len(set(seen)) == 3
     assert mode is MouseMode.WHOLE_IMAGE
+
+
+@given(st.lists(st.tuples(st.none() | points, st.floats(0.1, 50)), max_size=60), st.integers(2, 30))
+def test_thinning_keeps_the_dose_and_the_limit(
+    dabs: list[tuple[tuple[float, float] | None, float]], limit: int
+) -> None:
+    before = [Dab(center, 0.1, amount) for center, amount in dabs]
+    after = thinned(before, limit)
+    assert len(after) <= limit
+    assert sum(dab.amount for dab in after) == pytest.approx(sum(dab.amount for dab in before))
+    assert {dab.center for dab in after} <= {dab.center for dab in before}

@@ -7,14 +7,17 @@ import pytest
 
 from diffusion_toy import messages as m
 from tests.viewer_client.frames import WELCOME, frame
+from viewer_client import wording
 from viewer_client.dosing import MouseMode
 from viewer_client.keymap import BINDINGS, Action, action_of
+from viewer_client.link import Phase, Status
 from viewer_client.view_model import ViewModel
 
 
 @pytest.fixture
 def model() -> ViewModel:
     model = ViewModel(draw_seed=lambda: 42)
+    model.pass_time(Status(Phase.LIVE), now=0.0)
     model.receive(WELCOME)
     model.receive(frame())
     return model
@@ -99,7 +102,7 @@ def test_a_brush_stroke_becomes_discs_a_few_at_a_time_and_none_is_lost(model: Vi
     model.mouse_at((0.0, 0.5))
     model.mouse_at((1.0, 0.5))
     first, second = model.take_commands(), model.take_commands()
-    assert (len(first), len(second)) == (8, 5)
+    assert (len(first), len(second)) == (model.dabs_per_frame, 13 - model.dabs_per_frame)
     assert model.take_commands() == []
     discs = [c.disc for c in [*first, *second] if isinstance(c, m.Inject) and c.disc]
     assert [disc.x for disc in discs] == pytest.approx([0.075 * i for i in range(1, 14)])
@@ -156,18 +159,20 @@ def test_kinds_and_rules_cycle(model: ViewModel) -> None:
 
 
 def test_the_time_step_is_always_in_words(model: ViewModel) -> None:
-    assert ViewModel().time_step_text == "t –"
-    assert model.time_step_text == "t 150/300"
+    assert wording.time_step(ViewModel()) == "t –/300"
+    assert wording.time_step(model) == "t 150/300"
     level_map = np.zeros((28, 28), np.float32)
     model.receive(frame(level_map=level_map, time_step=m.Range(0.0, 3.0, 41.4)))
-    assert model.time_step_text == "t 42/300  (from 0)"
+    assert wording.time_step(model) == "t 42/300"
+    assert wording.time_step_range(model) == "0–42"
 
 
 def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel) -> None:
-    assert model.session_line == "seed 7 · class any · DDPM · cosine 300"
+    assert wording.head_up(model) == "t 150/300 · seed 7 · class any · DDPM · cosine 300 · model mnist"
     settings = m.Settings(label=3, guidance=2.0, sampler=m.Sampler.DDIM, steps_per_second=10.0)
     model.receive(frame(settings=settings))
-    assert model.session_line == "seed 7 · class 3 · guidance 2 · DDIM · cosine 300 · 10 steps/s"
+    parts = ["seed 7", "class 3", "guidance 2", "DDIM", "10 steps/s", "cosine 300", "model mnist"]
+    assert wording.session_parts(model) == parts
 
 
 def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> None:
@@ -189,35 +194,81 @@ def test_the_gauge_compares_what_is_told_with_what_is(
     model: ViewModel, claimed: float, real: float, words: str
 ) -> None:
     model.receive(frame(claimed=m.Range(claimed, claimed, claimed), bookkept=m.Range(real, real, real)))
-    assert words in model.gauge_sentence
+    assert words in wording.gauge_sentence(model)
 
 
 def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
     model.receive(frame(claimed=m.Range(0, 0.001, 0.1), bookkept=m.Range(0, 0.004, 0.6)))
-    assert "noisier" in model.gauge_sentence
+    assert "noisier" in wording.gauge_sentence(model)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({}, "denoising"),
-        ({"resting": True}, "finished"),
+        ({"resting": True, "time_step": m.Range(0, 0, 0)}, "finished"),
         ({"motion": m.Motion.PAUSED}, "paused"),
-        ({"motion": m.Motion.FORWARD}, "noising"),
+        ({"motion": m.Motion.FORWARD}, "forward"),
         ({"motion": m.Motion.FORWARD, "resting": True}, "all noise"),
     ],
 )
 def test_the_state_is_said_in_words(model: ViewModel, changes: dict[str, object], words: str) -> None:
     model.receive(frame(**changes))
-    assert words in model.state_sentence
+    assert words in wording.state_sentence(model)
 
 
 def test_after_a_lost_connection_seed_and_settings_are_asked_for_again(model: ViewModel) -> None:
     assert ViewModel(start=m.Start(seed=3)).start_again() == m.Start(seed=3)
-    model.receive(frame(settings=m.Settings(label=8), seed=99))
+    assert model.start_again() == m.Start(seed=7)  # the server drew it
+    pressed(model, "8", "d", "n")
     again = model.start_again()
-    assert again.seed == 99
-    assert again.settings.apply_to(m.Settings()) == m.Settings(label=8)
+    assert again.seed == 42
+    assert again.settings == m.SettingsChange(label=8, sampler=m.Sampler.DDIM)
+
+
+def test_what_the_server_rejected_is_not_asked_for_again(model: ViewModel) -> None:
+    pressed(model, "8")
+    model.receive(m.Rejected(1, "settings.label", "8", "0…4", "settings.label 8 is outside 0…4"))
+    assert model.start_again().settings.label is None
+
+
+def test_what_was_chosen_while_connecting_is_sent_after_the_welcome() -> None:
+    model = ViewModel(draw_seed=lambda: 42)
+    assert pressed(model, "5", "n") == []
+    model.receive(WELCOME)
+    model.pass_time(Status(Phase.LIVE), now=0.0)
+    assert model.take_commands() == [m.Configure(m.SettingsChange(label=5)), m.Restart(42)]
+
+
+def test_frames_of_the_past_do_not_undo_what_was_asked_for(model: ViewModel) -> None:
+    (command,) = pressed(model, "space")
+    model.sent(command, sequence=5, now=0.0)
+    model.receive(frame(landed_sequence=4))
+    assert model.motion is m.Motion.PAUSED
+    model.receive(frame(landed_sequence=5, motion=m.Motion.PAUSED))
+    assert pressed(model, "space") == [m.Play()]
+
+
+def test_speckle_goes_when_the_frame_shows_the_noise_or_time_is_up(model: ViewModel) -> None:
+    inject = m.Inject(None, 10.0)
+    for sequence in (5, 6):
+        model.sent(inject, sequence, now=0.0)
+    model.receive(frame(landed_sequence=5))
+    assert [speckle.sequence for speckle in model.speckles] == [6]
+    model.pass_time(Status(Phase.LIVE), now=1.0)
+    assert not model.speckles
+
+
+def test_when_the_mouse_is_faster_than_the_server_allows_the_dose_is_kept(model: ViewModel) -> None:
+    model.key("m")
+    model.radius = 0.03
+    model.mouse_at((0.0, 0.5))
+    for i in range(20):
+        model.mouse_at((1.0 - i % 2, 0.5))
+    commands = [command for _ in range(30) for command in model.take_commands()]
+    assert len(commands) <= 24
+    doses = [command.amount for command in commands if isinstance(command, m.Inject)]
+    assert sum(doses) == pytest.approx(20 / 0.015 * 15.0, rel=0.01)
 
 
 def test_a_rejection_is_shown_until_the_next_key(model: ViewModel) -> None:

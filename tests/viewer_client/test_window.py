@@ -39,6 +39,8 @@ class Window:
         command = [sys.executable, "-m", "viewer_client", "--server", address, "--seed", "7"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         self._id = ""
+
+    def appears(self) -> None:
         wait_for(self._find, 30, "the window")
 
     def _find(self) -> bool:
@@ -96,6 +98,7 @@ def display() -> Iterator[dict[str, str]]:
 def viewer(environment: dict[str, str], address: str) -> Iterator[Window]:
     window = Window(environment, address)
     try:
+        window.appears()
         yield window
     finally:
         if window.process.poll() is None:

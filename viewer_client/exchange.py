@@ -1,0 +1,33 @@
+"""What a viewer does once for each picture it draws, with a window or without."""
+
+from __future__ import annotations
+
+import time
+
+from diffusion_toy import messages as m
+from viewer_client.connection import Connection
+from viewer_client.view_model import ViewModel
+
+
+def exchange(connection: Connection, model: ViewModel) -> m.Frame | None:
+    """Take in what has arrived and send what is to be sent; never waits.
+
+    Returns:
+        The newest frame, to be acknowledged (`Connection.drawn`) once it is drawn; None without a
+        new one.
+    """
+    fresh: m.Frame | None = None
+    for response in connection.take():
+        model.receive(response)
+        if isinstance(response, m.Frame):
+            fresh = response
+    now = time.monotonic()
+    model.pass_time(connection.status, now)
+    for command in model.take_commands():
+        sequence = connection.send(command)
+        if sequence is not None:
+            model.sent(command, sequence, now)
+    if model.try_again:
+        model.try_again = False
+        connection.try_again()
+    return fresh

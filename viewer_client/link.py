@@ -1,0 +1,85 @@
+"""The connection as the rest of the viewer sees it: where it is, and its figures. No gRPC here."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+LATENCIES_KEPT = 512
+STEPS_KEPT = 240
+RATE_WINDOW_S = 1.0
+RENDER_DELAY_S = 2 / 60  # a frame waits for the next picture of the window, and is drawn
+WINDOW_LEAST = 4
+
+
+class Phase(Enum):
+    """Where a connection is; the value is what the viewer calls it."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LOST = "reconnecting"
+    REFUSED = "refused"  # trying again by itself would not help
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The connection in words: `sentence` says what is wrong, `attempt` counts the tries."""
+
+    phase: Phase
+    sentence: str = ""
+    attempt: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Frames are coming, or will when something changes."""
+        return self.phase is Phase.LIVE
+
+
+class Statistics:
+    """Figures of a connection. Times are passed in as seconds of a monotonic clock.
+
+    Attributes:
+        frames: how many have arrived.
+        superseded: how many were replaced by newer ones, by the server or on arrival.
+        round_trip_ms: of the newest measurement, None before the first.
+        landing_ms: times from an injection to the first frame that shows it.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.superseded = 0
+        self.round_trip_ms: float | None = None
+        self.landing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._steps: deque[tuple[float, int]] = deque(maxlen=STEPS_KEPT)
+
+    def arrived(self, now: float, step: int, skipped: int) -> None:
+        """A frame has come in; `skipped` numbers before it have not."""
+        self.frames += 1
+        self.superseded += skipped
+        if self._steps and step < self._steps[-1][1]:  # a restart
+            self._steps.clear()
+        self._steps.append((now, step))
+
+    def steps_per_second(self, now: float) -> float:
+        """Over the last second; 0 while the session rests."""
+        recent = [entry for entry in self._steps if now - entry[0] < RATE_WINDOW_S]
+        if len(recent) < 2 or recent[-1][0] == recent[0][0]:
+            return 0.0
+        return (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])
+
+    def landing_quantile_ms(self, q: float) -> float | None:
+        """A quantile (0…1) of the recent injection-to-frame times, None without any."""
+        ordered = sorted(self.landing_ms)
+        return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else None
+
+
+def window_for(round_trip_s: float, frame_rate_hz: float, most: int) -> int:
+    """How many unacknowledged frames keep a connection of this round trip fluid, 4…`most`.
+
+    While one frame's acknowledgement is on its way, so many others are.
+    """
+    in_flight = math.ceil((round_trip_s + RENDER_DELAY_S) * frame_rate_hz) + 1
+    return min(max(in_flight, WINDOW_LEAST), most)
