@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,13 +92,3 @@ def dataset_spec(name: str) -> DatasetSpec:
     if name not in DATASETS:
         raise InvalidValueError("dataset", repr(name), " or ".join(DATASETS))
     return DATASETS[name]
-
-
-def read_idx(path: Path) -> Tensor:
-    """One IDX file of unsigned bytes (plain or .gz) as a uint8 tensor: MNIST's own format."""
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise DataError(f"{path} is not an IDX file of bytes; fetch it again")
-    ndim = raw[3]
-    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(ndim)]
-    return torch.frombuffer(bytearray(raw[4 + 4 * ndim :]), dtype=torch.uint8).reshape(shape)
