@@ -111,6 +111,7 @@ def virtual_display(width: int = 2400, height: int = 1400) -> Iterator[dict[str,
     xvfb = require_tool("Xvfb", "apt-get install xvfb")
     read_end, write_end = os.pipe()
     command = [xvfb, "-displayfd", str(write_end), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+    command += ["-noreset"]  # when the last client leaves, Xvfb would turn the next one away for a moment
     process = subprocess.Popen(
         command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

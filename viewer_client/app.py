@@ -24,6 +24,7 @@ from viewer_client.keymap import key_of
 from viewer_client.screen import Screen
 from viewer_client.view_model import RENDER_RATE_HZ, ViewModel
 
+INVISIBLE_DRIVERS = ("offscreen", "dummy")  # what SDL falls back to where it reaches no display
 KEY_REPEAT_MS = (350, 60)
 TITLE = "Diffusion Toy"
 
@@ -42,6 +43,9 @@ class App:
     def __init__(self, model: ViewModel, connection: Connection, size: tuple[int, int]) -> None:
         try:
             pygame.display.init()
+            driver = pygame.display.get_driver()
+            if driver in INVISIBLE_DRIVERS and "SDL_VIDEODRIVER" not in os.environ:
+                raise pygame.error("there is no display, or it does not answer")
             pygame.font.init()
             self.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
         except pygame.error as error:

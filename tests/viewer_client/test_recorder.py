@@ -22,11 +22,11 @@ def server() -> Iterator[ServerProcess]:
         yield process
 
 
-def run(module: str, *flags: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(module: str, *flags: object, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "DIFFUSION_TOY_SERVER")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     command = [sys.executable, "-m", module, *map(str, flags)]
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=150)
 
 
@@ -76,6 +76,14 @@ def test_an_unknown_label_is_refused_by_the_server_in_words(server: ServerProces
     done = run("viewer_client", *flags)
     assert done.returncode == 1
     assert "settings.label 12 is outside −1 (none) and 0…9" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only X can be asked for by name")
+def test_a_display_that_does_not_answer_is_an_error_and_no_invisible_window() -> None:
+    done = run("viewer_client", "--server", "127.0.0.1:1", DISPLAY=":987")
+    assert done.returncode == 1
+    assert "no window can be opened" in done.stderr
+    assert "--headless --record" in done.stderr
 
 
 @pytest.mark.slow
