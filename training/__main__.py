@@ -1,4 +1,4 @@
-"""`python -m training`: train a model, export it, sample from it."""
+"""`python -m training`: train a model, export it, sample from it, score it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import argparse
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,27 +15,34 @@ import numpy as np
 import torch
 
 from diffusion_toy import __version__
-from diffusion_toy.checkpoint import load_model
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError, MissingExtraError
-from diffusion_toy.sampling import sample
-from diffusion_toy.schedule import make_schedule
 
 try:
     from PIL import Image
     from tqdm import tqdm
 
+    from training.commandline import (
+        CHECKPOINT_HELP,
+        DEVICES,
+        SAMPLERS,
+        check_flags,
+        make_sampler,
+        naming_flags,
+        pick_device,
+        progress_bar,
+    )
     from training.config import PRECISIONS, TrainConfig
     from training.data import DATASETS, load_dataset
-    from training.export import export
+    from training.evaluate import add_classifier, add_evaluate
+    from training.export import export, load_network
+    from training.generation import generate, labels_of
     from training.loop import Trainer
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "torchvision", "train") from error
 
-DEVICES = ("auto", "cpu", "cuda")
 CHECKPOINT_NAME, MODEL_NAME = "checkpoint.pt", "model.safetensors"
 INTERRUPTED = 130
 THREADS_MAX = 1024
-SAMPLE_BATCH = 256
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=0, help=f"CPU threads, 0…{THREADS_MAX}; 0: one for each core"
     )
 
+    train.set_defaults(run=run_train)
     ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
     ex.add_argument(
         "--checkpoint", type=Path, required=True, default=required, help="the run's checkpoint.pt"
@@ -96,11 +103,12 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
     )
 
+    ex.set_defaults(run=run_export)
     sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
-    sa.add_argument("--model", type=Path, required=True, default=required, help="a .safetensors model file")
+    sa.add_argument("--checkpoint", type=Path, required=True, default=required, help=CHECKPOINT_HELP)
     sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
     sa.add_argument("--steps", type=int, default=300, help="network steps a picture, 1…300")
-    sa.add_argument("--sampler", choices=("ddpm", "ddim"), default="ddpm", help="how a step is taken")
+    sa.add_argument("--sampler", choices=SAMPLERS, default="ddpm", help="how a step is taken")
     sa.add_argument(
         "--eta", type=float, default=argparse.SUPPRESS,
         help="randomness of a DDIM step, 0…1 (1 is DDPM); only with --sampler ddim (default: 0)",
@@ -115,30 +123,11 @@ def parser() -> argparse.ArgumentParser:
         help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
     )  # fmt: skip
     sa.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+    sa.set_defaults(run=run_sample)
+    add_parser = partial(commands.add_parser, formatter_class=formatter)
+    add_evaluate(add_parser)
+    add_classifier(add_parser)
     return p
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called `auto`, `cpu` or `cuda`.
-
-    Raises:
-        InvalidValueError: `cuda` where there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InvalidValueError("--device", "cuda", "what this machine has", "use --device cpu or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-@contextmanager
-def naming_flags() -> Iterator[None]:
-    """Name settings that are out of range as the flags that set them."""
-    try:
-        yield
-    except InvalidValueError as error:
-        flag = "--" + error.field.replace("_", "-")
-        raise InvalidValueError(flag, error.value, error.limit) from error
 
 
 class StopRequest:
@@ -236,60 +225,21 @@ def run_export(args: argparse.Namespace) -> int:
     return 0
 
 
-def labels_of(choice: str, count: int, num_classes: int) -> torch.Tensor:
-    """(count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
-
-    Raises:
-        InvalidValueError: neither of them.
-    """
-    if choice == "none":
-        return torch.full((count,), num_classes)
-    if choice == "balanced":
-        return torch.arange(count) % num_classes
-    if choice.isdecimal() and int(choice) < num_classes:
-        return torch.full((count,), int(choice))
-    raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{num_classes - 1}")
-
-
 def run_sample(args: argparse.Namespace) -> int:
     """Draw pictures and write them."""
-    eta = getattr(args, "eta", None)
-    if eta is not None and args.sampler != "ddim":
-        raise InvalidValueError(
-            "--eta", eta, "what --sampler ddpm takes", "leave it out, or use --sampler ddim"
-        )
+    sampler = make_sampler(args.sampler, args.steps, getattr(args, "eta", None), args.guidance)
     if args.out.suffix not in (".npz", ".png"):
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")
-    for flag, value, low, high in (
-        ("--count", args.count, 1, 100_000),
-        ("--steps", args.steps, 1, 300),
-        ("--guidance", args.guidance, 0, 8),
-        ("--seed", args.seed, 0, 2**63 - 1),
-        ("--eta", eta or 0.0, 0, 1),
-    ):
-        if not low <= value <= high:
-            raise InvalidValueError(flag, value, f"{low}…{high}")
+    check_flags(("--count", args.count, 1, 100_000), ("--seed", args.seed, 0, 2**63 - 1))
     device = pick_device(args.device)
-    model = load_model(args.model)
-    network, config = model.network.to(device), model.network.config
-    labels = labels_of(args.labels, args.count, config.num_classes)
-    generator = torch.Generator().manual_seed(args.seed)
-    eta = 1.0 if args.sampler == "ddpm" else eta or 0.0
-    batches = []
-    for begin in tqdm(range(0, args.count, SAMPLE_BATCH), unit="batch", disable=not sys.stderr.isatty()):
-        batch = labels[begin : begin + SAMPLE_BATCH].to(device)
-        shape = (len(batch), config.channels, config.height, config.width)
-        moments = sample(
-            network, torch.randn(shape, generator=generator).to(device), batch, config.num_classes,
-            make_schedule(), args.steps, eta, args.guidance, generator,
-        )  # fmt: skip
-        (last,) = deque(moments, maxlen=1)  # 300 moments of 256 pictures would take half a gigabyte
-        batches.append(((last.x0_hat + 1) * 127.5).round().to(torch.uint8).cpu())
-    images = torch.cat(batches).numpy()
+    network, _dataset = load_network(args.checkpoint)
+    labels = labels_of(args.labels, args.count, network.config.num_classes)
+    with progress_bar(args.count * args.steps) as bar:
+        images = generate(network.to(device), labels, sampler, args.seed, device, progress=bar.update).numpy()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix == ".npz":
-        known = torch.where(labels == config.num_classes, -1, labels).numpy()
-        np.savez_compressed(args.out, images=images[:, 0] if config.channels == 1 else images, labels=known)
+        known = torch.where(labels == network.config.num_classes, -1, labels).numpy()
+        np.savez_compressed(args.out, images=images[:, 0] if images.shape[1] == 1 else images, labels=known)
     else:
         Image.fromarray(grid(images[:, 0])).save(args.out)
     print(f"wrote {args.out}")
@@ -309,9 +259,9 @@ def grid(images: np.ndarray) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0, 1 on failure, 2 for a bad flag, 130 if interrupted."""
     args = parser().parse_args(argv)
-    commands = {"train": run_train, "export": run_export, "sample": run_sample}
     try:
-        return commands[args.command](args)
+        status: int = args.run(args)
+        return status
     except InvalidValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from diffusion_toy.checkpoint import Examples, ModelMetadata, save_model
+from diffusion_toy.checkpoint import Examples, ModelMetadata, load_model, save_model
+from diffusion_toy.errors import CheckpointError
+from diffusion_toy.unet import UNet
 from training.config import TrainConfig
 from training.data import ImageSet, dataset_spec
 from training.loop import config_of, read_checkpoint
@@ -41,6 +44,35 @@ def describe(config: TrainConfig, state: dict[str, Any]) -> ModelMetadata:
     )
 
 
+def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The moving average of a training checkpoint's weights, as a state dict of `UNet`."""
+    prefix = "module."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["average"].items()
+        if name.startswith(prefix)
+    }
+
+
+def load_network(path: Path) -> tuple[UNet, str]:
+    """The network of a model file or of a training checkpoint, and the data set it was trained on.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or neither of the two.
+    """
+    if path.suffix == ".safetensors":
+        model = load_model(path)
+        return model.network, model.metadata.dataset
+    state = read_checkpoint(path)
+    config = config_of(state)
+    network = UNet(config.model)
+    try:
+        network.load_state_dict(averaged_weights(state))
+    except RuntimeError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
+    return network.eval().requires_grad_(False), config.dataset
+
+
 def export(checkpoint: Path, out: Path, test_images: ImageSet) -> None:
     """Write the averaged weights of `checkpoint` as a model file.
 
@@ -49,12 +81,7 @@ def export(checkpoint: Path, out: Path, test_images: ImageSet) -> None:
     """
     state = read_checkpoint(checkpoint)
     config = config_of(state)
-    prefix = "module."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in state["average"].items()
-        if name.startswith(prefix)
-    }
+    weights = averaged_weights(state)
     examples = choose_examples(test_images, config.model.num_classes)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(out, weights, describe(config, state), examples)

@@ -21,7 +21,7 @@ from training import __main__ as command
 from training.config import TrainConfig
 
 COMMAND = [sys.executable, "-m", "training"]
-NO_MODEL = ["--model", "x.safetensors", "--out", "a.png"]
+NO_MODEL = ["--checkpoint", "x.safetensors", "--out", "a.png"]
 SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 
 
@@ -58,7 +58,17 @@ def test_train_then_stop_resume_and_sample(tmp_path: Path) -> None:
     picture = tmp_path / "s.png"
     for more in (
         [*flags, "--resume"],
-        ["sample", "--model", out / "model.safetensors", "--steps", "1", "--count", "1", "--out", picture],
+        [
+            "sample",
+            "--checkpoint",
+            out / "model.safetensors",
+            "--steps",
+            "1",
+            "--count",
+            "1",
+            "--out",
+            picture,
+        ],
     ):
         done = subprocess.run([*COMMAND, *more], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -143,7 +153,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_by_accident(
 
 @pytest.mark.parametrize("sampler", [["ddpm"], ["ddim"], ["ddim", "--eta", "0.5"]])
 def test_sample_writes_pictures_and_labels(tmp_path: Path, model: Path, sampler: list[str]) -> None:
-    flags = ["sample", "--model", str(model), "--steps", "4", "--count", "12", "--sampler", *sampler]
+    flags = ["sample", "--checkpoint", str(model), "--steps", "4", "--count", "12", "--sampler", *sampler]
     assert command.main([*flags, "--labels", "balanced", "--out", str(tmp_path / "s.npz")]) == 0
     with np.load(tmp_path / "s.npz") as content:
         assert content["images"].shape == (12, 28, 28)
@@ -154,7 +164,7 @@ def test_sample_writes_pictures_and_labels(tmp_path: Path, model: Path, sampler:
 
 def test_labels_may_be_one_class_or_none(tmp_path: Path, model: Path) -> None:
     for choice, expected in (("7", [7, 7, 7]), ("none", [-1, -1, -1])):
-        flags = ["sample", "--model", str(model), "--steps", "1", "--count", "3", "--labels", choice]
+        flags = ["sample", "--checkpoint", str(model), "--steps", "1", "--count", "3", "--labels", choice]
         assert command.main([*flags, "--out", str(tmp_path / "s.npz")]) == 0
         with np.load(tmp_path / "s.npz") as content:
             assert content["labels"].tolist() == expected
@@ -163,7 +173,7 @@ def test_labels_may_be_one_class_or_none(tmp_path: Path, model: Path) -> None:
 def test_the_seed_decides_the_pictures(tmp_path: Path, model: Path) -> None:
     def pictures(seed: int) -> bytes:
         out = tmp_path / "s.png"
-        flags = ["--model", model, "--steps", 3, "--count", 12, "--seed", seed, "--out", out]
+        flags = ["--checkpoint", model, "--steps", 3, "--count", 12, "--seed", seed, "--out", out]
         assert command.main(["sample", *map(str, flags)]) == 0
         with Image.open(out) as image:
             assert image.size == (280, 56)
@@ -175,7 +185,7 @@ def test_the_seed_decides_the_pictures(tmp_path: Path, model: Path) -> None:
 
 def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
     colour = write_model(tmp_path / "c.safetensors", config=replace(TINY, channels=3))
-    flags = ["sample", "--model", colour, "--steps", 1, "--count", 2, "--out", tmp_path / "s.npz"]
+    flags = ["sample", "--checkpoint", colour, "--steps", 1, "--count", 2, "--out", tmp_path / "s.npz"]
     assert command.main([str(f) for f in flags]) == 0
     with np.load(tmp_path / "s.npz") as content:
         assert content["images"].shape == (2, 3, 28, 28)
@@ -190,7 +200,7 @@ def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
         (["train", "--seed", "-1"], "--seed -1 is outside"),
         (["train", "--threads", "-1"], "--threads -1 is outside 0…1024"),
         (["train", *SAMPLE_FLAGS, "--batch-size", "600"], "--batch-size 600 is outside 1…512"),
-        (["sample", "--model", "x.safetensors", "--out", "a.gif"], ".npz and .png"),
+        (["sample", "--checkpoint", "x.safetensors", "--out", "a.gif"], ".npz and .png"),
         (["sample", *NO_MODEL, "--steps", "301"], "--steps 301 is outside 1…300"),
         (["sample", *NO_MODEL, "--count", "0"], "--count 0 is outside 1…100000"),
         (["sample", *NO_MODEL, "--guidance", "nan"], "--guidance nan is outside 0…8"),
@@ -212,7 +222,7 @@ def test_a_label_that_is_none_is_refused(
     model: Path, label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "a.png"
-    assert command.main(["sample", "--model", str(model), f"--labels={label}", "--out", str(out)]) == 2
+    assert command.main(["sample", "--checkpoint", str(model), f"--labels={label}", "--out", str(out)]) == 2
     assert "none, balanced, 0…9" in capsys.readouterr().err
 
 
@@ -235,7 +245,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    sample = ["sample", "--model", str(model), "--steps", "1", "--count", "1"]
+    sample = ["sample", "--checkpoint", str(model), "--steps", "1", "--count", "1"]
     for flags in (
         train_flags(tmp_path / "file" / "run"),
         [*sample, "--out", str(tmp_path / "file" / "s.png")],

@@ -1,0 +1,173 @@
+"""`python -m training evaluate` and `python -m training classifier`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffusion_toy.checkpoint import write_atomically
+from diffusion_toy.errors import InvalidValueError
+from training.classifier import (
+    accuracy,
+    load_classifier,
+    save_classifier,
+    shipped_classifier,
+    train_classifier,
+)
+from training.commandline import (
+    CHECKPOINT_HELP,
+    DEVICES,
+    SAMPLERS,
+    check_flags,
+    make_sampler,
+    pick_device,
+    progress_bar,
+)
+from training.config import PRECISIONS
+from training.data import DATASETS, dataset_spec, load_dataset
+from training.evaluation import HEAL_LEVELS, HEAL_RADII_PX, Evaluation, Report
+from training.export import load_network
+
+AddParser = Callable[..., argparse.ArgumentParser]
+
+
+def add_evaluate(add_parser: AddParser) -> None:
+    """The flags of `evaluate`."""
+    required = argparse.SUPPRESS
+    p = add_parser("evaluate", help="score a model's pictures beside real ones")
+    p.add_argument("--checkpoint", type=Path, required=True, default=required, help=CHECKPOINT_HELP)
+    p.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
+    )
+    p.add_argument(
+        "--classifier", type=Path, default=argparse.SUPPRESS,
+        help="the classifier whose features count (default: the one shipped for the model's data set)",
+    )  # fmt: skip
+    p.add_argument("--count", type=int, default=10_000, help="pictures for each row, 100…10000")
+    p.add_argument("--steps", type=int, default=20, help="network steps a picture, 1…300")
+    p.add_argument("--sampler", choices=SAMPLERS, default="ddim", help="how a step is taken")
+    p.add_argument(
+        "--eta", type=float, default=argparse.SUPPRESS,
+        help="randomness of a DDIM step, 0…1; only with --sampler ddim (default: 0)",
+    )  # fmt: skip
+    p.add_argument("--guidance", type=float, default=1.0, help="weight of the label, 0…8; 1: as trained")
+    p.add_argument(
+        "--labels", nargs="+", default=["balanced", "none"], metavar="L",
+        help="a row for each: none, balanced (0, 1, 2, …), or one class",
+    )  # fmt: skip
+    p.add_argument(
+        "--heal-count", type=int, default=0,
+        help="test images to brush and heal for each radius and level, 0…10000; 0: none",
+    )  # fmt: skip
+    p.add_argument(
+        "--heal-radii", type=float, nargs="+", default=list(HEAL_RADII_PX), metavar="PX",
+        help="of the brush, pixels, 1…14",
+    )  # fmt: skip
+    p.add_argument(
+        "--heal-levels", type=float, nargs="+", default=list(HEAL_LEVELS), metavar="U",
+        help="to which the brush noises, above 0 up to 1",
+    )  # fmt: skip
+    p.add_argument("--heal-stride", type=float, default=3, help="time steps (of 300) a healing step, 1…300")
+    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
+    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
+    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+    p.add_argument("--json", type=Path, default=argparse.SUPPRESS, help="file to write all figures to")
+    p.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Score a model and print one table."""
+    sampler = make_sampler(args.sampler, args.steps, getattr(args, "eta", None), args.guidance)
+    check_flags(
+        ("--count", args.count, 100, 10_000), ("--heal-count", args.heal_count, 0, 10_000),
+        ("--heal-stride", args.heal_stride, 1, 300), ("--seed", args.seed, 0, 2**63 - 1),
+        *(("--heal-radii", radius, 1, 14) for radius in args.heal_radii),
+        *(("--heal-levels", level, 0.001, 1) for level in args.heal_levels),
+    )  # fmt: skip
+    device = pick_device(args.device)
+    network, dataset = load_network(args.checkpoint)
+    network = network.to(device)
+    classes = network.config.num_classes
+    for choice in args.labels:
+        if choice not in ("none", "balanced") and not (choice.isdecimal() and int(choice) < classes):
+            raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{classes - 1}")
+    classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
+    classifier = load_classifier(classifier_file)
+    training, test = (load_dataset(dataset, args.data, train=train) for train in (True, False))
+    began = time.perf_counter()
+    evaluation = Evaluation(classifier, training, test, args.count, args.seed)
+    settings: dict[str, Any] = {
+        "checkpoint": args.checkpoint.name, "dataset": dataset, "classifier": classifier_file.name,
+        "classifier_test_accuracy": round(accuracy(classifier, test), 4),
+        "sampler": args.sampler, "steps": args.steps, "eta": sampler.step_eta, "guidance": args.guidance,
+        "seed": args.seed, "precision": args.precision, "heal_stride": args.heal_stride,
+        "torch": torch.__version__,
+    }  # fmt: skip
+    report = Report(settings, [evaluation.floor])
+    healing = [
+        (labelled, radius, level)
+        for labelled in (False, True)
+        for radius in args.heal_radii
+        for level in args.heal_levels
+        if args.heal_count
+    ]
+    with progress_bar(len(args.labels) * args.count * args.steps) as bar:
+        for choice in args.labels:
+            row = evaluation.generated(
+                network, choice, sampler, args.count, args.seed, device, args.precision, bar.update
+            )
+            report.rows.append(row)
+    with progress_bar(len(healing) * min(args.heal_count, len(test)), "img") as bar:
+        for labelled, radius, level in healing:
+            scores = evaluation.healed(
+                network, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, device,
+                args.precision, bar.update,
+            )  # fmt: skip
+            report.healing.append(scores)
+    settings["seconds"] = round(time.perf_counter() - began)
+    print(", ".join(f"{name} {value}" for name, value in settings.items()))
+    print(f"\n{report}")
+    if "json" in args:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(args.json, (json.dumps(report.to_json(), indent=1) + "\n").encode())
+        print(f"\nwrote {args.json}")
+    return 0
+
+
+def add_classifier(add_parser: AddParser) -> None:
+    """The flags of `classifier`."""
+    p = add_parser("classifier", help="train the small classifier that `evaluate` asks")
+    p.add_argument("--dataset", choices=sorted(DATASETS), default="mnist", help="what to train on")
+    p.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
+    )
+    p.add_argument(
+        "--out", type=Path, required=True, default=argparse.SUPPRESS, help="the .safetensors file to write"
+    )
+    p.add_argument("--epochs", type=int, default=12, help="passes over the images, 1…1000")
+    p.add_argument("--seed", type=int, default=0, help="of everything random, 0…2^63−1")
+    p.set_defaults(run=run_classifier)
+
+
+def run_classifier(args: argparse.Namespace) -> int:
+    """Train a classifier and write it."""
+    check_flags(("--epochs", args.epochs, 1, 1000), ("--seed", args.seed, 0, 2**63 - 1))
+    data, test = (load_dataset(args.dataset, args.data, train=train) for train in (True, False))
+    classes = len(dataset_spec(args.dataset).label_names)
+    test_accuracy = 0.0
+    with progress_bar(args.epochs * len(data), "img") as bar:
+        for epoch, (classifier, loss) in enumerate(
+            train_classifier(data, classes, args.epochs, args.seed), start=1
+        ):
+            bar.update(len(data))
+            test_accuracy = accuracy(classifier, test)
+            bar.write(f"epoch {epoch}/{args.epochs}: loss {loss:.4f}, test accuracy {test_accuracy:.4f}")
+    save_classifier(args.out, classifier, args.dataset, test_accuracy)
+    print(f"wrote {args.out} ({args.out.stat().st_size / 1e3:.0f} kB)")
+    return 0

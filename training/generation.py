@@ -1,0 +1,131 @@
+"""Pictures in number, for files and for the evaluation: from noise, or healed after a brush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from diffusion_toy.counter_noise import Purpose
+from diffusion_toy.diffusion import q_sample
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.sampling import Sampler, heal, image_seeds, sample, step_noise
+from diffusion_toy.schedule import make_schedule
+from diffusion_toy.unet import UNet
+from training.data import to_unit_range
+
+BATCH = 128
+Progress = Callable[[int], object]  # told how many pictures have made one more step
+
+
+def ignored(_pictures: int) -> None:
+    """Progress that nobody watches."""
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """float32 [−1, 1] to uint8, rounded, any shape; on the CPU."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The network's precision: `float32` or `bfloat16`; the sampler itself stays in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
+    """(count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
+
+    Raises:
+        InvalidValueError: neither of them.
+    """
+    if choice == "none":
+        return torch.full((count,), num_classes)
+    if choice == "balanced":
+        return torch.arange(count) % num_classes
+    if choice.isdecimal() and int(choice) < num_classes:
+        return torch.full((count,), int(choice))
+    raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{num_classes - 1}")
+
+
+def generate(
+    network: UNet,
+    labels: Tensor,
+    sampler: Sampler,
+    seed: int,
+    device: torch.device,
+    precision: str = "float32",
+    progress: Progress = ignored,
+) -> Tensor:
+    """Pictures from pure noise: (N, C, H, W) uint8, one for each label.
+
+    A picture is a function of the seed, its number and its label, up to rounding errors that
+    depend on the batch.
+    """
+    config = network.config
+    shape = (config.channels, config.height, config.width)
+    images = []
+    for first in range(0, len(labels), BATCH):
+        batch = labels[first : first + BATCH].to(device)
+        seeds = image_seeds(seed, first, len(batch)).to(device)
+        x_T = step_noise(seeds, shape, Purpose.START)(0)
+        with autocast(device, precision):
+            moments = sample(
+                network, x_T, batch, config.num_classes, make_schedule(), sampler, step_noise(seeds, shape)
+            )
+            for moment in moments:
+                last = moment
+                progress(len(batch) if moment.t > 0 else 0)
+        images.append(to_bytes(last.x0_hat))
+    return torch.cat(images)
+
+
+def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
+    """(height, width) bool: the disc of this radius about the middle."""
+    rows = torch.arange(height) + 0.5 - height / 2
+    columns = torch.arange(width) + 0.5 - width / 2
+    return rows[:, None] ** 2 + columns[None] ** 2 <= radius_px**2
+
+
+def brush_and_heal(
+    network: UNet,
+    images: Tensor,
+    labels: Tensor,
+    radius_px: float,
+    level: float,
+    stride: float,
+    seed: int,
+    device: torch.device,
+    precision: str = "float32",
+    progress: Progress = ignored,
+) -> Tensor:
+    """Noise each picture truthfully within a disc about its middle, and heal it.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64, what the network is told; num_classes stands for none.
+        radius_px: of the disc, pixels.
+        level: to which the disc is noised, 0…1.
+        stride: time steps (of 300) a network step.
+
+    Returns:
+        (N, C, H, W) float32, the healed pictures; outside the disc exactly the given ones.
+    """
+    config = network.config
+    shape = (config.channels, config.height, config.width)
+    mask = brush_mask(config.height, config.width, radius_px)
+    healed = []
+    for first in range(0, len(images), BATCH):
+        clean = to_unit_range(images[first : first + BATCH]).to(device)
+        seeds = image_seeds(seed, first, len(clean)).to(device)
+        u = (mask * level).float().expand(len(clean), -1, -1).to(device)
+        eps = step_noise(seeds, shape, Purpose.INJECTION)(0)
+        x = torch.where(u[:, None] > 0, q_sample(clean, u[:, None], eps), clean)
+        with autocast(device, precision):
+            healed.append(
+                heal(network, x, u, labels[first : first + BATCH].to(device), config.num_classes,
+                     make_schedule(), stride, 1.0, step_noise(seeds, shape)).cpu()
+            )  # fmt: skip
+        progress(len(clean))
+    return torch.cat(healed)
