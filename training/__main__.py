@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from diffusion_toy import __version__
+from diffusion_toy.checkpoint import load_model
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError, MissingExtraError
+from diffusion_toy.unet import UNetConfig
 
 try:
     from PIL import Image
@@ -64,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("runs/mnist"), help=f"folder for {CHECKPOINT_NAME} and {MODEL_NAME}"
     )
     train.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it was")
+    train.add_argument(
+        "--warm-start", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="model file whose weights and network to begin with (default: random weights)",
+    )  # fmt: skip
     train.add_argument(
         "--epochs", type=int, default=defaults.epochs, help="passes over the images, 1 and above"
     )
@@ -156,8 +162,11 @@ class StopRequest:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, saving after every epoch and when interrupted; export at the end."""
+    begin = load_model(args.warm_start) if "warm_start" in args else None
     with naming_flags():
         config = TrainConfig(
+            warm_start="" if begin is None else begin.fingerprint,
+            model=UNetConfig() if begin is None else begin.network.config,
             dataset=args.dataset,
             epochs=args.epochs,
             batch_size=args.batch_size,
@@ -181,7 +190,7 @@ def run_train(args: argparse.Namespace) -> int:
         raise CheckpointError(f"{checkpoint} does not exist; leave out --resume to start a new run there")
     data, test_data = (load_dataset(config.dataset, args.data, train=train) for train in (True, False))
     with naming_flags():
-        trainer = Trainer(config, data, device)
+        trainer = Trainer(config, data, device, None if begin is None else begin.network.state_dict())
     if args.resume:
         trainer.load(checkpoint)
         print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)

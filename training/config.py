@@ -26,6 +26,7 @@ class TrainConfig:
         unlabelled_share: of the images that are shown without their label, 0…1.
         map_share: of the images whose level differs from pixel to pixel, 0…1.
         precision: of the network's matrix products; `bfloat16` under autocast.
+        warm_start: fingerprint of the model file whose weights it began with, "" for random ones.
         seed: of initialisation, order, levels and noise, 0…2⁶³−1.
         model: the network.
     """
@@ -41,6 +42,7 @@ class TrainConfig:
     unlabelled_share: float = 0.5
     map_share: float = 0.5
     precision: str = "float32"
+    warm_start: str = ""
     seed: int = 0
     model: UNetConfig = field(default_factory=UNetConfig)
 

@@ -22,7 +22,15 @@ class DatasetSpec:
 
 
 DIGITS = tuple("0123456789")
-DATASETS = {"mnist": DatasetSpec(datasets.MNIST, DIGITS, rim_value=-1.0)}
+CLOTHES = (
+    "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+DATASETS = {
+    "mnist": DatasetSpec(datasets.MNIST, DIGITS, rim_value=-1.0),
+    "fashion-mnist": DatasetSpec(datasets.FashionMNIST, CLOTHES, rim_value=None),
+    "kmnist": DatasetSpec(datasets.KMNIST, KANA, rim_value=None),
+}
 
 
 class DataError(DiffusionToyError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,25 @@ def velocity_loss(network: nn.Module, x0: Tensor, u: Tensor, eps: Tensor, labels
 
 
 class Trainer:
-    """Owns the network, its average, the optimizer and the step counter of one run."""
+    """Owns the network, its average, the optimizer and the step counter of one run.
 
-    def __init__(self, config: TrainConfig, data: ImageSet, device: torch.device) -> None:
+    Args:
+        config: what decides the run.
+        data: the training images.
+        device: where to train.
+        initial_weights: a state dict of the network to begin with; without one, random weights.
+
+    Raises:
+        InvalidValueError: images of another size, or fewer than a batch.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: ImageSet,
+        device: torch.device,
+        initial_weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         model = config.model
         expected = (model.channels, model.height, model.width)
         if tuple(data.images.shape[1:]) != expected:
@@ -87,6 +103,8 @@ class Trainer:
         self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
         self.network = UNet(model).to(device)
+        if initial_weights is not None:
+            self.network.load_state_dict(initial_weights)
         self.average = AveragedModel(self.network, multi_avg_fn=self._average)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),

@@ -28,7 +28,7 @@ SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train a network of no use instead of the real one, for tests that run in this process."""
-    monkeypatch.setattr(command, "TrainConfig", lambda **flags: TrainConfig(model=TINY, **flags))
+    monkeypatch.setattr(command, "TrainConfig", lambda **flags: TrainConfig(**{**flags, "model": TINY}))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,25 @@ def test_training_ends_with_a_model_file_that_says_what_made_it(
     flags = ["export", "--checkpoint", checkpoint, "--out", again, "--data", SAMPLE]
     assert command.main([str(f) for f in flags]) == 0
     assert again.read_bytes() == (tmp_path / "run" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_warm_start_begins_with_the_files_weights_and_says_so(tmp_path: Path, model: Path) -> None:
+    flags = [*train_flags(tmp_path / "run", "--epochs", 1), "--warm-start", str(model)]
+    assert command.main([*flags, "--learning-rate", "1e-9"]) == 0
+    before, after = load_model(model), load_model(tmp_path / "run" / "model.safetensors")
+    for name, weights in before.network.state_dict().items():
+        torch.testing.assert_close(after.network.state_dict()[name], weights, atol=1e-4, rtol=0)
+    assert after.metadata.training["warm_start"] == before.fingerprint
+
+
+def test_a_warm_start_from_a_missing_file_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*train_flags(tmp_path / "run"), "--warm-start", str(tmp_path / "none.safetensors")]
+    assert command.main(flags) == 1
+    assert "none.safetensors does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("tiny")

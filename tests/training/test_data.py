@@ -24,6 +24,13 @@ def test_the_sample_reads_as_real_digits() -> None:
     assert x.max() == 1
 
 
+@pytest.mark.parametrize(("name", "folder"), [("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
+def test_sets_of_the_same_format_are_read_by_name(tmp_path: Path, name: str, folder: str) -> None:
+    shutil.copytree(SAMPLE / "MNIST", tmp_path / folder)
+    assert load_dataset(name, tmp_path).images.shape == (512, 1, 28, 28)
+    assert len(DATASETS[name].label_names) == 10
+
+
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="mnist"):
         load_dataset("letters", SAMPLE)
