@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from diffusion_toy import __version__
-from diffusion_toy.checkpoint import load_model
+from diffusion_toy.checkpoint import LoadedModel, load_model
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError, MissingExtraError
 from diffusion_toy.unet import UNetConfig
 
@@ -34,7 +35,7 @@ try:
         progress_bar,
     )
     from training.config import PRECISIONS, TrainConfig
-    from training.data import DATASETS, load_dataset
+    from training.data import DATASETS, FOLDER, Splits, load_splits
     from training.evaluate import add_classifier, add_evaluate
     from training.export import export, load_network
     from training.generation import generate, labels_of
@@ -57,10 +58,19 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a network on a data set", formatter_class=formatter)
     train.add_argument(
-        "--dataset", choices=sorted(DATASETS), default=defaults.dataset, help="what to train on"
+        "--dataset",
+        choices=[*DATASETS, FOLDER],
+        default=defaults.dataset,
+        help="what to train on; folder: your own pictures in --data, one subfolder for each class",
     )
     train.add_argument(
         "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
+    )
+    train.add_argument(
+        "--image-size", type=int, default=28, help="what the pictures of a folder become, pixels, 8…64"
+    )
+    train.add_argument(
+        "--channels", type=int, choices=(1, 3), default=1, help="of the pictures of a folder: grey or colour"
     )
     train.add_argument(
         "--out", type=Path, default=Path("runs/mnist"), help=f"folder for {CHECKPOINT_NAME} and {MODEL_NAME}"
@@ -160,13 +170,27 @@ class StopRequest:
         signal.signal(number, self._before[signal.Signals(number)])
 
 
+def network_for(data: Splits, begin: LoadedModel | None) -> UNetConfig:
+    """The network that these data take: that of the model to begin with, if there is one.
+
+    Raises:
+        InvalidValueError: that one has another number of classes.
+    """
+    classes = len(data.label_names)
+    if begin is None:
+        _, channels, height, width = data.training.images.shape
+        return UNetConfig(channels, height, width, classes)
+    if begin.network.config.num_classes != classes:
+        limit = f"the data's {classes} classes"
+        raise InvalidValueError("--warm-start", f"a model of {begin.network.config.num_classes}", limit)
+    return begin.network.config
+
+
 def run_train(args: argparse.Namespace) -> int:
     """Train, saving after every epoch and when interrupted; export at the end."""
     begin = load_model(args.warm_start) if "warm_start" in args else None
     with naming_flags():
         config = TrainConfig(
-            warm_start="" if begin is None else begin.fingerprint,
-            model=UNetConfig() if begin is None else begin.network.config,
             dataset=args.dataset,
             epochs=args.epochs,
             batch_size=args.batch_size,
@@ -174,10 +198,10 @@ def run_train(args: argparse.Namespace) -> int:
             unlabelled_share=args.unlabelled_share,
             map_share=args.map_share,
             precision=args.precision,
+            warm_start="" if begin is None else begin.fingerprint,
             seed=args.seed,
         )
-    if not 0 <= args.threads <= THREADS_MAX:
-        raise InvalidValueError("--threads", args.threads, f"0…{THREADS_MAX}")
+    check_flags(("--threads", args.threads, 0, THREADS_MAX), ("--image-size", args.image_size, 8, 64))
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -188,9 +212,13 @@ def run_train(args: argparse.Namespace) -> int:
         )
     if args.resume and not checkpoint.exists():
         raise CheckpointError(f"{checkpoint} does not exist; leave out --resume to start a new run there")
-    data, test_data = (load_dataset(config.dataset, args.data, train=train) for train in (True, False))
+    data = load_splits(config.dataset, args.data, args.channels, args.image_size)
+    if data.report:
+        print(data.report, flush=True)
+    config = replace(config, model=network_for(data, begin))
     with naming_flags():
-        trainer = Trainer(config, data, device, None if begin is None else begin.network.state_dict())
+        weights = None if begin is None else begin.network.state_dict()
+        trainer = Trainer(config, data.training, device, weights)
     if args.resume:
         trainer.load(checkpoint)
         print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)
@@ -218,9 +246,9 @@ def run_train(args: argparse.Namespace) -> int:
         trainer.save(checkpoint)
         print(f"stopped and saved at step {trainer.step}; continue with the same flags and --resume")
         return INTERRUPTED
-    model = args.out / MODEL_NAME
-    export(checkpoint, model, test_data)
-    print(f"wrote {model}; serve it with: python -m inference_server --model {model}")
+    file = args.out / MODEL_NAME
+    export(checkpoint, file, data)
+    print(f"wrote {file}; serve it with: python -m inference_server --model {file}")
     return 0
 
 
@@ -228,8 +256,9 @@ def run_export(args: argparse.Namespace) -> int:
     """Write a model file."""
     from training.loop import config_of, read_checkpoint
 
-    dataset = config_of(read_checkpoint(args.checkpoint)).dataset
-    export(args.checkpoint, args.out, load_dataset(dataset, args.data, train=False))
+    config = config_of(read_checkpoint(args.checkpoint))
+    data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
+    export(args.checkpoint, args.out, data)
     print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
     return 0
 

@@ -26,6 +26,7 @@ CLOTHES = (
     "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+FOLDER = "folder"  # the user's own pictures
 DATASETS = {
     "mnist": DatasetSpec(datasets.MNIST, DIGITS, rim_value=-1.0),
     "fashion-mnist": DatasetSpec(datasets.FashionMNIST, CLOTHES, rim_value=None),
@@ -56,9 +57,48 @@ class ImageSet:
         return len(self.images)
 
 
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set in memory.
+
+    Attributes:
+        training, test: its two parts.
+        label_names: one for each class.
+        rim_value: of the outermost pixels in [−1, 1], None where they vary.
+        report: what a user should know of how it was read, "" if nothing.
+    """
+
+    training: ImageSet
+    test: ImageSet
+    label_names: tuple[str, ...]
+    rim_value: float | None
+    report: str = ""
+
+
 def to_unit_range(images: Tensor) -> Tensor:
     """uint8 0…255 to float32 [−1, 1], any shape."""
     return images.float() / 127.5 - 1
+
+
+def load_splits(name: str, root: Path, channels: int = 1, size: int = 28) -> Splits:
+    """Read both parts of a data set by name, or of the user's own pictures (`folder`).
+
+    Args:
+        name: one of `DATASETS`, or `folder`.
+        root: where it is, or to be downloaded to; for `folder` the folder itself.
+        channels, size: what the pictures of a folder are converted to; ignored for the others.
+
+    Raises:
+        InvalidValueError: an unknown name.
+        DataError: the files are damaged, or neither there nor to be had.
+    """
+    if name == FOLDER:
+        from training.folder import read_folder
+
+        return read_folder(root, channels, size)
+    spec = dataset_spec(name)
+    training, test = (load_dataset(name, root, train=train) for train in (True, False))
+    return Splits(training, test, spec.label_names, spec.rim_value)
 
 
 def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:
@@ -98,5 +138,5 @@ def dataset_spec(name: str) -> DatasetSpec:
         InvalidValueError: there is none of that name.
     """
     if name not in DATASETS:
-        raise InvalidValueError("dataset", repr(name), " or ".join(DATASETS))
+        raise InvalidValueError("dataset", repr(name), " or ".join([*DATASETS, FOLDER]))
     return DATASETS[name]

@@ -30,7 +30,7 @@ from training.commandline import (
     progress_bar,
 )
 from training.config import PRECISIONS
-from training.data import DATASETS, dataset_spec, load_dataset
+from training.data import DATASETS, FOLDER, load_splits
 from training.evaluation import HEAL_LEVELS, HEAL_RADII_PX, Evaluation, Report
 from training.export import load_network
 
@@ -99,12 +99,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
             raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{classes - 1}")
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
-    training, test = (load_dataset(dataset, args.data, train=train) for train in (True, False))
+    data = load_splits(dataset, args.data, network.config.channels, network.config.height)
     began = time.perf_counter()
-    evaluation = Evaluation(classifier, training, test, args.count, args.seed)
+    evaluation = Evaluation(classifier, data.training, data.test, args.count, args.seed)
     settings: dict[str, Any] = {
         "checkpoint": args.checkpoint.name, "dataset": dataset, "classifier": classifier_file.name,
-        "classifier_test_accuracy": round(accuracy(classifier, test), 4),
+        "classifier_test_accuracy": round(accuracy(classifier, data.test), 4),
         "sampler": args.sampler, "steps": args.steps, "eta": sampler.step_eta, "guidance": args.guidance,
         "seed": args.seed, "precision": args.precision, "heal_stride": args.heal_stride,
         "torch": torch.__version__,
@@ -123,7 +123,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 network, choice, sampler, args.count, args.seed, device, args.precision, bar.update
             )
             report.rows.append(row)
-    with progress_bar(len(healing) * min(args.heal_count, len(test)), "img") as bar:
+    with progress_bar(len(healing) * min(args.heal_count, len(data.test)), "img") as bar:
         for labelled, radius, level in healing:
             scores = evaluation.healed(
                 network, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, device,
@@ -143,10 +143,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
 def add_classifier(add_parser: AddParser) -> None:
     """The flags of `classifier`."""
     p = add_parser("classifier", help="train the small classifier that `evaluate` asks")
-    p.add_argument("--dataset", choices=sorted(DATASETS), default="mnist", help="what to train on")
+    p.add_argument("--dataset", choices=[*DATASETS, FOLDER], default="mnist", help="what to train on")
     p.add_argument(
         "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
     )
+    p.add_argument("--image-size", type=int, default=28, help="of the pictures of a folder, pixels, 8…64")
+    p.add_argument("--channels", type=int, choices=(1, 3), default=1, help="of the pictures of a folder")
     p.add_argument(
         "--out", type=Path, required=True, default=argparse.SUPPRESS, help="the .safetensors file to write"
     )
@@ -157,9 +159,12 @@ def add_classifier(add_parser: AddParser) -> None:
 
 def run_classifier(args: argparse.Namespace) -> int:
     """Train a classifier and write it."""
-    check_flags(("--epochs", args.epochs, 1, 1000), ("--seed", args.seed, 0, 2**63 - 1))
-    data, test = (load_dataset(args.dataset, args.data, train=train) for train in (True, False))
-    classes = len(dataset_spec(args.dataset).label_names)
+    check_flags(
+        ("--epochs", args.epochs, 1, 1000), ("--seed", args.seed, 0, 2**63 - 1),
+        ("--image-size", args.image_size, 8, 64),
+    )  # fmt: skip
+    splits = load_splits(args.dataset, args.data, args.channels, args.image_size)
+    data, test, classes = splits.training, splits.test, len(splits.label_names)
     test_accuracy = 0.0
     with progress_bar(args.epochs * len(data), "img") as bar:
         for epoch, (classifier, loss) in enumerate(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from diffusion_toy.checkpoint import Examples, ModelMetadata, load_model, save_model
-from diffusion_toy.errors import CheckpointError
+from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.unet import UNet
 from training.config import TrainConfig
-from training.data import ImageSet, dataset_spec
+from training.data import ImageSet, Splits
 from training.loop import config_of, read_checkpoint
 
 EXAMPLES_PER_CLASS = 5
@@ -27,9 +27,8 @@ def choose_examples(test_images: ImageSet, classes: int) -> Examples:
     return Examples(test_images.images[chosen], labels[chosen])
 
 
-def describe(config: TrainConfig, state: dict[str, Any]) -> ModelMetadata:
+def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelMetadata:
     """What the model file says of itself; None where the run did not record it."""
-    spec = dataset_spec(config.dataset)
     settings = {name: value for name, value in asdict(config).items() if name != "model"}
     steps_per_epoch = state["steps_per_epoch"]
     progress = {
@@ -40,7 +39,7 @@ def describe(config: TrainConfig, state: dict[str, Any]) -> ModelMetadata:
         "torch": torch.__version__,
     }
     return ModelMetadata(
-        config.model, config.dataset, spec.label_names, spec.rim_value, {**settings, "progress": progress}
+        config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress}
     )
 
 
@@ -73,15 +72,19 @@ def load_network(path: Path) -> tuple[UNet, str]:
     return network.eval().requires_grad_(False), config.dataset
 
 
-def export(checkpoint: Path, out: Path, test_images: ImageSet) -> None:
-    """Write the averaged weights of `checkpoint` as a model file.
+def export(checkpoint: Path, out: Path, data: Splits) -> None:
+    """Write the averaged weights of `checkpoint` as a model file, with examples from `data`.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
+        InvalidValueError: the data are not what the network was trained on.
     """
     state = read_checkpoint(checkpoint)
     config = config_of(state)
+    if len(data.label_names) != config.model.num_classes:
+        limit = f"the {config.model.num_classes} classes of {checkpoint}"
+        raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
     weights = averaged_weights(state)
-    examples = choose_examples(test_images, config.model.num_classes)
+    examples = choose_examples(data.test, config.model.num_classes)
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(out, weights, describe(config, state), examples)
+    save_model(out, weights, describe(config, state, data), examples)

@@ -18,7 +18,6 @@ from diffusion_toy.checkpoint import load_model
 from tests.models import TINY, write_model
 from tests.tools import ROOT, SAMPLE, wait_for
 from training import __main__ as command
-from training.config import TrainConfig
 
 COMMAND = [sys.executable, "-m", "training"]
 NO_MODEL = ["--checkpoint", "x.safetensors", "--out", "a.png"]
@@ -28,7 +27,7 @@ SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train a network of no use instead of the real one, for tests that run in this process."""
-    monkeypatch.setattr(command, "TrainConfig", lambda **flags: TrainConfig(**{**flags, "model": TINY}))
+    monkeypatch.setattr(command, "network_for", lambda _data, _begin: TINY)
 
 
 @pytest.fixture(scope="module")
