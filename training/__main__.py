@@ -40,6 +40,7 @@ try:
     from training.export import export, load_network
     from training.generation import generate, labels_of
     from training.loop import Trainer
+    from training.ranks import Ranks, joined, local_device
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "torchvision", "train") from error
 
@@ -202,9 +203,22 @@ def run_train(args: argparse.Namespace) -> int:
             seed=args.seed,
         )
     check_flags(("--threads", args.threads, 0, THREADS_MAX), ("--image-size", args.image_size, 8, 64))
-    device = pick_device(args.device)
+    device = local_device(pick_device(args.device))
     if args.threads:
         torch.set_num_threads(args.threads)
+    with joined(device) as ranks, StopRequest() as stop:
+        return train_in_ranks(args, config, begin, device, ranks, stop)
+
+
+def train_in_ranks(
+    args: argparse.Namespace,
+    config: TrainConfig,
+    begin: LoadedModel | None,
+    device: torch.device,
+    ranks: Ranks,
+    stop: StopRequest,
+) -> int:
+    """The run itself, in this process; the first of several does all reporting and writing."""
     checkpoint: Path = args.out / CHECKPOINT_NAME
     if checkpoint.exists() and not args.resume:
         raise CheckpointError(
@@ -212,27 +226,32 @@ def run_train(args: argparse.Namespace) -> int:
         )
     if args.resume and not checkpoint.exists():
         raise CheckpointError(f"{checkpoint} does not exist; leave out --resume to start a new run there")
+    if not ranks.first:
+        ranks.wait()  # until the first has downloaded what is missing
     data = load_splits(config.dataset, args.data, args.channels, args.image_size)
-    if data.report:
-        print(data.report, flush=True)
+    if ranks.first:
+        ranks.wait()
+        if data.report:
+            print(data.report, flush=True)
     config = replace(config, model=network_for(data, begin))
     with naming_flags():
         weights = None if begin is None else begin.network.state_dict()
-        trainer = Trainer(config, data.training, device, weights)
+        trainer = Trainer(config, data.training, device, weights, ranks, lambda: stop.asked)
     if args.resume:
         trainer.load(checkpoint)
-        print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)
+        if ranks.first:
+            print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     began, first, size = time.perf_counter(), trainer.step, config.batch_size
-    with StopRequest() as stop, tqdm(
+    with tqdm(
         total=trainer.total_steps * size, initial=trainer.step * size, unit="img", unit_scale=True,
-        disable=not sys.stderr.isatty(),
+        disable=not (ranks.first and sys.stderr.isatty()),
     ) as bar:  # fmt: skip
         for report in trainer.run():
             bar.update(size)
             if report.step % 20 == 0:
                 bar.set_postfix(loss=f"{report.smoothed_loss:.4f}")
-            if report.step % trainer.steps_per_epoch == 0:
+            if ranks.first and report.step % trainer.steps_per_epoch == 0:
                 trainer.save(checkpoint)
                 rate = (report.step - first) * size / (time.perf_counter() - began)
                 epoch = report.step // trainer.steps_per_epoch
@@ -240,8 +259,10 @@ def run_train(args: argparse.Namespace) -> int:
                     f"epoch {epoch}/{config.epochs}: loss {report.smoothed_loss:.4f}, {rate:.0f} images/s"
                 )
                 sys.stdout.flush()
-            if stop.asked:
+            if report.stop:
                 break
+    if not ranks.first:
+        return 0 if trainer.step == trainer.total_steps else INTERRUPTED
     if trainer.step < trainer.total_steps:
         trainer.save(checkpoint)
         print(f"stopped and saved at step {trainer.step}; continue with the same flags and --resume")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from diffusion_toy.unet import UNet, UNetConfig
 from training.config import TrainConfig
 from training.data import ImageSet, to_unit_range
 from training.levels import sample_level_maps
+from training.ranks import Ranks
 
 CHECKPOINT_VERSION = 1
 SMOOTHING = 0.998
@@ -37,13 +38,15 @@ class DivergedError(DiffusionToyError):
 class StepReport:
     """One optimizer step: `step` counts from 1, `loss` is its mean squared error.
 
-    `smoothed_loss` is the running mean of the losses, over about 500 steps.
+    `smoothed_loss` is the running mean of the losses, over about 500 steps. `stop` says that one of
+    the processes was asked to stop after this step.
     """
 
     step: int
     loss: float
     smoothed_loss: float
     learning_rate: float
+    stop: bool = False
 
 
 def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
@@ -80,6 +83,8 @@ class Trainer:
         data: the training images.
         device: where to train.
         initial_weights: a state dict of the network to begin with; without one, random weights.
+        ranks: the processes that share the run; None for one alone.
+        stop_asked: whether this process should stop; all of them learn of it after the same step.
 
     Raises:
         InvalidValueError: images of another size, or fewer than a batch.
@@ -91,6 +96,8 @@ class Trainer:
         data: ImageSet,
         device: torch.device,
         initial_weights: Mapping[str, Tensor] | None = None,
+        ranks: Ranks | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
     ) -> None:
         model = config.model
         expected = (model.channels, model.height, model.width)
@@ -98,7 +105,12 @@ class Trainer:
             raise InvalidValueError("images", tuple(data.images.shape[1:]), f"the model's size {expected}")
         if len(data) < config.batch_size:
             raise InvalidValueError("batch_size", config.batch_size, f"1…{len(data)}, the number of images")
+        ranks = ranks or Ranks()
+        if config.batch_size < ranks.count:
+            limit = f"{ranks.count} and above, the number of processes"
+            raise InvalidValueError("batch_size", config.batch_size, limit)
         self.config, self.data, self.device = config, data, device
+        self._ranks, self._stop_asked = ranks, stop_asked
         self.step = 0
         self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
@@ -153,16 +165,22 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         bf16 = config.precision == "bfloat16"
+        mine = self._ranks.part(count)
+        share_of_noisy = (u[mine] > 0).sum() / (u > 0).sum().clamp(min=1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            loss = velocity_loss(self.network, *(v.to(self.device) for v in (x0, u, eps, labels)))
-        value = loss.item()
+            loss = velocity_loss(self.network, *(v[mine].to(self.device) for v in (x0, u, eps, labels)))
+        loss = loss * share_of_noisy.to(self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        totals = torch.tensor([loss.item(), float(self._stop_asked())], device=self.device)
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        self._ranks.add_up([totals, *gradients])
+        value, stop = totals.tolist()
         if not math.isfinite(value):  # before the weights are touched
             raise DivergedError(
                 f"the loss became {value} at step {self.step + 1}; start again with a --learning-rate "
                 f"below {config.learning_rate}"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
@@ -171,7 +189,7 @@ class Trainer:
         before = value if self.smoothed_loss is None else self.smoothed_loss
         smoothed = before + share * (value - before)
         self.smoothed_loss = smoothed
-        return StepReport(self.step, value, smoothed, rate)
+        return StepReport(self.step, value, smoothed, rate, stop > 0)
 
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from training import loop
 from training.config import TrainConfig
 from training.data import ImageSet, load_dataset
 from training.loop import DivergedError, Trainer, learning_rate_factor, read_checkpoint
+from training.ranks import Ranks, joined
 
 CPU = torch.device("cpu")
 
@@ -171,3 +174,46 @@ def test_a_setting_out_of_range_is_named(field: str, value: object) -> None:
 def test_a_batch_larger_than_the_data_is_refused(data: ImageSet) -> None:
     with pytest.raises(InvalidValueError, match="1…512"):
         Trainer(config(batch_size=513), data, CPU)
+
+
+def test_parts_of_a_batch_cover_it_once() -> None:
+    for count in (1, 2, 3, 5):
+        parts = [Ranks(rank, count).part(64) for rank in range(count)]
+        assert [i for part in parts for i in range(64)[part]] == list(range(64))
+
+
+def test_fewer_images_than_processes_are_refused(data: ImageSet) -> None:
+    with pytest.raises(InvalidValueError, match="batch_size 2 is outside 3 and above"):
+        Trainer(config(batch_size=2), data, CPU, ranks=Ranks(0, 3))
+
+
+def two_processes(rank: int, port: int, folder: str) -> None:
+    """One of two: trains its half of every batch, and is asked to stop in the eleventh step."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "RANK": str(rank)}
+    torch.set_num_threads(1)
+    with joined(CPU) as ranks:
+        trainer = Trainer(
+            config(), load_dataset("mnist", SAMPLE), CPU, ranks=ranks,
+            stop_asked=lambda: rank == 1 and trainer.step == 10,
+        )  # fmt: skip
+        losses = []
+        for report in trainer.run():
+            losses.append(report.loss)
+            if report.stop:
+                break
+        torch.save((losses, trainer.averaged_weights()), f"{folder}/{rank}.pt")
+
+
+def test_two_processes_follow_the_loss_of_one_and_stop_together(data: ImageSet, tmp_path: Path) -> None:
+    alone = Trainer(config(), data, CPU)
+    expected = [report.loss for _, report in zip(range(11), alone.run(), strict=False)]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(two_processes, (port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    (losses, weights), (other_losses, other_weights) = (
+        torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)
+    )
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert losses == other_losses
+    assert all(torch.equal(value, other_weights[name]) for name, value in weights.items())
