@@ -189,7 +189,9 @@ class Trainer:
         before = value if self.smoothed_loss is None else self.smoothed_loss
         smoothed = before + share * (value - before)
         self.smoothed_loss = smoothed
-        return StepReport(self.step, value, smoothed, rate, stop > 0)
+        # Alone, a request within the step counts at once; several learn of it with the next one's sums.
+        asked = stop > 0 or (self._ranks.count == 1 and self._stop_asked())
+        return StepReport(self.step, value, smoothed, rate, asked)
 
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""
