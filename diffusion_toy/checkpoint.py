@@ -39,6 +39,8 @@ class ModelMetadata:
         rim_value: the value in [−1, 1] that the data's outermost pixels have, None if not constant.
         training: what produced the weights (configuration, epochs, images, loss, versions).
         scores: evaluation figures, name to number.
+        residual_calibration: root mean square of (x − √ᾱ·x̂0)/√(1−ᾱ) on real pictures at levels in even
+            steps from 0 to 1, by which noise is measured; empty where it was not taken.
     """
 
     config: UNetConfig
@@ -47,6 +49,7 @@ class ModelMetadata:
     rim_value: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
+    residual_calibration: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,7 @@ def _parse_metadata(path: Path, text: str | None) -> ModelMetadata:
         dataset=header["dataset"],
         label_names=tuple(header["label_names"]),
         rim_value=header["rim_value"],
+        residual_calibration=tuple(map(float, header.get("residual_calibration", ()))),
         training=header["training"],
         scores=header["scores"],
     )

@@ -29,11 +29,6 @@ class Purpose(IntEnum):
     CHOICE = 4  # which bundled digit is shown, for instance
 
 
-def _multiply_high_low(word: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    product = word * factor  # wraps modulo 2^64, which keeps both halves right
-    return (product >> 32) & _WORD, product & _WORD
-
-
 def philox(counters: tuple[Tensor, Tensor, Tensor, Tensor], seeds: Tensor) -> tuple[Tensor, ...]:
     """Philox-4x32-10.
 
@@ -44,32 +39,36 @@ def philox(counters: tuple[Tensor, Tensor, Tensor, Tensor], seeds: Tensor) -> tu
     Returns:
         Four int64 tensors of uniform 32-bit words.
     """
-    c0, c1, c2, c3 = counters
-    k0, k1 = seeds & _WORD, (seeds >> 32) & _WORD
-    for _ in range(_ROUNDS):
-        hi0, lo0 = _multiply_high_low(c0, _M0)
-        hi1, lo1 = _multiply_high_low(c2, _M1)
-        c0, c1, c2, c3 = hi1 ^ c1 ^ k0, lo1, hi0 ^ c3 ^ k1, lo0
-        k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
-    return c0, c1, c2, c3
+    c0, c1, c2, c3 = torch.broadcast_tensors(*counters)  # type: ignore[no-untyped-call]
+    # The two multiplications of a round are one: (c0, c2) and (c1, c3) are pairs along a new dimension 0.
+    shape = (2, *[1] * max(c0.dim(), seeds.dim()))
+    factors = torch.tensor([_M0, _M1], device=seeds.device).reshape(shape)
+    weyl = torch.tensor([_W0, _W1], device=seeds.device).reshape(shape)
+    even, odd = torch.stack([c0, c2]), torch.stack([c1, c3])
+    key = torch.stack([seeds & _WORD, (seeds >> 32) & _WORD])
+    for number in range(_ROUNDS):
+        product = even * factors  # wraps modulo 2^64, which keeps both halves right
+        high, low = (product >> 32) & _WORD, product & _WORD
+        even, odd = high.flip(0) ^ odd ^ ((key + number * weyl) & _WORD), low.flip(0)
+    return even[0], odd[0], even[1], odd[1]
 
 
-def uniform_words(seeds: Tensor, purpose: int, steps: Tensor, count: int) -> Tensor:
+def uniform_words(seeds: Tensor, purpose: int | Tensor, steps: Tensor, count: int) -> Tensor:
     """Uniform 32-bit words, (B, count) int64 in 0…2³²−1.
 
     Args:
         seeds: (B,) int64, 0…2⁶³−1.
-        purpose: a `Purpose`.
+        purpose: a `Purpose`, or (B,) int64 of them.
         steps: (B,) int64, 0…2³²−1: the step, or the number of the injection.
         count: how many words a row.
     """
     blocks = torch.arange((count + 3) // 4, device=seeds.device)[None]  # (1, K)
-    constant = torch.full_like(blocks, int(purpose))
-    words = philox((blocks, steps[:, None], constant, torch.zeros_like(blocks)), seeds[:, None])
-    return torch.stack([w.expand(len(seeds), -1) for w in words], 1).flatten(1)[:, :count]
+    kind = purpose[:, None] if isinstance(purpose, Tensor) else torch.full_like(blocks, int(purpose))
+    words = philox((blocks, steps[:, None], kind, torch.zeros_like(blocks)), seeds[:, None])
+    return torch.stack(words, 1).flatten(1)[:, :count]
 
 
-def standard_normal(seeds: Tensor, purpose: int, steps: Tensor, shape: tuple[int, ...]) -> Tensor:
+def standard_normal(seeds: Tensor, purpose: int | Tensor, steps: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Independent N(0, 1) noise, (B, *shape) float32, one row for each seed and step.
 
     Box–Muller on pairs of words. A row does not depend on the other rows of the batch.

@@ -71,6 +71,7 @@ class Sampler(IntEnum):
 
     DDPM = 1
     DDIM = 2
+    DPMPP = 3
 
 
 def check_range(path: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
@@ -180,7 +181,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Start:
-    """Begins a session."""
+    """Begins a session, or goes on with the one of `resume_token`, or looks on at `watch`."""
 
     model: str = ""
     origin: Origin = Origin()
@@ -188,11 +189,15 @@ class Start:
     settings: SettingsChange = SettingsChange()
     window: int = WINDOW_DEFAULT
     motion: Motion = Motion.REVERSE
+    resume_token: bytes = field(default=b"", repr=False)
+    watch: str = ""
 
     def __post_init__(self) -> None:
         if self.seed is not None:
             check_range("start.seed", self.seed, 0, SEED_MAX)
         check_range("start.window", self.window, 1, WINDOW_MAX)
+        if self.resume_token and self.watch:
+            raise InvalidValueError("start.watch", self.watch, "either it or resume_token")
 
 
 @dataclass(frozen=True)
@@ -269,7 +274,26 @@ class Configure:
     settings: SettingsChange
 
 
-Command = Inject | Play | Pause | Step | Restart | Configure
+@dataclass(frozen=True)
+class Back:
+    """Returns to the state before the last step, and rests."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Goes to a kept state by its step, or to a time step, and rests; exactly one is given."""
+
+    step: int | None = None
+    time_step: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.step is None) == (self.time_step is None):
+            raise InvalidValueError("jump.target", "(unset)", "step or time_step")
+        if self.time_step is not None:
+            check_range("jump.time_step", self.time_step, 0, T_MAX)
+
+
+Command = Inject | Play | Pause | Step | Restart | Configure | Back | Jump
 
 
 @dataclass(frozen=True)
@@ -313,6 +337,9 @@ class Limits:
     commands_per_second: int = 500
     pending_commands: int = 1024
     window: int = WINDOW_MAX
+    grace_s: float = 30.0
+    idle_s: float = 1800.0
+    history_states: int = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,6 +354,25 @@ class Welcome:
     settings: Settings
     window: int
     server_version: str
+    landed_sequence: int = 0
+    resumed: bool = False
+    watching: bool = False
+
+
+@dataclass(frozen=True)
+class ResumeToken:
+    """What a session needs to go on elsewhere; all commands up to `sequence` are in it."""
+
+    token: bytes = field(repr=False)
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Moving:
+    """The server is shutting down; the token is the newest."""
+
+    resume_token: ResumeToken
+    message: str
 
 
 @dataclass(frozen=True)
@@ -342,7 +388,8 @@ class Range:
 class Frame:
     """One moment of a session; see the protocol for each field.
 
-    `x_t` and `x0_hat` are (C, H, W) float32; `level_map` is (H, W) float32 or None where constant.
+    `x_t` and `x0_hat` are (C, H, W) float32; `level_map` is (H, W) float32 or None where constant. The
+    measured levels and the kurtosis are None where they would say nothing.
     """
 
     number: int
@@ -360,6 +407,11 @@ class Frame:
     seed: int
     server_ms: float
     sessions: int
+    first_kept_step: int = 0
+    measured_by_residual: float | None = None
+    measured_by_rim: float | None = None
+    excess_kurtosis: float | None = None
+    watchers: int = 0
 
 
 @dataclass(frozen=True)
@@ -373,4 +425,4 @@ class Rejected:
     message: str
 
 
-Response = Welcome | Frame | Rejected | Schedule
+Response = Welcome | Frame | Rejected | Schedule | ResumeToken | Moving

@@ -35,7 +35,9 @@ class Sampler:
 
     Attributes:
         kind: the update rule.
-        steps: network steps from T to 0, evenly spaced in t, 1…T.
+        steps: network steps from T to 0, 1…T.
+        spacing: the steps begin at t = T·s^spacing for evenly spaced s from 1 to 0: with 1 they are
+            even, below 1 they are small where there is much noise.
         eta: randomness of a DDIM step, 0…1; the other kinds take none.
         guidance: 0 ignores the labels, 1 follows them; other weights take two forward passes a step.
     """
@@ -44,6 +46,7 @@ class Sampler:
     steps: int = 300
     eta: float = 0.0
     guidance: float = 1.0
+    spacing: float = 1.0
 
     @property
     def step_eta(self) -> float:
@@ -81,15 +84,16 @@ class Moment:
     x0_hat: Tensor
 
 
-def time_steps(schedule: NoiseSchedule, steps: int) -> list[float]:
-    """`steps` + 1 time steps, evenly spaced from T to 0.
+def time_steps(schedule: NoiseSchedule, steps: int, spacing: float = 1.0) -> list[float]:
+    """`steps` + 1 time steps from T to 0, spaced as `Sampler.spacing` says.
 
     Raises:
         InvalidValueError: steps outside 1…T.
     """
     if not 1 <= steps <= schedule.T:
         raise InvalidValueError("steps", steps, f"1…{schedule.T}")
-    return [float(t) for t in np.linspace(schedule.T, 0, steps + 1)]
+    even = np.linspace(schedule.T, 0, steps + 1)
+    return [float(t) for t in (even if spacing == 1 else schedule.T * (even / schedule.T) ** spacing)]
 
 
 def predict_x0(
@@ -144,7 +148,7 @@ def sample(
         sampler: how to step.
         noise: of each step; asked only where the sampler takes some.
     """
-    ts = time_steps(schedule, sampler.steps)
+    ts = time_steps(schedule, sampler.steps, sampler.spacing)
     levels = [float(schedule.level_of_time_step(t)) for t in ts]
     x, earlier, eta = x_T, None, sampler.step_eta
     for i, (u, u_prev) in enumerate(pairwise(levels)):

@@ -122,6 +122,9 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """`v = UNet(x, u, labels)`: the velocity `v = √ᾱ·ε − √(1−ᾱ)·x0` of a noisy image."""
 
+    takes_labels = True
+    schedule = ("cosine", 300)  # the schedule's name and T for those who do not choose
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config

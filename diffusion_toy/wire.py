@@ -129,6 +129,8 @@ def request_to_proto(request: m.Request) -> pb.DenoiseRequest:
                     settings=settings_to_proto(start.settings),
                     window=start.window,
                     motion=int(start.motion),  # type: ignore[arg-type]
+                    resume_token=start.resume_token,
+                    watch=start.watch,
                 )
             )
         case m.Acknowledge(frame_number):
@@ -153,6 +155,13 @@ def request_to_proto(request: m.Request) -> pb.DenoiseRequest:
             message.restart.CopyFrom(restart)
         case m.Configure(settings):
             message.configure.settings.CopyFrom(settings_to_proto(settings))
+        case m.Back():
+            message.back.SetInParent()
+        case m.Jump(step, time_step):
+            if step is not None:
+                message.jump.step = step
+            elif time_step is not None:
+                message.jump.time_step = time_step
     return message
 
 
@@ -177,6 +186,8 @@ def _start_from_proto(message: pb.Start) -> m.Start:
         settings=settings_change_from_proto(message.settings),
         window=message.window or m.WINDOW_DEFAULT,
         motion=_enum(m.Motion, message.motion, m.Motion.REVERSE, "start.motion"),
+        resume_token=message.resume_token,
+        watch=message.watch,
     )
 
 
@@ -209,10 +220,18 @@ def request_from_proto(message: pb.DenoiseRequest) -> m.Request:
             )
         case "configure":
             body = m.Configure(settings_change_from_proto(message.configure.settings))
+        case "back":
+            body = m.Back()
+        case "jump":
+            target = message.jump.WhichOneof("target")
+            body = m.Jump(
+                step=message.jump.step if target == "step" else None,
+                time_step=message.jump.time_step if target == "time_step" else None,
+            )
         case _:
             raise WireError(
                 "the request is empty or of a kind that this server does not know; "
-                "set one of start, acknowledge, inject, play, pause, step, restart, configure"
+                "set one of start, acknowledge, inject, play, pause, step, restart, configure, back, jump"
             )
     return m.Request(body, message.sequence, _optional(message, "at_step"))
 
@@ -284,10 +303,16 @@ def welcome_to_proto(welcome: m.Welcome) -> pb.Welcome:
             commands_per_second=limits.commands_per_second,
             pending_commands=limits.pending_commands,
             window=limits.window,
+            grace_s=limits.grace_s,
+            idle_s=limits.idle_s,
+            history_states=limits.history_states,
         ),
         settings=settings_to_proto(welcome.settings),
         window=welcome.window,
         server_version=welcome.server_version,
+        landed_sequence=welcome.landed_sequence,
+        resumed=welcome.resumed,
+        watching=welcome.watching,
     )
 
 
@@ -305,10 +330,16 @@ def welcome_from_proto(message: pb.Welcome) -> m.Welcome:
             commands_per_second=limits.commands_per_second,
             pending_commands=limits.pending_commands,
             window=limits.window,
+            grace_s=limits.grace_s,
+            idle_s=limits.idle_s,
+            history_states=limits.history_states,
         ),
         settings=settings_from_proto(message.settings),
         window=message.window,
         server_version=message.server_version,
+        landed_sequence=message.landed_sequence,
+        resumed=message.resumed,
+        watching=message.watching,
     )
 
 
@@ -326,6 +357,26 @@ def rejected_to_proto(rejected: m.Rejected) -> pb.Rejected:
 def rejected_from_proto(message: pb.Rejected) -> m.Rejected:
     """A command that changed nothing."""
     return m.Rejected(message.sequence, message.field, message.value, message.limit, message.message)
+
+
+def resume_token_to_proto(token: m.ResumeToken) -> pb.ResumeToken:
+    """What a session needs to go on elsewhere."""
+    return pb.ResumeToken(token=token.token, sequence=token.sequence)
+
+
+def resume_token_from_proto(message: pb.ResumeToken) -> m.ResumeToken:
+    """What a session needs to go on elsewhere."""
+    return m.ResumeToken(message.token, message.sequence)
+
+
+def moving_to_proto(moving: m.Moving) -> pb.Moving:
+    """The server is shutting down."""
+    return pb.Moving(resume_token=resume_token_to_proto(moving.resume_token), message=moving.message)
+
+
+def moving_from_proto(message: pb.Moving) -> m.Moving:
+    """The server is shutting down."""
+    return m.Moving(resume_token_from_proto(message.resume_token), message.message)
 
 
 def range_to_proto(values: m.Range) -> pb.Range:
@@ -379,6 +430,11 @@ def frame_from_proto(message: pb.Frame, model: m.ModelInfo) -> m.Frame:
         seed=message.seed,
         server_ms=message.server_ms,
         sessions=message.sessions,
+        first_kept_step=message.first_kept_step,
+        measured_by_residual=_optional(message, "measured_by_residual"),
+        measured_by_rim=_optional(message, "measured_by_rim"),
+        excess_kurtosis=_optional(message, "excess_kurtosis"),
+        watchers=message.watchers,
     )
 
 
@@ -401,5 +457,9 @@ def response_from_proto(message: pb.DenoiseResponse, model: m.ModelInfo | None) 
             return rejected_from_proto(message.rejected)
         case "schedule":
             return schedule_from_proto(message.schedule)
+        case "resume_token":
+            return resume_token_from_proto(message.resume_token)
+        case "moving":
+            return moving_from_proto(message.moving)
         case _:
             return None

@@ -35,11 +35,24 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 7. A broken protocol ends the stream with a status, whose message says what to do:
    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-   model), RESOURCE_EXHAUSTED (the server is full, or a message exceeds
-   `Limits.request_bytes`), UNAVAILABLE (loading or shutting down: try again).
-8. The session ends with the stream, whichever side ends it. Half-closing the request side
-   means "I am done" and ends it too, with status OK.
-9. Fields and messages that a client does not know are to be ignored; a server that meets an
+   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, or a message
+   exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
+   that this server's key did not make), ABORTED (another stream has taken the session over),
+   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`), UNAVAILABLE (loading,
+   shutting down or restarting: try again).
+8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
+   stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
+   `Start.resume_token` of it finds it exactly where it paused.
+9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
+   everything that the session owns but its history. With the newest one any server that has the
+   same model and key goes on from there. To lose nothing a client keeps the commands above
+   `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
+   `Welcome.landed_sequence`; what the server has applied already it passes over.
+10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
+   may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
+11. Before each step the server keeps the state, up to `Limits.history_states` of them;
+   `Back` and `Jump` return to them. A restart forgets them, and so does a resume.
+12. Fields and messages that a client does not know are to be ignored; a server that meets an
    unknown command answers as to an empty request.
 
 ## A worked exchange
@@ -61,6 +74,16 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     4: pause {}                                 →
                                                 ←  frame { number: 4, …, landed 4 }
                                                    (silence until the next command)
+                                                ←  resume_token { token: …, sequence: 4 }
+    5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
+
+    on a new stream, to the same server or to another one:
+
+    0: start { resume_token: …, window: 4 }     →
+                                                ←  welcome { session_id: the same, resumed: true,
+                                                     landed_sequence: 4, … }
+    5: inject { whole_image {}, amount: 90 }    →
+                                                ←  frame { number: 1, step: 3, t 300, landed 5 }
     half-close                                  →
                                                 ←  status OK
 """
@@ -210,6 +233,10 @@ class _SamplerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sampler.Value
     """Ancestral sampling (Ho et al. 2020): fresh noise in every step."""
     SAMPLER_DDIM: _Sampler.ValueType  # 2
     """Song et al. 2021, with `Settings.eta`."""
+    SAMPLER_DPMPP: _Sampler.ValueType  # 3
+    """DPM-Solver++(2M), Lu et al. 2022: second order, no fresh noise. Where the time step is not the
+    same for all pixels, and after any change of picture or settings, its step is that of DDIM.
+    """
 
 class Sampler(_Sampler, metaclass=_SamplerEnumTypeWrapper):
     """How a step back in time is taken."""
@@ -219,6 +246,10 @@ SAMPLER_DDPM: Sampler.ValueType  # 1
 """Ancestral sampling (Ho et al. 2020): fresh noise in every step."""
 SAMPLER_DDIM: Sampler.ValueType  # 2
 """Song et al. 2021, with `Settings.eta`."""
+SAMPLER_DPMPP: Sampler.ValueType  # 3
+"""DPM-Solver++(2M), Lu et al. 2022: second order, no fresh noise. Where the time step is not the
+same for all pixels, and after any change of picture or settings, its step is that of DDIM.
+"""
 Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
 
 @_typing.final
@@ -242,9 +273,12 @@ class DenoiseRequest(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
     CONFIGURE_FIELD_NUMBER: _builtins.int
+    BACK_FIELD_NUMBER: _builtins.int
+    JUMP_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The command's number, 1…2^63−1, higher than that of any command before it in this stream.
-    Ignored for `acknowledge`. Error: INVALID_ARGUMENT ends the stream.
+    Ignored for `acknowledge`, and for a `start` that resumes or watches. After a resume, numbers up to
+    `Welcome.landed_sequence` are passed over. Error: INVALID_ARGUMENT ends the stream.
     """
     at_step: _builtins.int
     """If set, the command waits until the session is about to take this step (`Frame.step`), and so
@@ -267,6 +301,10 @@ class DenoiseRequest(_message.Message):
     def restart(self) -> Global___Restart: ...
     @_builtins.property
     def configure(self) -> Global___Configure: ...
+    @_builtins.property
+    def back(self) -> Global___Back: ...
+    @_builtins.property
+    def jump(self) -> Global___Jump: ...
     def __init__(
         self,
         *,
@@ -280,14 +318,16 @@ class DenoiseRequest(_message.Message):
         step: Global___Step | None = ...,
         restart: Global___Restart | None = ...,
         configure: Global___Configure | None = ...,
+        back: Global___Back | None = ...,
+        jump: Global___Jump | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "acknowledge", b"acknowledge", "at_step", b"at_step", "configure", b"configure", "inject", b"inject", "pause", b"pause", "play", b"play", "request", b"request", "restart", b"restart", "start", b"start", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "acknowledge", b"acknowledge", "at_step", b"at_step", "back", b"back", "configure", b"configure", "inject", b"inject", "jump", b"jump", "pause", b"pause", "play", b"play", "request", b"request", "restart", b"restart", "start", b"start", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "acknowledge", b"acknowledge", "at_step", b"at_step", "configure", b"configure", "inject", b"inject", "pause", b"pause", "play", b"play", "request", b"request", "restart", b"restart", "sequence", b"sequence", "start", b"start", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "acknowledge", b"acknowledge", "at_step", b"at_step", "back", b"back", "configure", b"configure", "inject", b"inject", "jump", b"jump", "pause", b"pause", "play", b"play", "request", b"request", "restart", b"restart", "sequence", b"sequence", "start", b"start", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_step: _TypeAlias = _typing.Literal["at_step"]  # noqa: Y015
     _WhichOneofArgType__at_step: _TypeAlias = _typing.Literal["_at_step", b"_at_step"]  # noqa: Y015
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["start", "acknowledge", "inject", "play", "pause", "step", "restart", "configure"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["start", "acknowledge", "inject", "play", "pause", "step", "restart", "configure", "back", "jump"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__at_step) -> _WhichOneofReturnType__at_step | None: ...
@@ -308,6 +348,8 @@ class Start(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    WATCH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name, one of `ListModels`. Default (empty): the server's first model.
     Error: NOT_FOUND.
@@ -322,6 +364,17 @@ class Start(_message.Message):
     """
     motion: Global___Motion.ValueType
     """What the session does at once: play in reverse (default), play forward, or rest."""
+    resume_token: _builtins.bytes
+    """Goes on from a `ResumeToken`: the session itself if this server still has it, else one like it.
+    Model, origin, settings and motion are the token's, the fields above but `window` are ignored;
+    with `seed` the token is *branched* instead: a new session begins in the same state, with this
+    seed from here on. Errors: UNAUTHENTICATED for one that was made with another key, or tampered
+    with; NOT_FOUND if the server does not have the model that the session was made with.
+    """
+    watch: _builtins.str
+    """Watches the session of this `Welcome.session_id`; all other fields but `window` are ignored.
+    Error: NOT_FOUND.
+    """
     @_builtins.property
     def origin(self) -> Global___Origin:
         """What the session starts from. Default: pure noise at t = T."""
@@ -339,10 +392,12 @@ class Start(_message.Message):
         settings: Global___Settings | None = ...,
         window: _builtins.int = ...,
         motion: Global___Motion.ValueType = ...,
+        resume_token: _builtins.bytes = ...,
+        watch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "origin", b"origin", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "model", b"model", "motion", b"motion", "origin", b"origin", "seed", b"seed", "settings", b"settings", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "model", b"model", "motion", b"motion", "origin", b"origin", "resume_token", b"resume_token", "seed", b"seed", "settings", b"settings", "watch", b"watch", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -618,6 +673,56 @@ class Step(_message.Message):
 Global___Step: _TypeAlias = Step  # noqa: Y015
 
 @_typing.final
+class Back(_message.Message):
+    """Returns to the state before the last step, to be looked at: the session rests there. Rejected where
+    no earlier state is kept.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Back: _TypeAlias = Back  # noqa: Y015
+
+@_typing.final
+class Jump(_message.Message):
+    """Goes to another time at once, and rests there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    TIME_STEP_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """A state that is kept: `Frame.first_kept_step` … `Frame.step`. Later ones are forgotten."""
+    time_step: _builtins.float
+    """A time step, 0…T. Above a pixel's own: truthful noising, as by an `Inject`. Below the largest
+    time step of the picture: to the kept state with this largest time step, rejected if there is
+    none.
+    """
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        time_step: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step", "target", b"target", "time_step", b"time_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step", "target", b"target", "time_step", b"time_step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["step", "time_step"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___Jump: _TypeAlias = Jump  # noqa: Y015
+
+@_typing.final
 class Restart(_message.Message):
     """Starts the image anew, with the settings as they are. `Frame.step` counts from 0 again, and
     play goes on in reverse.
@@ -763,6 +868,8 @@ class DenoiseResponse(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    MOVING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -773,6 +880,12 @@ class DenoiseResponse(_message.Message):
     def schedule(self) -> Global___Schedule:
         """The session's schedule has changed; valid from the next frame on."""
 
+    @_builtins.property
+    def resume_token(self) -> Global___ResumeToken: ...
+    @_builtins.property
+    def moving(self) -> Global___Moving:
+        """The server is shutting down: the stream ends soon, and this token is the newest."""
+
     def __init__(
         self,
         *,
@@ -780,12 +893,14 @@ class DenoiseResponse(_message.Message):
         frame: Global___Frame | None = ...,
         rejected: Global___Rejected | None = ...,
         schedule: Global___Schedule | None = ...,
+        resume_token: Global___ResumeToken | None = ...,
+        moving: Global___Moving | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "rejected", b"rejected", "response", b"response", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "rejected", b"rejected", "response", b"response", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule"]  # noqa: Y015
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule", "resume_token", "moving"]  # noqa: Y015
     _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
@@ -805,14 +920,23 @@ class Welcome(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
+    LANDED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
+    WATCHING_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Names the session in the server's log."""
+    """Names the session: in the server's log, and for those who are to watch it."""
     seed: _builtins.int
     """The seed in use, given or drawn, 0…2^63−1."""
     window: _builtins.int
     """The window in force, frames."""
     server_version: _builtins.str
     """The server's release."""
+    landed_sequence: _builtins.int
+    """All commands up to this sequence have been applied; those above are to be sent again."""
+    resumed: _builtins.bool
+    """The session goes on from a resume token."""
+    watching: _builtins.bool
+    """This stream only watches."""
     @_builtins.property
     def model(self) -> Global___Model: ...
     @_builtins.property
@@ -834,14 +958,71 @@ class Welcome(_message.Message):
         settings: Global___Settings | None = ...,
         window: _builtins.int = ...,
         server_version: _builtins.str = ...,
+        landed_sequence: _builtins.int = ...,
+        resumed: _builtins.bool = ...,
+        watching: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "model", b"model", "schedule", b"schedule", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "model", b"model", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["landed_sequence", b"landed_sequence", "limits", b"limits", "model", b"model", "resumed", b"resumed", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "watching", b"watching", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class ResumeToken(_message.Message):
+    """What the session needs to go on elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    token: _builtins.bytes
+    """Opaque, authenticated, not secret; at most `Limits.request_bytes` less 1 KiB."""
+    sequence: _builtins.int
+    """All commands up to this sequence are in it."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.bytes = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeToken: _TypeAlias = ResumeToken  # noqa: Y015
+
+@_typing.final
+class Moving(_message.Message):
+    """The server is shutting down."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """One sentence for the user."""
+    @_builtins.property
+    def resume_token(self) -> Global___ResumeToken:
+        """To be used from now on."""
+
+    def __init__(
+        self,
+        *,
+        resume_token: Global___ResumeToken | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moving: _TypeAlias = Moving  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -937,6 +1118,9 @@ class Limits(_message.Message):
     COMMANDS_PER_SECOND_FIELD_NUMBER: _builtins.int
     PENDING_COMMANDS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    GRACE_S_FIELD_NUMBER: _builtins.int
+    IDLE_S_FIELD_NUMBER: _builtins.int
+    HISTORY_STATES_FIELD_NUMBER: _builtins.int
     tick_rate_hz: _builtins.float
     """The fastest a session can step, steps a second."""
     request_bytes: _builtins.int
@@ -947,6 +1131,12 @@ class Limits(_message.Message):
     """Commands that may wait at a time."""
     window: _builtins.int
     """Largest `Start.window`."""
+    grace_s: _builtins.float
+    """How long a session waits for its client after a stream has broken, seconds."""
+    idle_s: _builtins.float
+    """How long a stream may be silent, seconds."""
+    history_states: _builtins.int
+    """How many states are kept for `Back` and `Jump`."""
     def __init__(
         self,
         *,
@@ -955,10 +1145,13 @@ class Limits(_message.Message):
         commands_per_second: _builtins.int = ...,
         pending_commands: _builtins.int = ...,
         window: _builtins.int = ...,
+        grace_s: _builtins.float = ...,
+        idle_s: _builtins.float = ...,
+        history_states: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "grace_s", b"grace_s", "history_states", b"history_states", "idle_s", b"idle_s", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -987,6 +1180,11 @@ class Frame(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     SERVER_MS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    FIRST_KEPT_STEP_FIELD_NUMBER: _builtins.int
+    MEASURED_BY_RESIDUAL_FIELD_NUMBER: _builtins.int
+    MEASURED_BY_RIM_FIELD_NUMBER: _builtins.int
+    EXCESS_KURTOSIS_FIELD_NUMBER: _builtins.int
+    WATCHERS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Rises by one with each frame the session makes; what `Acknowledge` refers to. Numbers that are
     skipped were replaced by newer frames (rule 5).
@@ -1012,7 +1210,25 @@ class Frame(_message.Message):
     server_ms: _builtins.float
     """How long the server worked on the tick that made this frame, for all sessions, milliseconds."""
     sessions: _builtins.int
-    """People on this server now."""
+    """Sessions on this server now."""
+    first_kept_step: _builtins.int
+    """The oldest step whose state is kept; `step` itself if none is."""
+    measured_by_residual: _builtins.float
+    """The level measured from what the prediction leaves over, `x_t − √ᾱ·x̂0`, set against what this
+    model leaves over on real pictures of the claimed level. Unset where that says nothing: little or
+    almost only noise, or a model without this calibration.
+    """
+    measured_by_rim: _builtins.float
+    """The level measured at the picture's rim, where the training data have one known value: the mean
+    gives the signal, the spread the noise. Blind to what happens inside. Unset where the rim's time
+    step is not the same all around, or the model has no such rim (`Model.rim_value`).
+    """
+    excess_kurtosis: _builtins.float
+    """Excess kurtosis of ε̂ over the pixels whose √(1 − ᾱ) exceeds 0.02: 0 for Gaussian noise, −2 for ±1,
+    3 for Laplace. Unset where fewer than 64 pixels do.
+    """
+    watchers: _builtins.int
+    """Streams that watch this session."""
     @_builtins.property
     def claimed(self) -> Global___Range:
         """The levels the network is told."""
@@ -1049,12 +1265,28 @@ class Frame(_message.Message):
         seed: _builtins.int = ...,
         server_ms: _builtins.float = ...,
         sessions: _builtins.int = ...,
+        first_kept_step: _builtins.int = ...,
+        measured_by_residual: _builtins.float | None = ...,
+        measured_by_rim: _builtins.float | None = ...,
+        excess_kurtosis: _builtins.float | None = ...,
+        watchers: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bookkept", b"bookkept", "claimed", b"claimed", "settings", b"settings", "time_step", b"time_step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "settings", b"settings", "time_step", b"time_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookkept", b"bookkept", "claimed", b"claimed", "landed_sequence", b"landed_sequence", "level_map", b"level_map", "motion", b"motion", "number", b"number", "resting", b"resting", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "first_kept_step", b"first_kept_step", "landed_sequence", b"landed_sequence", "level_map", b"level_map", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "motion", b"motion", "number", b"number", "resting", b"resting", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "watchers", b"watchers", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__excess_kurtosis: _TypeAlias = _typing.Literal["excess_kurtosis"]  # noqa: Y015
+    _WhichOneofArgType__excess_kurtosis: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis"]  # noqa: Y015
+    _WhichOneofReturnType__measured_by_residual: _TypeAlias = _typing.Literal["measured_by_residual"]  # noqa: Y015
+    _WhichOneofArgType__measured_by_residual: _TypeAlias = _typing.Literal["_measured_by_residual", b"_measured_by_residual"]  # noqa: Y015
+    _WhichOneofReturnType__measured_by_rim: _TypeAlias = _typing.Literal["measured_by_rim"]  # noqa: Y015
+    _WhichOneofArgType__measured_by_rim: _TypeAlias = _typing.Literal["_measured_by_rim", b"_measured_by_rim"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__excess_kurtosis) -> _WhichOneofReturnType__excess_kurtosis | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_residual) -> _WhichOneofReturnType__measured_by_residual | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_rim) -> _WhichOneofReturnType__measured_by_rim | None: ...
 
 Global___Frame: _TypeAlias = Frame  # noqa: Y015
 

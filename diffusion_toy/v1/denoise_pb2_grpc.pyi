@@ -35,11 +35,24 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 7. A broken protocol ends the stream with a status, whose message says what to do:
    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-   model), RESOURCE_EXHAUSTED (the server is full, or a message exceeds
-   `Limits.request_bytes`), UNAVAILABLE (loading or shutting down: try again).
-8. The session ends with the stream, whichever side ends it. Half-closing the request side
-   means "I am done" and ends it too, with status OK.
-9. Fields and messages that a client does not know are to be ignored; a server that meets an
+   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, or a message
+   exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
+   that this server's key did not make), ABORTED (another stream has taken the session over),
+   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`), UNAVAILABLE (loading,
+   shutting down or restarting: try again).
+8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
+   stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
+   `Start.resume_token` of it finds it exactly where it paused.
+9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
+   everything that the session owns but its history. With the newest one any server that has the
+   same model and key goes on from there. To lose nothing a client keeps the commands above
+   `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
+   `Welcome.landed_sequence`; what the server has applied already it passes over.
+10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
+   may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
+11. Before each step the server keeps the state, up to `Limits.history_states` of them;
+   `Back` and `Jump` return to them. A restart forgets them, and so does a resume.
+12. Fields and messages that a client does not know are to be ignored; a server that meets an
    unknown command answers as to an empty request.
 
 ## A worked exchange
@@ -61,6 +74,16 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     4: pause {}                                 →
                                                 ←  frame { number: 4, …, landed 4 }
                                                    (silence until the next command)
+                                                ←  resume_token { token: …, sequence: 4 }
+    5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
+
+    on a new stream, to the same server or to another one:
+
+    0: start { resume_token: …, window: 4 }     →
+                                                ←  welcome { session_id: the same, resumed: true,
+                                                     landed_sequence: 4, … }
+    5: inject { whole_image {}, amount: 90 }    →
+                                                ←  frame { number: 1, step: 3, t 300, landed 5 }
     half-close                                  →
                                                 ←  status OK
 """
