@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from diffusion_toy.messages import Rejected, Schedule
+from diffusion_toy.messages import Moving, Rejected, Schedule
 from inference_server.frames import FrameBatch
+from inference_server.session import SessionSnapshot
 
 CONTROL_MESSAGES_MAX = 2048
 
@@ -33,6 +34,10 @@ class FrameRecord:
         return int(self.batch.numbers[self.row])
 
 
+Control = Rejected | Schedule | Moving
+Message = FrameRecord | Control | SessionSnapshot
+
+
 class Outbox:
     """Messages for one client.
 
@@ -44,7 +49,9 @@ class Outbox:
         self.window = window
         self.superseded = 0
         self._newest: FrameRecord | None = None
-        self._control: deque[Rejected | Schedule] = deque()
+        self._snapshot: SessionSnapshot | None = None
+        self._control: deque[Control] = deque()
+        self._control_unread = 0  # sent since the client last acknowledged something
         self._unacknowledged: deque[int] = deque()
         self._last_sent = 0
 
@@ -53,20 +60,34 @@ class Outbox:
         """Frames that were sent and not acknowledged, 0…window."""
         return len(self._unacknowledged)
 
+    @property
+    def full(self) -> bool:
+        """No frame may be sent until one is acknowledged."""
+        return len(self._unacknowledged) >= self.window
+
+    @property
+    def waiting(self) -> bool:
+        """Something has not been sent, whether it may be or not."""
+        return self._newest is not None or self._snapshot is not None or bool(self._control)
+
     def offer_frame(self, record: FrameRecord) -> None:
         """A new frame; it replaces one that has not been sent."""
         self.superseded += self._newest is not None
         self._newest = record
 
-    def offer(self, message: Rejected | Schedule) -> None:
+    def offer_snapshot(self, snapshot: SessionSnapshot) -> None:
+        """A new snapshot of the session; it replaces one that has not been sent."""
+        self._snapshot = snapshot
+
+    def offer(self, message: Control) -> None:
         """Anything else; it is never replaced.
 
         Raises:
-            StalledClientError: too much is waiting already.
+            StalledClientError: too much waits to be sent, or was sent and seems not to be read.
         """
-        if len(self._control) >= CONTROL_MESSAGES_MAX:
+        if len(self._control) + (self._control_unread if self.full else 0) >= CONTROL_MESSAGES_MAX:
             raise StalledClientError(
-                f"{len(self._control)} answers wait to be read; read the stream, or send fewer bad commands"
+                f"{CONTROL_MESSAGES_MAX} answers wait to be read; read the stream, or send fewer bad commands"
             )
         self._control.append(message)
 
@@ -85,12 +106,25 @@ class Outbox:
             )
         while self._unacknowledged and self._unacknowledged[0] <= frame_number:
             self._unacknowledged.popleft()
+            self._control_unread = 0
 
-    def take(self) -> FrameRecord | Rejected | Schedule | None:
+    def take_control(self) -> Control | None:
+        """The next answer or announcement, None if there is none."""
+        if not self._control:
+            return None
+        self._control_unread += 1
+        return self._control.popleft()
+
+    def take(self) -> Message | None:
         """The next message to send, None if nothing may be sent now."""
-        if self._control:
-            return self._control.popleft()
-        if self._newest is None or self.unacknowledged >= self.window:
+        if (control := self.take_control()) is not None:
+            return control
+        if self.full:
+            return None
+        if self._snapshot is not None:
+            snapshot, self._snapshot = self._snapshot, None
+            return snapshot
+        if self._newest is None:
             return None
         record, self._newest = self._newest, None
         self._last_sent = record.number

@@ -1,35 +1,62 @@
-"""The life of a server: load, listen, serve, end cleanly."""
+"""The life of a server: load, listen, serve, recover, end cleanly."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import grpc
 import torch
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from diffusion_toy.checkpoint import load_model
+from diffusion_toy.checkpoint import LoadedModel, load_model
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from diffusion_toy.messages import Limits, Start
+from diffusion_toy.forward import Precision, has_fast_bfloat16, pick_device
+from diffusion_toy.messages import Limits, SettingsChange, Start
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from inference_server.delivery import Delivery
-from inference_server.engine import Engine
-from inference_server.engine_thread import EngineThread
+from inference_server.engine import Engine, EngineConfig
+from inference_server.engine_loop import EngineLoop
+from inference_server.first_thread import FirstThread
+from inference_server.monitoring import Load, Metrics, serve_metrics
+from inference_server.security import (
+    BearerInterceptor,
+    ServerSecurity,
+    check_binding,
+    is_loopback,
+    server_credentials,
+)
 from inference_server.service import DenoiseService
+from inference_server.tokens import Sealer
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 SERVICE_NAME = denoise_pb2.DESCRIPTOR.services_by_name["DenoiseService"].full_name
-DEFAULT_MODEL = Path(__file__).parent / "models" / "mnist.safetensors"
-GRACE_S = 2.0  # how long streams may take to end after they were told to
+MODELS = Path(__file__).parent / "models"
+DEFAULT_MODELS = (MODELS / "mnist.safetensors",)
 KEEPALIVE_MIN_MS = 5_000  # clients may ping this often without being sent away
+REQUEST_BYTES_LEAST = 64 * 1024
+TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state
+COMPILED_SIZES = (1, 2, 4, 8, 16, 32, 64)
+CAPACITY_SIZES = (1, 8, 32)  # sessions at which the engine is timed
+CAPACITY_TICKS = 6
+CAPACITY_SHARE = 0.85  # of the measured rate; the rest is for streams and frames
+RESTARTS_MAX, RESTARTS_WITHIN_S = 3, 60.0
+SWEEP_S = 5.0  # how often silent streams are looked for
 
 
 class ServeError(DiffusionToyError):
@@ -42,45 +69,109 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 50051
-    models: tuple[Path, ...] = (DEFAULT_MODEL,)
+    models: tuple[Path, ...] = DEFAULT_MODELS
     device: str = "auto"
-    max_sessions: int = 32
+    precision: str = "auto"
+    compiled: bool = False
+    fixed_batch: int = 0
+    max_sessions: int = 64
+    capacity: float = 0.0  # rows a second; 0: measured
     tick_rate_hz: float = 60.0
+    grace_s: float = 30.0
+    idle_s: float = 1800.0
+    drain_s: float = 2.0
+    streams_per_peer: int = 256
+    commands_per_second: int = 500
+    token_period_s: float = 1.0
+    resume_key: bytes = b""  # empty: one is made up
+    security: ServerSecurity = field(default_factory=ServerSecurity)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
 
-def pick_device(name: str) -> torch.device:
-    """The device called `auto`, `cpu` or `cuda`.
+def engine_config(config: ServerConfig, device: torch.device) -> EngineConfig:
+    """What the flags mean on this device."""
+    precision = config.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    sizes: tuple[int, ...] = ()
+    if config.fixed_batch:
+        sizes = (config.fixed_batch,)
+    elif config.compiled or device.type == "cuda":
+        most = 2 * config.max_sessions  # with guidance, a session takes two rows
+        sizes = (*(size for size in COMPILED_SIZES if size < most), min(most, COMPILED_SIZES[-1]))
+    return EngineConfig(
+        slots=config.max_sessions,
+        tick_rate_hz=config.tick_rate_hz,
+        precision=Precision(precision),
+        compiled=config.compiled,
+        batch_sizes=tuple(sorted(set(sizes))),
+        token_period_s=config.token_period_s,
+        capacity=config.capacity or None,
+    )
 
-    Raises:
-        InvalidValueError: `cuda` where there is none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InvalidValueError("--device", "cuda", "what this machine has", "use --device cpu or auto")
-    return torch.device(name)
+
+def measure_capacity(engine: Engine) -> float:
+    """Network rows a second that the engine manages at its best batch size; leaves no session behind."""
+    best = 0.0
+    endless = SettingsChange(num_time_steps=1000)
+    capacity, engine.capacity = engine.capacity, None
+    for count in CAPACITY_SIZES:
+        if count > engine.config.slots:
+            break
+        sessions = [engine.join(Start(seed=seed, settings=endless)) for seed in range(count)]
+        times = []
+        for _ in range(CAPACITY_TICKS):
+            began = time.perf_counter()
+            engine.tick()
+            times.append(time.perf_counter() - began)
+        best = max(best, count / sorted(times)[CAPACITY_TICKS // 2])
+        for session in sessions:
+            engine.leave(session)
+    engine.tick()
+    engine.capacity = capacity
+    return best
 
 
-def make_engines(config: ServerConfig) -> dict[str, Engine]:
-    """An engine for each model file, by model name, each having run a real step.
+def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
+    """The models of these files.
 
     Raises:
         CheckpointError: a file that is missing or damaged.
-        InvalidValueError: two files of one name, or no such device.
+        InvalidValueError: two files of one name.
+    """
+    models: dict[str, LoadedModel] = {}
+    for path in paths:
+        model = load_model(path)
+        if model.name in models:
+            raise InvalidValueError("--model", path, "files of different names", "rename one of them")
+        models[model.name] = model
+    return list(models.values())
+
+
+def make_engines(config: ServerConfig, models: Sequence[LoadedModel]) -> dict[str, Engine]:
+    """An engine for each model, by its name, each having run real steps.
+
+    Raises:
+        InvalidValueError: no such device.
+        CompileError: it was to be compiled, and cannot be.
     """
     device = pick_device(config.device)
     engines: dict[str, Engine] = {}
-    for path in config.models:
-        model = load_model(path)
-        if model.name in engines:
-            raise InvalidValueError("--model", path, "files of different names", "rename one of them")
-        engine = Engine(model, device, config.max_sessions, config.tick_rate_hz)
-        session = engine.join(Start())
-        for _ in range(3):
-            engine.tick()
-        engine.leave(session)
+    for model in models:
+        engine = Engine(model, device, engine_config(config, device))
+        engine.forward.warm_up(*engine.shape, device)
+        best = measure_capacity(engine)
+        if engine.capacity is None:
+            engine.capacity = CAPACITY_SHARE * best
         engines[model.name] = engine
-        log.info("model %s (%s) on %s", model.name, model.fingerprint, device)
+        log.info(
+            "model %s on %s: %.0f network rows a second, admits %.0f sessions at %g steps a second",
+            model.name, device, best, max(1, engine.capacity // config.tick_rate_hz), config.tick_rate_hz,
+            extra={"fingerprint": model.fingerprint, "precision": engine.config.precision.value},
+        )  # fmt: skip
+    for engine in engines.values():
+        engine.neighbours = [other for other in engines.values() if other is not engine]
     return engines
 
 
@@ -106,13 +197,21 @@ class Server:
     """A running server within an event loop.
 
     Use as `await server.start()`, then `await server.wait()`, then `await server.stop()`.
+
+    Args:
+        config: how.
+        first_thread: where the engines run; not the event loop's.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
-        self.config = config
+    def __init__(self, config: ServerConfig, first_thread: FirstThread) -> None:
+        self.config, self._first_thread = config, first_thread
         self.port = 0
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
+        self._restarts: deque[float] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._engines: dict[str, Engine] = {}
+        self._stopping = False
 
     async def start(self) -> None:
         """Listen, load the models, serve. Health says NOT_SERVING until a real step has run.
@@ -122,46 +221,107 @@ class Server:
             DiffusionToyError: a model cannot be served.
         """
         config, loop = self.config, asyncio.get_running_loop()
+        if (warning := check_binding(config.host, config.security)) is not None:
+            log.warning(warning)
         check_address(config.host, config.port)
-        limits = Limits(tick_rate_hz=config.tick_rate_hz)
+        if not config.resume_key:
+            log.info("made up a key for resume tokens: only this process can take its sessions up again")
+        self.metrics = Metrics(self._load)
         self._health = health.aio.HealthServicer()
         await self._set_health(serving=False)
+        self._models = await self._compute(lambda: load_models(config.models))
+        limits = Limits(
+            tick_rate_hz=config.tick_rate_hz,
+            request_bytes=request_bytes(self._models),
+            commands_per_second=config.commands_per_second,
+            grace_s=config.grace_s,
+            idle_s=config.idle_s,
+        )
+        sealer = Sealer(config.resume_key or secrets.token_bytes(32), limits.request_bytes - 1024)
+        bearer = config.security.bearer_token
         self._grpc = grpc.aio.server(
+            interceptors=[BearerInterceptor(bearer, self._refused)] if bearer else [],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", limits.request_bytes),
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MIN_MS),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
-            ]
+            ],
         )
         self._delivery = Delivery(loop)
-        self._service = DenoiseService(self._delivery, limits)
+        self._service = DenoiseService(self._delivery, limits, sealer, self.metrics, config.streams_per_peer)
         denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(self._service, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection(
             (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc
         )
         address = f"[{config.host}]" if ":" in config.host else config.host
-        self.port = self._grpc.add_insecure_port(f"{address}:{config.port}")
+        credentials = server_credentials(config.security)
+        where = f"{address}:{config.port}"
+        if credentials is None:
+            self.port = self._grpc.add_insecure_port(where)
+        else:
+            self.port = self._grpc.add_secure_port(where, credentials)
         await self._grpc.start()
-
+        self._metrics_server = contextlib.ExitStack()
         try:
-            engines = await asyncio.to_thread(make_engines, config)
+            if config.metrics_port is not None:
+                endpoint = serve_metrics(self.metrics, config.metrics_host, config.metrics_port)
+                self._metrics_server.callback(endpoint.close)
+            await self._start_engines()
         except DiffusionToyError:
+            self._metrics_server.close()
             await self._grpc.stop(None)
             raise
-        self._engine_thread = EngineThread(
-            list(engines.values()),
+        self._spawn(self._sweep())
+
+    async def _start_engines(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._engines = await self._compute(lambda: make_engines(self.config, self._models))
+        self._engine_loop = EngineLoop(
+            list(self._engines.values()),
             self._delivery.publish,
             lambda error: loop.call_soon_threadsafe(self._fail, error),
+            self.metrics,
         )
-        self._engine_thread.start()
-        self._service.open(engines, self._engine_thread)
+        self._ticking = asyncio.wrap_future(self._first_thread.submit(self._engine_loop.run))
+        self._service.open(self._engines, self._engine_loop)
         await self._set_health(serving=True)
 
+    async def _compute(self, function: Callable[[], R]) -> R:
+        """The result of a function that uses torch."""
+        return await asyncio.wrap_future(self._first_thread.submit(function))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(SWEEP_S, self.config.idle_s / 2))
+            self._service.end_idle(loop.time())
+
+    def _refused(self) -> None:
+        self.metrics.stream_refused("unauthenticated")
+
+    def _load(self) -> Load:
+        """For whoever asks for the metrics; reads numbers only."""
+        engines = list(self._engines.values())
+        sessions = [session for engine in engines for session in list(engine.sessions.values())]
+        return Load(
+            sessions=len(sessions),
+            detached_sessions=sum(session.suspended for session in sessions),
+            watchers=int(sum(engine.controls.watchers.sum() for engine in engines)),
+            capacity=max((engine.capacity or 0.0 for engine in engines), default=0.0),
+            demand=sum(engine.demand for engine in engines),
+            unacknowledged_frames=self._service.unacknowledged,
+        )
+
     async def wait(self) -> None:
-        """Until `request_stop`, or until the engine fails.
+        """Until `request_stop`, or until the engine has failed too often.
 
         Raises:
             ServeError: the engine failed.
@@ -175,16 +335,41 @@ class Server:
         self._ended.set()
 
     async def stop(self) -> None:
-        """Refuse newcomers, end the streams with UNAVAILABLE, stop the engine."""
+        """Refuse newcomers, hand out the newest tokens, end the streams with UNAVAILABLE, stop."""
+        self._stopping = True
+        for task in list(self._tasks):
+            task.cancel()
         await self._set_health(serving=False)
-        self._service.close("the server is shutting down; try again in a moment")
-        await self._grpc.stop(GRACE_S)
-        await asyncio.to_thread(self._engine_thread.stop)
+        await self._service.drain("the server is shutting down; try again in a moment")
+        await self._grpc.stop(self.config.drain_s)
+        self._engine_loop.stop()
+        await self._ticking
+        await asyncio.to_thread(self._metrics_server.close)
 
     def _fail(self, error: BaseException) -> None:
-        self._failure = error
-        self._service.close("the engine failed; the server is restarting")
-        self._ended.set()
+        """The engine's thread has ended: start it anew, unless that has not helped before."""
+        self._service.close("the engine failed; the server is restarting it")
+        now = time.monotonic()
+        self._restarts.append(now)
+        while self._restarts and now - self._restarts[0] > RESTARTS_WITHIN_S:
+            self._restarts.popleft()
+        if self._stopping or len(self._restarts) > RESTARTS_MAX:
+            self._failure = error
+            self._ended.set()
+            return
+        self.metrics.engine_restarted()
+        self._spawn(self._recover(error))
+
+    async def _recover(self, error: BaseException) -> None:
+        await self._set_health(serving=False)
+        try:
+            await self._start_engines()
+        except Exception as again:
+            log.exception("the engine does not start again")
+            self._failure = again
+            self._ended.set()
+            return
+        log.warning("the engine is back after: %r", error)
 
     async def _set_health(self, *, serving: bool) -> None:
         states = health_pb2.HealthCheckResponse
@@ -193,23 +378,68 @@ class Server:
             await self._health.set(name, state)
 
 
-async def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def request_bytes(models: Sequence[LoadedModel]) -> int:
+    """How large a request may be: room for a resume token, or a picture, of any of these models."""
+    largest = 0
+    for model in models:
+        config = model.network.config
+        pixels = config.height * config.width
+        largest = max(largest, (2 * config.channels + 3) * 4 * pixels + config.channels * pixels)
+    return max(REQUEST_BYTES_LEAST, largest + TOKEN_OVERHEAD_BYTES)
+
+
+def announcement(config: ServerConfig, port: int) -> list[str]:
+    """What the user is told when the server is ready."""
+    lines = [f"serving on {config.host}:{port}"]
+    if not is_loopback(config.host):
+        flags = " --tls" if config.security.tls_cert else ""
+        flags += " --token TOKEN" if config.security.bearer_token else ""
+        lines.append(f"join with: python -m viewer_client --server THIS-MACHINE:{port}{flags}")
+    return lines
+
+
+def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT; to be called in the program's first thread.
 
     Args:
         config: how.
-        announce: called once with lines for the user when the server is ready.
+        announce: called once, in another thread, with lines for the user when the server is ready.
 
     Raises:
         DiffusionToyError: it cannot start, or its engine failed.
     """
-    server = Server(config)
-    loop = asyncio.get_running_loop()
+    first_thread = FirstThread()
+    stop = threading.Event()
+    outcome: Future[None] = Future()
+
+    async def front_end() -> None:
+        server, loop = Server(config, first_thread), asyncio.get_running_loop()
+        stopping = loop.run_in_executor(None, stop.wait)
+        stopping.add_done_callback(lambda _: server.request_stop())
+        try:
+            await server.start()
+            try:
+                announce(announcement(config, server.port))
+                await server.wait()
+            finally:
+                await server.stop()
+        finally:
+            stop.set()
+
+    def run() -> None:
+        try:
+            asyncio.run(front_end())
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+        finally:
+            first_thread.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.request_stop)
-    await server.start()
-    announce([f"serving on {config.host}:{server.port}"])
-    try:
-        await server.wait()
-    finally:
-        await server.stop()
+        signal.signal(number, lambda *_: stop.set())
+    thread = threading.Thread(target=run, name="front end")
+    thread.start()
+    first_thread.run()
+    thread.join()
+    outcome.result()

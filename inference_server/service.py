@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import grpc
 
@@ -18,15 +20,27 @@ from diffusion_toy.schedule import make_schedule
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from inference_server.delivery import Connection, Delivery
-from inference_server.engine import Engine, ServerFullError
-from inference_server.engine_thread import EngineThread
+from inference_server.engine import Engine, NotHereError, ServerFullError
+from inference_server.engine_loop import EngineLoop
+from inference_server.monitoring import Metrics
 from inference_server.outbox import FrameRecord, StalledClientError
 from inference_server.rate_limit import TokenBucket
-from inference_server.session import Pending, Session, Skip
+from inference_server.session import Pending, Session, SessionSnapshot, Skip
+from inference_server.snapshots import seal, unseal
+from inference_server.tokens import Sealer, TokenError
 
 log = logging.getLogger(__name__)
 
 BURST_SECONDS = 4.0
+LAST_WORDS_S = 1.0  # how long a stream may take to end once it has to
+BREAK_S = 0.05  # within this time after its last request, a broken stream is known to be broken
+MEASURED: Final[tuple[Literal["measured_by_residual", "measured_by_rim", "excess_kurtosis"], ...]] = (
+    "measured_by_residual",
+    "measured_by_rim",
+    "excess_kurtosis",
+)
+WELCOME_S = 20.0  # how long a client may take to let its welcome through
+DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting down
 
 
 class ServiceError(DiffusionToyError):
@@ -46,9 +60,26 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
             return grpc.StatusCode.INVALID_ARGUMENT, str(error)
         case ServerFullError() | StalledClientError():
             return grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+        case NotHereError():
+            return grpc.StatusCode.NOT_FOUND, str(error)
+        case TimeoutError():
+            return grpc.StatusCode.DEADLINE_EXCEEDED, "the client did not take its welcome"
+        case TokenError():
+            return grpc.StatusCode.UNAUTHENTICATED, str(error)
         case _:
             log.error("a stream failed", exc_info=error)
             return grpc.StatusCode.INTERNAL, "the server made a mistake; see its log"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that a stream has begun, or gone on with. `before` drove it until now."""
+
+    engine: Engine
+    session: Session
+    landed: int
+    resumed: bool
+    before: Connection | None = None
 
 
 class DenoiseService(pb_grpc.DenoiseServiceServicer):
@@ -57,24 +88,65 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
     Args:
         delivery: brings what the engines publish.
         limits: what clients are told and held to.
+        sealer: makes and reads resume tokens.
+        metrics: what is counted.
+        streams_per_peer: at most, from one address.
     """
 
     _engines: Mapping[str, Engine]
-    _thread: EngineThread
+    _loop: EngineLoop
 
-    def __init__(self, delivery: Delivery, limits: m.Limits) -> None:
-        self._delivery, self._limits = delivery, limits
+    def __init__(
+        self, delivery: Delivery, limits: m.Limits, sealer: Sealer, metrics: Metrics, streams_per_peer: int
+    ) -> None:
+        self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
+        self._streams_per_peer = streams_per_peer
+        self._streams: Counter[str] = Counter()  # by the peer's host
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 
-    def open(self, engines: Mapping[str, Engine], engine_thread: EngineThread) -> None:
+    def open(self, engines: Mapping[str, Engine], engine_loop: EngineLoop) -> None:
         """Accept streams for these engines (by model name, the first is the default)."""
-        self._engines, self._thread = engines, engine_thread
+        self._engines, self._loop = engines, engine_loop
         self._unavailable = None
 
     def close(self, reason: str) -> None:
         """Refuse new streams and end the present ones with UNAVAILABLE."""
         self._unavailable = reason
         self._delivery.close_all(ServiceError(grpc.StatusCode.UNAVAILABLE, reason))
+
+    async def drain(self, reason: str) -> None:
+        """Freeze every session, hand its newest token out, and close."""
+        if self._unavailable is None:
+            self._unavailable = reason
+            freezing = self._loop.call(self._freeze)
+            with contextlib.suppress(TimeoutError):
+                frozen = await asyncio.wait_for(asyncio.wrap_future(freezing), DRAIN_SNAPSHOT_S)
+                for session, snapshot in frozen:
+                    if (driver := self._delivery.driver(session)) is not None:
+                        driver.offer(m.Moving(seal(snapshot, self._sealer), reason))
+        self.close(reason)
+
+    def _freeze(self) -> list[tuple[Session, SessionSnapshot]]:
+        """In the engines' thread: stop all sessions where they are."""
+        frozen: list[tuple[Session, SessionSnapshot]] = []
+        for engine in self._engines.values():
+            sessions = list(engine.sessions.values())
+            frozen += zip(sessions, engine.snapshots(sessions), strict=True)
+            for session in sessions:
+                engine.suspend(session)
+        return frozen
+
+    def end_idle(self, now: float) -> None:
+        """End the streams that have been silent for too long; `now` is the loop's time."""
+        for _, connection in self._delivery.connections():
+            if now - connection.heard > self._limits.idle_s:
+                text = f"nothing came from the client for {self._limits.idle_s:g} s; connect again to go on"
+                connection.close(ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+
+    @property
+    def unacknowledged(self) -> int:
+        """Frames on their way to all clients."""
+        return sum(connection.outbox.unacknowledged for _, connection in self._delivery.connections())
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -88,76 +160,162 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
     async def Denoise(  # type: ignore[override]
         self, request_iterator: Any, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
-        """One session, from `Start` to the end of the stream."""
+        """One stream, from `Start` to its end."""
         try:
-            await self._denoise(context)
+            with self._counted(context.peer()):
+                await self._denoise(context)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await _abort(context, error)
+            code, details = status_of(error)
+            self._metrics.stream_refused(code.name.lower())
+            await context.abort(code, details)
+
+    @contextlib.contextmanager
+    def _counted(self, peer: str) -> Iterator[None]:
+        """Hold a peer to its number of streams."""
+        host = peer.rpartition(":")[0] or peer
+        if self._streams[host] >= self._streams_per_peer:
+            text = f"{self._streams[host]} streams are open from this address, which is the limit"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        self._streams[host] += 1
+        try:
+            yield
+        finally:
+            self._streams[host] -= 1
+            if not self._streams[host]:
+                del self._streams[host]
 
     async def _denoise(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         if self._unavailable is not None:
             raise ServiceError(grpc.StatusCode.UNAVAILABLE, self._unavailable)
-        first = await context.read()
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                first = await context.read()
+        except TimeoutError:
+            raise ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, "no start came") from None
         if first is grpc.aio.EOF:
             return
         request = wire.request_from_proto(first)
-        if not isinstance(request.body, m.Start):
+        start = request.body
+        if not isinstance(start, m.Start):
             kind = first.WhichOneof("request")
             raise ServiceError(
                 grpc.StatusCode.FAILED_PRECONDITION, f"the first request is {kind}; it must be start"
             )
         if request.sequence > m.SEQUENCE_MAX:
             raise InvalidValueError("sequence", request.sequence, "0…2^63−1")
-        start = request.body
-        engine = self._engine(start.model)
-        connection = Connection(start.window)
-        joining = self._thread.call(lambda: self._join(engine, start, request.sequence, connection))
-        session: Session | None = None
+        connection = Connection(start.window, asyncio.get_running_loop().time())
+        if start.watch:
+            await self._watch(context, start, connection)
+        else:
+            await self._drive(context, start, request.sequence, connection)
+
+    # --- driving a session ---
+
+    async def _drive(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        start: m.Start,
+        sequence: int,
+        connection: Connection,
+    ) -> None:
+        opening = self._loop.call(self._opener(start, sequence, connection))
+        held: Opened | None = None
         try:
-            session = await asyncio.wrap_future(joining)
+            held = opened = await asyncio.wrap_future(opening)
+            if opened.before is not None:
+                text = "another stream has taken this session over"
+                opened.before.close(ServiceError(grpc.StatusCode.ABORTED, text))
             if self._unavailable is not None:  # closed while we joined
                 raise ServiceError(grpc.StatusCode.UNAVAILABLE, self._unavailable)
-            log.info("session %s starts (seed %d, %s)", session.id, session.seed, context.peer())
-            await context.write(pb.DenoiseResponse(welcome=self._welcome(engine, session, start)))
-            reader = asyncio.create_task(self._read(context, engine, session, connection, request.sequence))
-            try:
-                await self._write(context, connection)
-            finally:
-                reader.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await reader
+            session = opened.session
+            how = "resumes" if opened.resumed else "starts"
+            log.info(
+                "session %s", how, extra={"session": session.id, "seed": session.seed, "peer": context.peer()}
+            )
+            (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
+            async with asyncio.timeout(WELCOME_S):
+                await context.write(pb.DenoiseResponse(welcome=self._welcome(opened, start.window)))
+            await self._converse(context, opened, connection)
         finally:
-            if session is None:  # cancelled while joining: the engine may still take the start
-                joining.add_done_callback(lambda done: self._leave_if_joined(engine, done))
+            if held is None:  # cancelled while joining: the engine may still take the start
+                opening.add_done_callback(lambda done: self._let_go_if_opened(done, connection))
             else:
-                self._leave(engine, session)
-                log.info("session %s ends", session.id)
+                self._let_go(held, connection)
 
-    def _join(self, engine: Engine, start: m.Start, sequence: int, connection: Connection) -> Session:
-        """In the engine's thread: open the session where its first frame cannot be missed."""
-        session = engine.join(start, sequence)
-        self._delivery.connect(session, connection)
-        return session
+    def _opener(self, start: m.Start, sequence: int, connection: Connection) -> Callable[[], Opened]:
+        """What the engines' thread has to do: open the session where its first frame cannot be missed.
 
-    def _leave(self, engine: Engine, session: Session) -> None:
-        self._delivery.disconnect(session)
-        self._thread.post(lambda: engine.leave(session))
+        Raises:
+            ServiceError, TokenError, InvalidValueError: a start that cannot be.
+        """
+        if not start.resume_token:
+            engine = self._engine(start.model)
 
-    def _leave_if_joined(self, engine: Engine, joining: Future[Session]) -> None:
-        if not joining.cancelled() and joining.exception() is None:
-            self._leave(engine, joining.result())
+            def join() -> Opened:
+                session = engine.join(start, sequence)
+                self._delivery.connect(session, connection)
+                return Opened(engine, session, sequence, resumed=False)
+
+            return join
+        snapshot = unseal(start.resume_token, self._sealer)
+        engine = self._engine(snapshot.model)
+
+        def resume() -> Opened:
+            session = engine.find(snapshot.session_id) if start.seed is None else None
+            if session is None:
+                session = engine.restore(snapshot, start.seed)
+            else:
+                engine.take_up(session)
+            before = self._delivery.connect(session, connection)
+            landed = int(engine.controls.landed[session.slot])
+            return Opened(engine, session, landed, resumed=True, before=before)
+
+        return resume
+
+    def _let_go(self, opened: Opened, connection: Connection) -> None:
+        """A stream has ended: the session ends too, or waits for its client."""
+        engine, session = opened.engine, opened.session
+        if not self._delivery.disconnect(session, connection):
+            return  # somebody else drives it by now
+        over = connection.finished or self._unavailable is not None or not self._limits.grace_s
+        log.info("session %s", "ends" if over else "waits", extra={"session": session.id})
+        if over:
+            self._metrics.session_ended("finished" if connection.finished else "closed")
+            self._loop.post(lambda: engine.leave(session))
+            return
+        loop = asyncio.get_running_loop()
+
+        def suspend() -> None:
+            if engine.suspend(session):
+                count = session.suspensions
+                expire = lambda: self._loop.post(lambda: self._expire(engine, session, count))  # noqa: E731
+                loop.call_soon_threadsafe(loop.call_later, self._limits.grace_s, expire)
+
+        self._loop.post(suspend)
+
+    def _expire(self, engine: Engine, session: Session, count: int) -> None:
+        """In the engines' thread: end a session that still waits, unless it was taken up since."""
+        if session.suspended and session.suspensions == count and engine.find(session.id) is session:
+            self._metrics.session_ended("expired")
+            engine.leave(session)
+
+    def _let_go_if_opened(self, opening: Future[Opened], connection: Connection) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            connection.finished = True  # nobody has learnt of it
+            self._let_go(opening.result(), connection)
 
     def _engine(self, name: str) -> Engine:
         if not name:
             return next(iter(self._engines.values()))
         if name not in self._engines:
             known = ", ".join(self._engines)
-            raise ServiceError(grpc.StatusCode.NOT_FOUND, f"there is no model {name!r}; there is: {known}")
+            raise NotHereError(f"there is no model {name!r}; there is: {known}")
         return self._engines[name]
 
-    def _welcome(self, engine: Engine, session: Session, start: m.Start) -> pb.Welcome:
+    def _welcome(self, opened: Opened, window: int, watching: bool = False) -> pb.Welcome:
+        session, engine = opened.session, opened.engine
         settings = session.settings
         schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
         return wire.welcome_to_proto(
@@ -166,33 +324,112 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
                 seed=session.seed,
                 model=engine.info,
                 schedule=m.Schedule(settings.schedule, schedule.alphas_cumprod),
-                limits=self._limits,
+                limits=m.Limits(**{**vars(self._limits), "history_states": engine.kept_states}),
                 settings=settings,
-                window=start.window,
+                window=window,
                 server_version=__version__,
+                landed_sequence=opened.landed,
+                resumed=opened.resumed,
+                watching=watching,
             )
         )
 
+    # --- watching one ---
+
+    async def _watch(
+        self, context: grpc.aio.ServicerContext[Any, Any], start: m.Start, connection: Connection
+    ) -> None:
+        engines = list(self._engines.values())
+
+        def look() -> Opened:
+            for engine in engines:
+                if (session := engine.find(start.watch)) is not None:
+                    self._delivery.watch(session, connection)
+                    engine.add_watchers(session, 1)
+                    return Opened(engine, session, int(engine.controls.landed[session.slot]), resumed=False)
+            raise NotHereError("there is no such session; ask the one who runs it for its name")
+
+        looking = self._loop.call(look)
+        held: Opened | None = None
+        try:
+            held = opened = await asyncio.wrap_future(looking)
+            welcome = self._welcome(opened, start.window, watching=True)
+            async with asyncio.timeout(WELCOME_S):
+                await context.write(pb.DenoiseResponse(welcome=welcome))
+            await self._converse(context, opened, connection, watching=True)
+        finally:
+            if held is None:
+                looking.add_done_callback(lambda done: self._look_away_if_opened(done, connection))
+            else:
+                self._look_away(held, connection)
+
+    def _look_away(self, opened: Opened, connection: Connection) -> None:
+        self._delivery.disconnect(opened.session, connection)
+        self._loop.post(lambda: opened.engine.add_watchers(opened.session, -1))
+
+    def _look_away_if_opened(self, looking: Future[Opened], connection: Connection) -> None:
+        if not looking.cancelled() and looking.exception() is None:
+            self._look_away(looking.result(), connection)
+
     # --- the two directions of a stream ---
+
+    async def _converse(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        opened: Opened,
+        connection: Connection,
+        *,
+        watching: bool = False,
+    ) -> None:
+        """Read and write until the stream ends."""
+        reading = (
+            self._read_watcher(context, connection) if watching else self._read(context, opened, connection)
+        )
+        reader = asyncio.create_task(reading)
+        writer = asyncio.create_task(self._write(context, connection))
+        closed = asyncio.create_task(connection.closed.wait())
+        tasks = (reader, writer, closed)
+        try:
+            await asyncio.wait((writer, closed), return_when=asyncio.FIRST_COMPLETED)
+            # A client that does not read could keep its last words from being written for ever.
+            await asyncio.wait((writer,), timeout=LAST_WORDS_S)
+            if writer.done():
+                await writer
+            elif connection.error is not None:
+                raise connection.error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(
         self,
         context: grpc.aio.ServicerContext[Any, Any],
-        engine: Engine,
-        session: Session,
+        opened: Opened,
         connection: Connection,
-        last_sequence: int,
     ) -> None:
         """Take requests until the client is done; ends the connection in every case."""
+        engine, session = opened.engine, opened.session
         now = asyncio.get_running_loop().time
         rate = self._limits.commands_per_second
         bucket = TokenBucket(rate, BURST_SECONDS * rate, now())
+        last_sequence = opened.landed
+        repeating = opened.resumed
+
+        def submit(pending: Pending) -> None:
+            if self._delivery.driver(session) is connection:  # nobody has taken the session over meanwhile
+                engine.submit(session, pending)
+
         try:
             while (message := await context.read()) is not grpc.aio.EOF:
-                if message.WhichOneof("request") == "acknowledge":
+                connection.heard = now()
+                kind = message.WhichOneof("request")
+                if kind == "acknowledge":
                     connection.acknowledge(message.acknowledge.frame_number)
                     continue
                 sequence = message.sequence
+                if repeating and sequence <= opened.landed and kind != "start":
+                    continue  # sent again, and applied already
                 if not last_sequence < sequence <= m.SEQUENCE_MAX:
                     raise InvalidValueError(
                         "sequence",
@@ -200,81 +437,133 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
                         f"{last_sequence + 1}…2^63−1",
                         "it has to rise with every command",
                     )
+                repeating = False
                 last_sequence = sequence
                 command: m.Command | Skip
                 try:
-                    if not bucket.take(now()):
-                        raise InvalidValueError(
-                            "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
-                        )
-                    if len(session.pending) >= self._limits.pending_commands:
-                        raise InvalidValueError(
-                            "commands", f"beyond {len(session.pending)} waiting", "the queue", "send fewer"
-                        )
-                    body = wire.request_from_proto(message).body
-                    if isinstance(body, m.Start):
-                        raise ServiceError(
-                            grpc.StatusCode.FAILED_PRECONDITION,
-                            "the session has started already; send restart, or open another stream",
-                        )
-                    assert not isinstance(body, m.Acknowledge)
-                    command = body
+                    command = self._checked_command(message, session, bucket.take(now()))
                 except InvalidValueError as error:
+                    self._metrics.command(kind or "unknown", "rejected")
                     connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
                     command = Skip()
                 at_step = message.at_step if message.HasField("at_step") else None
                 if isinstance(command, Skip):
                     at_step = None
                 pending = Pending(sequence, command, at_step)
-                self._thread.post(lambda pending=pending: engine.submit(session, pending))  # type: ignore[misc]
-            connection.close()
+                self._loop.post(lambda pending=pending: submit(pending))  # type: ignore[misc]
+            # A connection that breaks reads like one that is done, but the call is cancelled then.
+            await asyncio.sleep(BREAK_S)
+            connection.finish()
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            connection.close(error)
+            connection.finish(error)
+
+    async def _read_watcher(
+        self, context: grpc.aio.ServicerContext[Any, Any], connection: Connection
+    ) -> None:
+        """The same for a stream that may only acknowledge."""
+        now = asyncio.get_running_loop().time
+        try:
+            while (message := await context.read()) is not grpc.aio.EOF:
+                connection.heard = now()
+                kind = message.WhichOneof("request")
+                if kind is None:
+                    raise wire.WireError("the request is empty")
+                if kind == "acknowledge":
+                    connection.acknowledge(message.acknowledge.frame_number)
+                    continue
+                text = f"{kind}: you are watching; only the one who runs the session can touch it"
+                connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
+            connection.finish()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            connection.finish(error)
+
+    def _checked_command(self, message: pb.DenoiseRequest, session: Session, in_time: bool) -> m.Command:
+        """The command of a message.
+
+        Raises:
+            InvalidValueError: to be rejected; the stream goes on.
+            ServiceError, WireError: the protocol is broken.
+        """
+        rate, waiting = self._limits.commands_per_second, len(session.pending)
+        if not in_time:
+            raise InvalidValueError(
+                "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
+            )
+        if waiting >= self._limits.pending_commands:
+            raise InvalidValueError("commands", f"beyond {waiting} waiting", "the queue", "send fewer")
+        body = wire.request_from_proto(message).body
+        if isinstance(body, m.Start):
+            raise ServiceError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "the session has started already; send restart, or open another stream",
+            )
+        assert not isinstance(body, m.Acknowledge)
+        return body
 
     async def _write(self, context: grpc.aio.ServicerContext[Any, Any], connection: Connection) -> None:
         """Send what the outbox allows until the connection closes."""
+        outbox, frames = connection.outbox, FrameMessage()
+        superseded = 0
         while (message := await connection.next()) is not None:
             match message:
                 case FrameRecord():
-                    response = pb.DenoiseResponse(frame=frame_to_proto(message))
+                    response = frames.fill(message)
+                    self._metrics.frames_sent()
+                    if outbox.superseded > superseded:
+                        self._metrics.frames_superseded(outbox.superseded - superseded)
+                        superseded = outbox.superseded
+                case SessionSnapshot():
+                    token = wire.resume_token_to_proto(seal(message, self._sealer))
+                    response = pb.DenoiseResponse(resume_token=token)
                 case m.Rejected():
                     response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
                 case m.Schedule():
                     response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
+                case m.Moving():
+                    response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
             await context.write(response)
 
 
-def frame_to_proto(record: FrameRecord) -> pb.Frame:
-    """One row of a tick's batch as a message; the reverse of `wire.frame_from_proto`."""
-    batch, row = record.batch, record.row
-    channels, height, width = batch.shape
-    image, plane = 2 * channels * height * width, 2 * height * width  # bytes
-    begin = row * (2 * image + plane)
-    content = batch.content
-    readings = batch.readings[row].tolist()
-    ranges = [pb.Range(min=a, mean=b, max=c) for a, b, c in zip(*[iter(readings)] * 3, strict=True)]
-    constant = readings[0] == readings[2]
-    return pb.Frame(
-        number=int(batch.numbers[row]),
-        step=int(batch.steps[row]),
-        landed_sequence=int(batch.landed[row]),
-        x_t=content[begin : begin + image],
-        x0_hat=content[begin + image : begin + 2 * image],
-        level_map=b"" if constant else content[begin + 2 * image : begin + 2 * image + plane],
-        claimed=ranges[0],
-        bookkept=ranges[1],
-        time_step=ranges[2],
-        motion=int(batch.motion[row]),  # type: ignore[arg-type]
-        resting=bool(batch.resting[row]),
-        settings=wire.settings_to_proto(batch.settings[row]),
-        seed=int(batch.seeds[row]),
-        server_ms=batch.server_ms[0],
-        sessions=batch.people,
-    )
+class FrameMessage:
+    """The one message for all frames of a stream: filling it anew costs half of making another."""
 
+    def __init__(self) -> None:
+        self._response = pb.DenoiseResponse(frame=pb.Frame())
+        self._frame = self._response.frame
+        self._ranges = self._frame.claimed, self._frame.bookkept, self._frame.time_step
+        self._settings: m.Settings | None = None
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
-    code, details = status_of(error)
-    await context.abort(code, details)
+    def fill(self, record: FrameRecord) -> pb.DenoiseResponse:
+        """One row of a tick's batch; the reverse of `wire.frame_from_proto`. It holds until the next call."""
+        batch, row, frame = record.batch, record.row, self._frame
+        channels, height, width = batch.shape
+        image, plane = 2 * channels * height * width, 2 * height * width  # bytes
+        begin = row * (2 * image + plane)
+        content = batch.content
+        number, step, landed, motion, resting, seed, first_kept, watchers = batch.numbers_of_rows[row]
+        frame.number, frame.step, frame.landed_sequence = number, step, landed
+        frame.motion = motion  # type: ignore[assignment]
+        frame.resting, frame.seed, frame.first_kept_step, frame.watchers = resting, seed, first_kept, watchers
+        readings = batch.readings_of_rows[row]
+        frame.x_t = content[begin : begin + image]
+        frame.x0_hat = content[begin + image : begin + 2 * image]
+        constant = readings[0] == readings[2]
+        frame.level_map = b"" if constant else content[begin + 2 * image : begin + 2 * image + plane]
+        claimed, bookkept, time_step = self._ranges
+        claimed.min, claimed.mean, claimed.max = readings[0:3]
+        bookkept.min, bookkept.mean, bookkept.max = readings[3:6]
+        time_step.min, time_step.mean, time_step.max = readings[6:9]
+        for name, value in zip(MEASURED, readings[9:12], strict=True):
+            if value == value:
+                setattr(frame, name, value)
+            else:  # NaN says that there is nothing to say
+                frame.ClearField(name)
+        if batch.settings[row] is not self._settings:
+            self._settings = batch.settings[row]
+            frame.settings.CopyFrom(wire.settings_to_proto(self._settings))
+        frame.server_ms, frame.sessions = batch.server_ms[0], batch.people
+        return self._response

@@ -10,7 +10,10 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 
-from diffusion_toy.messages import Command, Origin, Rejected, Schedule, Settings
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.messages import Command, Motion, Origin, Rejected, Schedule, Settings
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Pending:
     at_step: int | None = None
 
 
+def new_session_id() -> str:
+    """Names a session; whoever knows it can watch, so it cannot be guessed."""
+    return secrets.token_urlsafe(9)
+
+
 @dataclass(eq=False)
 class Session:
     """A session's host side. Only the engine's thread touches it after the join."""
@@ -35,9 +43,32 @@ class Session:
     seed: int
     settings: Settings
     origin: Origin
-    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    id: str = field(default_factory=new_session_id)
     pending: deque[Pending] = field(default_factory=deque)
     injections: int = 0
+    suspended: bool = False  # its client has gone, and may come back
+    suspensions: int = 0  # so many times so far
+
+
+@dataclass(frozen=True, eq=False)
+class SessionSnapshot:
+    """Everything that a session owns but its history.
+
+    `landed`: all commands up to it are in the state. `state` is a row of `SlotState.packed`.
+    """
+
+    session_id: str
+    model: str
+    fingerprint: str
+    seed: int
+    step: int
+    injections: int
+    landed: int
+    motion: Motion
+    phase: float
+    settings: Settings
+    origin: Origin
+    state: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,4 +76,4 @@ class Event:
     """Something other than a frame that a session's client must be told."""
 
     session: Session
-    message: Rejected | Schedule
+    message: Rejected | Schedule | SessionSnapshot

@@ -17,8 +17,10 @@ from diffusion_toy import diffusion
 from diffusion_toy.counter_noise import Purpose, standard_normal, uniform_words
 from diffusion_toy.messages import InjectionRule, NoiseKind
 from diffusion_toy.schedule import T_MAX, NoiseSchedule
+from inference_server.kernel import NO_LEVEL, Advanced, Rows, levels_of, time_steps
 
-SNAP_TIME_STEPS = 1e-3  # float32 levels read as time steps are exact to far less than this
+HISTORY_STATES_MAX = 120
+HISTORY_BYTES_MAX = 2 * 2**20  # of a session
 BLUR_SIGMA_PX = 1.5
 BLUR_RADIUS_PX = 4
 PADDING_LEVEL = 2.0  # above every level, so that a search in a schedule's table ends before it
@@ -75,27 +77,39 @@ def injected_noise(kind: NoiseKind, seeds: Tensor, numbers: Tensor, shape: tuple
     return (magnitude * centred.sign()).float()
 
 
+def history_states(shape: tuple[int, int, int]) -> int:
+    """How many states of this shape (C, H, W) a session keeps, at least 1."""
+    channels, height, width = shape
+    state_bytes = (channels + 3) * height * width * 4
+    return max(1, min(HISTORY_STATES_MAX, HISTORY_BYTES_MAX // state_bytes))
+
+
 class SlotState:
     """The tensors that sessions own.
 
-    Attributes (S slots):
-        x: (S, C, H, W) float32, the noisy pictures.
-        u: (S, H, W) float32, the claimed levels, 0…1.
-        g, n2: (S, H, W) float32, the bookkept gain and noise variance.
+    Attributes (S slots, P = C + 3 planes, K kept states):
+        state: (S, P, H, W) float32: the noisy picture, the claimed level, the gain, the noise variance.
+        x, u, g, n2: views of it: (S, C, H, W), and (S, H, W) each; levels are 0…1.
+        earlier: (S, C, H, W) float32, the x̂0 of the step before, for DPM-Solver++.
+        earlier_level: (S,) float32, the level that it was made at, `NO_LEVEL` where there is none.
+        history: (S, K, P, H, W) float32, the state before step k at k modulo K.
         levels: (S, 1001) float32, each session's schedule as a table of levels, padded with 2.
         num_time_steps: (S,) float32, T of each.
     """
 
     def __init__(self, slots: int, shape: tuple[int, int, int], device: torch.device) -> None:
         self.shape, self.device = shape, device
-        plane = (slots, *shape[1:])
-        self.x = torch.zeros(slots, *shape, device=device)
-        self.u = torch.zeros(plane, device=device)
-        self.g = torch.ones(plane, device=device)
-        self.n2 = torch.zeros(plane, device=device)
+        channels, height, width = shape
+        self.state = torch.zeros(slots, channels + 3, height, width, device=device)
+        self.x = self.state[:, :channels]
+        self.u, self.g, self.n2 = (self.state[:, channels + i] for i in range(3))
+        self.g.fill_(1.0)
+        self.earlier = torch.zeros(slots, *shape, device=device)
+        self.earlier_level = torch.full((slots,), NO_LEVEL, device=device)
+        # Pages that no session has written take no memory on the CPU.
+        self.history = torch.zeros(slots, history_states(shape), *self.state.shape[1:], device=device)
         self.levels = torch.full((slots, T_MAX + 1), PADDING_LEVEL, device=device)
         self.num_time_steps = torch.ones(slots, device=device)
-        _, height, width = shape
         self._pixel_y = ((torch.arange(height, device=device) + 0.5) / height)[None, :, None]
         self._pixel_x = ((torch.arange(width, device=device) + 0.5) / width)[None, None, :]
         # fractions of each axis to fractions of the shorter side, which is what a radius is in
@@ -111,17 +125,20 @@ class SlotState:
         self.levels[slot, : len(table)] = table.to(self.device)
         self.num_time_steps[slot] = schedule.T
         self.u[slot].clamp_(max=float(table[-1]))
+        self.forget_earlier(slot)
 
     def start_from_noise(self, slot: int, level: float, seed: int) -> None:
         """Unit noise, claimed to be at `level`."""
         self.x[slot] = self._start_noise(seed)
         self.u[slot], self.g[slot], self.n2[slot] = level, 0.0, 1.0
+        self.forget_earlier(slot)
 
     def start_from_picture(self, slot: int, x0: Tensor, level: float, seed: int) -> None:
         """A clean picture (C, H, W) in [−1, 1], noised to `level`."""
         u = torch.tensor(level, device=self.device)
         self.x[slot] = diffusion.q_sample(x0.to(self.device), u, self._start_noise(seed))
         self.u[slot] = level
+        self.forget_earlier(slot)
         self.g[slot], self.n2[slot] = diffusion.signal(u), diffusion.noise(u) ** 2
         if level == 0:
             self.x[slot] = x0
@@ -130,43 +147,67 @@ class SlotState:
         seeds = torch.tensor([seed], device=self.device)
         return standard_normal(seeds, Purpose.START, torch.zeros_like(seeds), self.shape)[0]
 
+    def forget_earlier(self, slots: int | Tensor) -> None:
+        """The next DPM-Solver++ step of these is of first order."""
+        self.earlier_level[slots] = NO_LEVEL
+
+    def return_to(self, slot: int, step: int) -> None:
+        """Take back the state before `step`, which must still be kept."""
+        self.state[slot] = self.history[slot, step % self.history.shape[1]]
+        self.forget_earlier(slot)
+
+    def noise_up_to(self, slot: int, level: float, seed: int, number: int) -> None:
+        """The forward process for every pixel below `level`, with the noise of injection `number`."""
+        u = self.u[slot]
+        u_new = u.clamp(min=level)
+        one = torch.tensor([seed], device=self.device)
+        z = standard_normal(one, Purpose.INJECTION, torch.full_like(one, number), self.shape)
+        update = diffusion.forward_increment(u[None], u_new[None])
+        self._store(torch.tensor([slot], device=self.device), update, u_new[None], z)
+
+    def packed(self, slots: Tensor) -> Tensor:
+        """Everything but the history, to be kept elsewhere: (R, N) float32, see `unpack`."""
+        whole = [self.state[slots].flatten(1), self.earlier[slots].flatten(1)]
+        return torch.cat([*whole, self.earlier_level[slots][:, None]], 1)
+
+    def unpack(self, slot: int, values: Tensor) -> None:
+        """Take over a row of `packed`.
+
+        Raises:
+            ValueError: of another size, or not finite.
+        """
+        sizes = [self.state[slot].numel(), self.earlier[slot].numel(), 1]
+        if values.shape != (sum(sizes),) or not torch.isfinite(values).all():
+            raise ValueError(f"a state of {tuple(values.shape)} values, not {sum(sizes)} finite ones")
+        state, earlier, level = torch.split(values.to(self.device), sizes)
+        self.state[slot] = state.reshape(self.state[slot].shape)
+        self.u[slot].clamp_(0, 1)
+        self.earlier[slot] = earlier.reshape(self.shape)
+        self.earlier_level[slot] = level[0]
+
     # --- rows of sessions ---
 
     def time_steps(self, slots: Tensor) -> Tensor:
         """The time step of each pixel in its session's schedule: (R, H, W) float32."""
-        table = self.levels[slots]  # (R, 1001)
-        u = self.u[slots].flatten(1)  # (R, H*W)
-        above = torch.searchsorted(table, u).clamp(min=1, max=table.shape[1] - 1)
-        low, high = table.gather(1, above - 1), table.gather(1, above)
-        t = above - 1 + (u - low) / (high - low)
-        nearest = t.round()
-        t = torch.where((t - nearest).abs() < SNAP_TIME_STEPS, nearest, t)
-        return t.reshape(len(slots), *self.shape[1:])
+        return time_steps(self.levels[slots], self.u[slots])
 
     def levels_of(self, slots: Tensor, t: Tensor) -> Tensor:
         """The levels at time steps `t` (R, H, W), each within 0…T of its session."""
-        table = self.levels[slots]
-        flat = t.flatten(1)
-        below = flat.floor().long().clamp(0, table.shape[1] - 2)
-        low, high = table.gather(1, below), table.gather(1, below + 1)
-        fraction = flat - below
-        level = torch.where(fraction > 0, low + fraction * (high - low), low)
-        return level.reshape(t.shape)
+        return levels_of(self.levels[slots], t)
 
-    def step_reverse(
-        self, slots: Tensor, t: Tensor, x0_hat: Tensor, stride: Tensor, eta: Tensor, z: Tensor
-    ) -> None:
-        """One sampler step from `t` (R, H, W) to max(t − stride, 0); stride and eta are (R,)."""
-        u = self.u[slots]
-        u_prev = self.levels_of(slots, (t - stride[:, None, None]).clamp(min=0))
-        update = diffusion.ddim_update(u, u_prev, eta[:, None, None])
-        self._store(slots, update, u_prev, x0_hat, z)
+    def keep(self, slots: Tensor, steps: Tensor, rows: Rows) -> None:
+        """Keep the state of these slots before their steps (R,), to return to."""
+        kept = self.history.shape[1]
+        state = rows.state if len(slots) == len(rows.stepping) else rows.state[rows.stepping]
+        self.history.view(-1, *self.history.shape[2:]).index_copy_(0, slots * kept + steps % kept, state)
 
-    def step_forward(self, slots: Tensor, t: Tensor, stride: Tensor, z: Tensor) -> None:
-        """One step of the forward process from `t` to min(t + stride, T)."""
-        u = self.u[slots]
-        u_next = self.levels_of(slots, self._clamped(slots, t + stride[:, None, None]))
-        self._store(slots, diffusion.forward_increment(u, u_next), u_next, torch.zeros_like(z), z)
+    def store(self, slots: Tensor, rows: Rows, advanced: Advanced) -> None:
+        """Write the stepping rows back; `slots` are theirs."""
+        new = advanced.state, advanced.earlier, advanced.earlier_level
+        if len(slots) < len(rows.stepping):
+            new = new[0][rows.stepping], new[1][rows.stepping], new[2][rows.stepping]
+        for mine, values in zip((self.state, self.earlier, self.earlier_level), new, strict=True):
+            mine.index_copy_(0, slots, values)
 
     def inject(self, rows: InjectionRows) -> None:
         """Apply a round of injections: noise under a disc or everywhere, by each row's rule."""
@@ -193,17 +234,16 @@ class SlotState:
         for kind in sorted(set(rows.kinds.tolist())):
             chosen = (rows.kinds == kind).nonzero()[:, 0]
             z[chosen] = injected_noise(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
-        self._store(slots, update, u_new, torch.zeros_like(z), z)
+        self._store(slots, update, u_new, z)
+        self.forget_earlier(slots)
 
     def _clamped(self, slots: Tensor, t: Tensor) -> Tensor:
         return torch.minimum(t.clamp(min=0), self.num_time_steps[slots][:, None, None])
 
-    def _store(
-        self, slots: Tensor, update: diffusion.Update, u_new: Tensor, x0_hat: Tensor, z: Tensor
-    ) -> None:
-        """Write an update back; rows that would not be finite keep their last good state."""
+    def _store(self, slots: Tensor, update: diffusion.Update, u_new: Tensor, z: Tensor) -> None:
+        """Write an update without a prediction back; rows that would not be finite stay as they are."""
         image = diffusion.Update(*(c[:, None] for c in (update.A, update.B, update.C, update.moves)))
-        x_new = image.apply(self.x[slots], x0_hat, z)
+        x_new = image.apply_forward(self.x[slots], z)
         finite = torch.isfinite(x_new).flatten(1).all(1)
         if not finite.all():
             keep = finite.nonzero()[:, 0]

@@ -1,8 +1,7 @@
-"""The engines' thread: time, and the way in and out.
+"""The engines' loop: time, and the way in and out.
 
-Calls come in through a queue and are made between two ticks; results go out through a callback.
-The thread is not a daemon (a torch thread that is still one at exit aborts the interpreter), so
-whoever starts it must `stop` it.
+Calls come in through a queue and are made between two ticks; results go out through a callback. It
+belongs into the program's first thread: see `first_thread`.
 """
 
 from __future__ import annotations
@@ -16,18 +15,21 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from inference_server.engine import Engine, TickResult
+from inference_server.first_thread import promised
+from inference_server.monitoring import Metrics
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
 
 
-class EngineThread:
+class EngineLoop:
     """Ticks some engines in turn, `tick_rate_hz` times a second.
 
     Args:
         engines: all with the same tick rate.
-        publish: called in this thread with each tick's result; must not block.
-        failed: called in this thread, at most once, if a tick raises; the thread then ends.
+        publish: called with each tick's result; must not block.
+        failed: called, at most once, if a tick raises; the loop then ends.
+        metrics: told of every tick.
     """
 
     def __init__(
@@ -35,36 +37,23 @@ class EngineThread:
         engines: Sequence[Engine],
         publish: Callable[[TickResult], None],
         failed: Callable[[BaseException], object],
+        metrics: Metrics,
     ) -> None:
         self._engines = list(engines)
-        self._publish, self._failed = publish, failed
+        self._publish, self._failed, self._metrics = publish, failed, metrics
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="engine")
-
-    def start(self) -> None:
-        """Begin to tick."""
-        self._thread.start()
+        self._over = False
 
     def stop(self) -> None:
-        """End after the present tick, and wait for it."""
+        """Make `run` return after the present tick."""
         self._stopping.set()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def call(self, function: Callable[[], R]) -> Future[R]:
         """Run `function` between two ticks; its result or exception is the future's."""
-        future: Future[R] = Future()
-
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function())
-                except Exception as error:
-                    future.set_exception(error)
-
+        future, run = promised(function)
         self.post(run)
         return future
 
@@ -72,8 +61,11 @@ class EngineThread:
         """Run `function` between two ticks, without an answer; it must not raise."""
         self._calls.put(function)
         self._wake.set()
+        if self._over:
+            self._make_calls()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Tick until `stop`, or until a tick raises."""
         period = 1 / self._engines[0].tick_rate_hz
         deadline = time.perf_counter()
         try:
@@ -85,18 +77,30 @@ class EngineThread:
                     deadline = time.perf_counter()
                     continue
                 for engine in self._engines:
-                    began = time.perf_counter()
-                    result = engine.tick()
-                    if result.frames is not None:
-                        result.frames.server_ms[0] = (time.perf_counter() - began) * 1000
-                    if result.frames is not None or result.events:
-                        self._publish(result)
+                    self._tick(engine)
                 # An overrun slows everybody equally; ticks that were missed are not made up for.
                 deadline = max(deadline + period, time.perf_counter())
                 time.sleep(max(0.0, deadline - time.perf_counter()))
         except BaseException as error:
             log.exception("the engine failed")
             self._failed(error)
+        finally:
+            self._over = True
+            self._make_calls()  # nobody waits for a loop that has ended
+
+    def _tick(self, engine: Engine) -> None:
+        began = time.perf_counter()
+        result = engine.tick()
+        duration = time.perf_counter() - began
+        if result.frames is not None:
+            result.frames.server_ms[0] = duration * 1000
+            self._metrics.tick(duration, result.forward_s, result.rows, int(result.frames.stepping))
+        if result.broken:
+            log.error("%d states were not finite and were not taken over", result.broken)
+        for kind in result.applied:
+            self._metrics.command(kind.__name__.lower(), "applied")
+        if result.frames is not None or result.events or result.ended:
+            self._publish(result)
 
     def _make_calls(self) -> None:
         while True:
