@@ -1,8 +1,10 @@
-"""The address of a server, as a user writes it."""
+"""Where a server is and how to reach it, as a user writes it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from diffusion_toy.errors import InvalidValueError
 
@@ -39,3 +41,49 @@ def parse_address(text: str, flag: str = "--server") -> str:
 def is_local(address: str) -> bool:
     """Whether the address is this machine's own."""
     return address.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server, and what it takes to be let in.
+
+    Attributes:
+        address: HOST:PORT.
+        tls: encrypt, and check the server's certificate.
+        ca_file: PEM file of the authority that signed it, None for those that the system trusts.
+        token: bearer token, "" for none. It is sent as it is: without `tls` anybody on the way reads it.
+
+    Raises:
+        InvalidValueError: no such file, or not a PEM file; a file without `tls`; a token with characters
+            that a header cannot carry.
+    """
+
+    address: str
+    tls: bool = False
+    ca_file: Path | None = None
+    token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.ca_file is not None and not self.tls:
+            raise InvalidValueError("--tls-ca", self.ca_file, "the use without --tls", "add --tls")
+        if not re.fullmatch(r"[!-~]*", self.token):
+            raise InvalidValueError("--token", "(hidden)", "printable ASCII without spaces")
+        self.root_certificates()
+
+    def root_certificates(self) -> bytes | None:
+        """The content of `ca_file`; None for the system's own."""
+        if self.ca_file is None:
+            return None
+        try:
+            content = self.ca_file.read_bytes()
+        except OSError as error:
+            what = f"a file that can be read ({error.strerror})"
+            raise InvalidValueError("--tls-ca", self.ca_file, what) from error
+        if b"-----BEGIN CERTIFICATE-----" not in content:
+            raise InvalidValueError("--tls-ca", self.ca_file, "the form of a PEM certificate")
+        return content
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...] | None:
+        """What every call is sent with."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else None

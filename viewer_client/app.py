@@ -85,6 +85,10 @@ class App:
                 model.key(key_of(pygame.key.name(event.key), event.unicode, ctrl=ctrl, shift=shift))
             case pygame.MOUSEMOTION:
                 model.mouse_at(self._fraction(event.pos))
+            case pygame.MOUSEBUTTONDOWN if (
+                event.button == 1 and (t := self._time_step(event.pos)) is not None
+            ):
+                model.jump_to(t)
             case pygame.MOUSEBUTTONDOWN | pygame.MOUSEBUTTONUP if event.button <= 3:
                 model.mouse_at(self._fraction(event.pos))
                 model.mouse_button(event.type == pygame.MOUSEBUTTONDOWN)
@@ -96,6 +100,9 @@ class App:
 
     def _fraction(self, position: tuple[int, int]) -> Point | None:
         return self.screen.layout_of(self.surface).noisy.fraction(position)
+
+    def _time_step(self, position: Point) -> float | None:
+        return self.screen.time_step_at(self.surface, position, self.model.num_time_steps)
 
     def _update(self) -> m.Frame | None:
         self.surface = pygame.display.get_surface()  # another one after the window was resized

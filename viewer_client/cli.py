@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import re
 import sys
@@ -13,13 +14,15 @@ from typing import NoReturn
 from diffusion_toy import __version__
 from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from viewer_client.address import parse_address
+from viewer_client.address import Endpoint, parse_address
 from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX, MIN_HEIGHT_PX, MIN_WIDTH_PX
+from viewer_client.hands import Mouse
 from viewer_client.view_model import ViewModel
 
-SERVER_VARIABLE = "DIFFUSION_TOY_SERVER"
+SERVER_VARIABLE, TOKEN_VARIABLE = "DIFFUSION_TOY_SERVER", "DIFFUSION_TOY_TOKEN"
 DEFAULT_SERVER = "127.0.0.1:50051"
 SECONDS_DEFAULT, SECONDS_MIN, SECONDS_MAX = 18.0, 4.0, 120.0
+LOAD_SECONDS_DEFAULT, LOAD_SECONDS_MAX = 10.0, 3600.0
 SIZE_MAX_PX = 16384
 STATUS_FAILURE, STATUS_BAD_FLAG, STATUS_INTERRUPTED = 1, 2, 130
 
@@ -46,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--model", default="", metavar="NAME", help="model to use (default: the server's first)")
     p.add_argument(
-        "--seed", type=int, metavar="N", help="seed of the noise, 0…2^63−1 (default: the server draws one)"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the noise, 0…2^63−1 (default: the server draws one); "
+        "with --viewers of all that they do (default: 0)",
     )
     p.add_argument(
         "--label",
@@ -63,23 +70,78 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--list-models", action="store_true", help="print the server's models and end")
     p.add_argument(
-        "--headless", action="store_true", help="open no window: play a scripted session; needs --record"
+        "--watch",
+        default="",
+        metavar="SESSION",
+        help="look at somebody else's session without touching it; its name is in the owner's window "
+        "and in the server's log (write --watch=SESSION where it begins with a dash)",
+    )
+    p.add_argument("--version", action="version", version=__version__)
+    _add_security(p.add_argument_group("a server that is not open to all"))
+    _add_headless(p.add_argument_group("without a window"))
+    return p
+
+
+def _add_security(p: argparse._ArgumentGroup) -> None:
+    p.add_argument(
+        "--tls",
+        action="store_true",
+        help="encrypt, and trust the certificates that this system trusts (default: no encryption)",
+    )
+    p.add_argument(
+        "--tls-ca",
+        type=Path,
+        metavar="FILE",
+        help="encrypt, and trust what this authority has signed instead; a PEM file",
+    )
+    p.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE, ""),
+        metavar="TEXT",
+        help=f"bearer token that the server asks for (default: the variable {TOKEN_VARIABLE}, which is the "
+        "better place: others on this machine can read command lines). Without --tls it travels in the clear",
+    )
+
+
+def _add_headless(p: argparse._ArgumentGroup) -> None:
+    p.add_argument(
+        "--headless",
+        action="store_true",
+        help="open no window; --record or --viewers says what to do",
     )
     p.add_argument(
         "--record",
         type=Path,
         metavar="FILE.gif",
-        help="with --headless: where to record the session; an existing file is kept, a number is added",
+        help="record a scripted session; an existing file is kept, a number is added",
+    )
+    p.add_argument(
+        "--viewers",
+        type=int,
+        metavar="N",
+        help="put load on the server: so many viewers, 1…2000, each with a connection of its own; "
+        "prints what they saw, and ends with 1 if no viewer got a picture",
     )
     p.add_argument(
         "--seconds",
         type=float,
-        default=SECONDS_DEFAULT,
         metavar="N",
-        help=f"with --headless: length, seconds, {SECONDS_MIN:g}…{SECONDS_MAX:g} (default: %(default)g)",
+        help=f"length, seconds: of the recording {SECONDS_MIN:g}…{SECONDS_MAX:g} (default: "
+        f"{SECONDS_DEFAULT:g}), of the measurement, after ramp and 2 s of warm-up, above 0 up to "
+        f"{LOAD_SECONDS_MAX:g} (default: {LOAD_SECONDS_DEFAULT:g})",
     )
-    p.add_argument("--version", action="version", version=__version__)
-    return p
+    p.add_argument(
+        "--ramp",
+        type=float,
+        metavar="N",
+        help="viewers come evenly over these seconds, 0…3600 (default: 0)",
+    )
+    p.add_argument(
+        "--mouse",
+        choices=[mouse.value for mouse in Mouse],
+        help="whether the viewers add noise, in strokes of a brush with pauses (default: realistic)",
+    )
+    p.add_argument("--json", type=Path, metavar="FILE", help="also write what the viewers saw to this file")
 
 
 def window_size(text: str) -> tuple[int, int]:
@@ -96,6 +158,16 @@ def window_size(text: str) -> tuple[int, int]:
     raise InvalidValueError("--size", repr(text), limit, "for example 1100x720")
 
 
+def endpoint_of(args: argparse.Namespace) -> Endpoint:
+    """The server that the flags name.
+
+    Raises:
+        InvalidValueError: a bad address, file or token.
+    """
+    tls = args.tls or args.tls_ca is not None
+    return Endpoint(parse_address(args.server), tls, args.tls_ca, args.token)
+
+
 def start_of(args: argparse.Namespace) -> m.Start:
     """The session that the flags ask for.
 
@@ -107,11 +179,40 @@ def start_of(args: argparse.Namespace) -> m.Start:
     if args.label < m.NO_LABEL:
         raise InvalidValueError("--label", args.label, "−1 (any) and the model's classes from 0")
     label = None if args.label == m.NO_LABEL else args.label
-    return m.Start(model=args.model, seed=args.seed, settings=m.SettingsChange(label=label))
+    settings = m.SettingsChange(label=label)
+    return m.Start(model=args.model, seed=args.seed, settings=settings, watch=args.watch)
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """See that the flags go together.
+
+    Raises:
+        InvalidValueError: two that do not, or one that lacks another.
+    """
+    recording, loading = args.record is not None, args.viewers is not None
+    if args.headless and not (recording or loading):
+        raise InvalidValueError("--headless", "alone", "its use", "add --record FILE.gif or --viewers N")
+    if recording and not args.headless:
+        raise InvalidValueError("--record", str(args.record), "the use with a window", "add --headless")
+    if loading and not args.headless:
+        raise InvalidValueError("--viewers", args.viewers, "the use with a window", "add --headless")
+    if recording and loading:
+        raise InvalidValueError("--record", str(args.record), "the use with --viewers", "choose one of them")
+    if args.watch and args.headless:
+        raise InvalidValueError("--watch", args.watch, "the use without a window", "leave out --headless")
+    for flag, value in (("--ramp", args.ramp), ("--mouse", args.mouse), ("--json", args.json)):
+        if value is not None and not loading:
+            raise InvalidValueError(flag, value, "its use without --viewers", "add --headless --viewers N")
+    if args.json is not None and not args.json.parent.is_dir():
+        raise InvalidValueError("--json", args.json, "a folder that exists", f"make {args.json.parent} first")
+    if args.seconds is not None and loading:
+        m.check_range("--seconds", args.seconds, 0, LOAD_SECONDS_MAX, open_low=True)
+    elif args.seconds is not None:
+        m.check_range("--seconds", args.seconds, SECONDS_MIN, SECONDS_MAX)
 
 
 def show(
-    address: str, start: m.Start, size: tuple[int, int], until: Callable[[], bool] = lambda: False
+    endpoint: Endpoint, start: m.Start, size: tuple[int, int], until: Callable[[], bool] = lambda: False
 ) -> None:
     """Open a window on a session, until the user closes it or `until` says so.
 
@@ -123,7 +224,7 @@ def show(
     from viewer_client.connection import Connection
 
     model = ViewModel(start=start)
-    connection = Connection(address, model.start_again)
+    connection = Connection(endpoint, model.start_again)
     app = App(model, connection, size)
     connection.open()
     try:
@@ -132,7 +233,7 @@ def show(
         connection.close()
 
 
-def record(address: str, start: m.Start, path: Path, seconds: float) -> str:
+def record(endpoint: Endpoint, start: m.Start, path: Path, seconds: float) -> str:
     """Record the scripted session; the summary for the user.
 
     Raises:
@@ -143,7 +244,7 @@ def record(address: str, start: m.Start, path: Path, seconds: float) -> str:
     from viewer_client.recorder import Recorder
 
     model = ViewModel(start=start)
-    connection = Connection(address, model.start_again)
+    connection = Connection(endpoint, model.start_again)
     recorder = Recorder(connection, model, seconds)
     connection.open()
     try:
@@ -152,30 +253,57 @@ def record(address: str, start: m.Start, path: Path, seconds: float) -> str:
         connection.close()
 
 
+def load(args: argparse.Namespace, endpoint: Endpoint, start: m.Start) -> str:
+    """Put load on the server; what it showed.
+
+    Raises:
+        InvalidValueError: a flag out of range.
+        DiffusionToyError: no viewer got a picture.
+    """
+    from viewer_client.load import LoadOptions, run_load
+
+    options = LoadOptions(
+        endpoint,
+        viewers=args.viewers,
+        seconds=LOAD_SECONDS_DEFAULT if args.seconds is None else args.seconds,
+        ramp_s=args.ramp or 0.0,
+        mouse=Mouse(args.mouse or Mouse.REALISTIC.value),
+        seed=args.seed or 0,
+        start=start,
+    )
+    report = asyncio.run(run_load(options))
+    if args.json is not None:
+        try:
+            args.json.write_text(report.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise DiffusionToyError(f"{args.json} cannot be written ({error.strerror})") from error
+    if not report.viewers_with_frames:
+        raise DiffusionToyError(f"no viewer got a picture: {report.last_failure or 'the server sends none'}")
+    return str(report)
+
+
 def run(args: argparse.Namespace) -> None:
     """Do what the flags say.
 
     Raises:
         DiffusionToyError: bad flags, or nothing can be shown.
     """
-    address = parse_address(args.server)
+    endpoint = endpoint_of(args)
     size, start = window_size(args.size), start_of(args)
-    m.check_range("--seconds", args.seconds, SECONDS_MIN, SECONDS_MAX)
-    if args.headless and args.record is None:
-        raise InvalidValueError("--headless", "alone", "its use", "add --record FILE.gif")
-    if args.record is not None and not args.headless:
-        raise InvalidValueError("--record", str(args.record), "the use with a window", "add --headless")
+    check_flags(args)
     if args.list_models:
         from viewer_client.connection import list_models
 
-        for model in list_models(address):
+        for model in list_models(endpoint):
             shape = f"{model.channels}×{model.height}×{model.width}"
             classes = f"{len(model.label_names)} classes"
             print(f"{model.name}  {model.fingerprint}  {shape}  {classes}  trained on {model.dataset}")
+    elif args.viewers is not None:
+        print(load(args, endpoint, start))
     elif args.headless:
-        print(record(address, start, args.record, args.seconds))
+        print(record(endpoint, start, args.record, args.seconds or SECONDS_DEFAULT))
     else:
-        show(address, start, size)
+        show(endpoint, start, size)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

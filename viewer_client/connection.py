@@ -1,12 +1,12 @@
 """One session over gRPC, in threads of its own, so that the window never waits.
 
-`Connection` tries again by itself when the server is away. The window takes the newest frame,
-acknowledges it when it is drawn, and sends commands; nothing here blocks it.
+`Connection` tries again by itself when the server is away, and goes on with the session where it was.
+The window takes the newest frame, acknowledges it when it is drawn, and sends commands; nothing here
+blocks it.
 """
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 import time
@@ -22,12 +22,13 @@ from diffusion_toy import wire
 from diffusion_toy.errors import DiffusionToyError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
-from viewer_client.address import is_local
-from viewer_client.failures import explain
-from viewer_client.link import Phase, Statistics, Status, window_for
+from viewer_client.address import Endpoint, is_local
+from viewer_client.backlog import Continuation
+from viewer_client.failures import Failure, explain
+from viewer_client.link import Phase, Retries, Statistics, Status, window_for
 
-RETRY_FIRST_S, RETRY_MAX_S = 0.25, 4.0
 ANSWER_TIMEOUT_S = 5.0  # for a call that answers once
+LEAVE_S = 1.0  # for the server to end a session that is over
 PING_PERIOD_S = 2.0
 FRAME_RATE_HZ = 60.0
 EVENTS_WAITING = 256  # rejections and the like that nobody has taken; older ones go
@@ -37,8 +38,8 @@ MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 Requests = queue.SimpleQueue[m.Request | None]  # None ends the stream
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A channel that gives up soon; nothing is sent yet."""
+def channel_options(address: str) -> list[tuple[str, int]]:
+    """A channel of one's own that gives up soon."""
     options: list[tuple[str, int]] = [
         ("grpc.enable_retries", 0),
         ("grpc.keepalive_time_ms", 20_000),
@@ -49,7 +50,20 @@ def open_channel(address: str) -> grpc.Channel:
     ]
     if is_local(address):
         options.append(("grpc.enable_http_proxy", 0))
-    return grpc.insecure_channel(address, options=options)
+    return options
+
+
+def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
+    """What TLS needs, None without it."""
+    return grpc.ssl_channel_credentials(endpoint.root_certificates()) if endpoint.tls else None
+
+
+def open_channel(endpoint: Endpoint) -> grpc.Channel:
+    """A channel to this server; nothing is sent yet. Calls need `endpoint.metadata`."""
+    options, credentials = channel_options(endpoint.address), channel_credentials(endpoint)
+    if credentials is None:
+        return grpc.insecure_channel(endpoint.address, options=options)
+    return grpc.secure_channel(endpoint.address, credentials, options=options)
 
 
 class RefusedError(DiffusionToyError):
@@ -60,15 +74,17 @@ class Connection:
     """A session that comes back when it is lost.
 
     Args:
-        address: HOST:PORT.
         make_start: called in the connection's thread before each try.
         clock: seconds, monotonic.
     """
 
     def __init__(
-        self, address: str, make_start: Callable[[], m.Start], clock: Callable[[], float] = time.monotonic
+        self,
+        endpoint: Endpoint,
+        make_start: Callable[[], m.Start],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.address, self._make_start, self._clock = address, make_start, clock
+        self.endpoint, self._make_start, self._clock = endpoint, make_start, clock
         self.statistics = Statistics()
         self._lock = threading.Lock()
         self._status = Status(Phase.CONNECTING)
@@ -78,7 +94,12 @@ class Connection:
         self._requests: Requests | None = None
         self._stub: pb_grpc.DenoiseServiceStub | None = None
         self._call: Any = None
-        self._sequence = itertools.count(1)
+        self._continuation = Continuation()
+        self._asked_to_resume = False  # by the present try
+        self._watching = False
+        self._watched = False  # the session is there, or was
+        self._live_since = 0.0
+        self._farewell = ""  # of a server that shuts down
         self._unlanded: deque[tuple[int, float]] = deque(maxlen=UNANSWERED_MAX)
         self._last_number = 0
         self._next_ping = 0.0
@@ -95,8 +116,12 @@ class Connection:
         self._closing.set()
         self._wake.set()
         with self._lock:
+            streaming = self._requests is not None
             if self._requests is not None:
-                self._requests.put(None)
+                self._requests.put(None)  # half-closes: the server need not keep the session
+        if self._thread.is_alive() and streaming:
+            self._thread.join(LEAVE_S)
+        with self._lock:
             if self._call is not None:
                 self._call.cancel()
         if self._thread.is_alive():
@@ -126,15 +151,18 @@ class Connection:
         return responses
 
     def send(self, command: m.Command) -> int | None:
-        """Send a command; its sequence, None while there is no session (it is then dropped)."""
+        """Send a command; its sequence, None while there is no session to touch (it is then dropped).
+
+        A command that has a sequence arrives, if need be on a later stream of the same session.
+        """
         with self._lock:
-            if self._requests is None or not self._status.live:
+            if self._requests is None or not self._status.live or self._watching:
                 return None
-            sequence = next(self._sequence)
+            request = self._continuation.command(command)
             if isinstance(command, m.Inject):
-                self._unlanded.append((sequence, self._clock()))
-            self._requests.put(m.Request(command, sequence))
-            return sequence
+                self._unlanded.append((request.sequence, self._clock()))
+            self._requests.put(request)
+            return request.sequence
 
     def drawn(self, frame: m.Frame) -> None:
         """The frame is on the screen: acknowledge it."""
@@ -150,7 +178,9 @@ class Connection:
             if stub is None or now < self._next_ping:
                 return
             self._next_ping = now + PING_PERIOD_S
-        call: Any = stub.ListModels.future(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)  # type: ignore[attr-defined]
+        call: Any = stub.ListModels.future(  # type: ignore[attr-defined]
+            pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S, metadata=self.endpoint.metadata
+        )
         call.add_done_callback(lambda done: self._pinged(done, now))
 
     def _pinged(self, call: Any, sent: float) -> None:
@@ -166,31 +196,48 @@ class Connection:
             self._status = Status(Phase.CLOSED)
 
     def _try_until_closed(self) -> None:
-        attempt, delay = 0, RETRY_FIRST_S
+        retries = Retries()
         while not self._closing.is_set():
             self._wake.clear()
-            sentence, again = "the server ended the session", True
             try:
                 self._session()
+                over = self._watching
+                failure = Failure("the session is over" if over else "the server ended the session", not over)
             except grpc.RpcError as error:
-                live = self._status.live
-                failure = explain(error.code(), error.details() or "", self.address, was_live=live)
-                sentence, again = failure.sentence, failure.again
+                failure = self._explain(error)
             except DiffusionToyError as error:  # what it sent makes no sense
-                sentence, again = f"{self.address} sent what cannot be read: {error}", False
-            if self._status.live:
-                attempt, delay = 0, RETRY_FIRST_S
-            attempt += 1
+                sentence = f"{self.endpoint.address} sent what cannot be read: {error}"
+                failure = Failure(sentence, again=False, anew=True)
             if self._closing.is_set():
                 break
-            if again:
-                self._status = Status(Phase.LOST, sentence, attempt)
-                self._wake.wait(delay)
-                delay = min(delay * 2, RETRY_MAX_S)
+            if self._status.live:
+                retries.lasted(self._clock() - self._live_since)
+            delay_s = retries.next_s()
+            with self._lock:
+                if failure.anew:
+                    self._continuation.backlog.clear()
+                phase = Phase.LOST if failure.again else Phase.REFUSED
+                self._status = Status(phase, failure.sentence, retries.attempt)
+            if failure.again:
+                self._wake.wait(delay_s)
             else:
-                self._status = Status(Phase.REFUSED, sentence, attempt)
                 self._wake.wait()
-                attempt, delay = 0, RETRY_FIRST_S
+                retries = Retries()
+
+    def _explain(self, error: grpc.RpcError) -> Failure:
+        """Why the try or the session has failed."""
+        failure = explain(
+            error.code(),
+            error.details() or "",
+            self.endpoint.address,
+            was_live=self._status.live,
+            resuming=self._asked_to_resume,
+        )
+        if failure.again and self._farewell:
+            return replace(failure, sentence=self._farewell)
+        if self._watched and error.code() is grpc.StatusCode.NOT_FOUND:  # its owner may be about to return
+            return replace(failure, again=True)
+        return failure
 
     def _session(self) -> None:
         """One stream, from start to end.
@@ -200,17 +247,19 @@ class Connection:
             DiffusionToyError: the server does not keep to the protocol.
         """
         requests: Requests = queue.SimpleQueue()
-        with open_channel(self.address) as channel:
+        self._asked_to_resume, self._farewell = False, ""
+        with open_channel(self.endpoint) as channel:
             stub = pb_grpc.DenoiseServiceStub(channel)
             round_trip_s = self._measure_round_trip(stub)
             self.statistics.round_trip_ms = round_trip_s * 1000
             window = window_for(round_trip_s, FRAME_RATE_HZ, m.WINDOW_MAX)
-            requests.put(m.Request(replace(self._make_start(), window=window), 1))
-            call = stub.Denoise(_messages(requests))
+            first = self._continuation.begin(self._make_start(), window)
+            self._asked_to_resume = self._continuation.resuming
+            requests.put(first)
+            call = stub.Denoise(_messages(requests), metadata=self.endpoint.metadata)
             with self._lock:
                 self._stub, self._call, self._requests = stub, call, requests
-                self._sequence = itertools.count(2)
-                self._unlanded.clear()
+                self._unlanded.clear()  # what is sent again would count the time without a server
                 self._newest = self._taken = None
                 self._last_number = 0
                 self._next_ping = self._clock() + PING_PERIOD_S
@@ -226,9 +275,10 @@ class Connection:
 
     def _measure_round_trip(self, stub: pb_grpc.DenoiseServiceStub) -> float:
         """Seconds; also sees, before anything else is sent, that the server is one of ours."""
-        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)  # brings the connection up
+        metadata = self.endpoint.metadata
+        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S, metadata=metadata)  # connects
         began = self._clock()
-        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)
+        stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S, metadata=metadata)
         return self._clock() - began
 
     def _receive(self, call: Iterator[pb.DenoiseResponse]) -> None:
@@ -242,12 +292,31 @@ class Connection:
                     self._take_frame(response)
                 case m.Welcome():
                     model = response.model
-                    with self._lock:
-                        self._events.append(response)
-                        self._status = Status(Phase.LIVE)
+                    self._take_welcome(response)
+                case m.ResumeToken():
+                    self._keep(response)
+                case m.Moving():
+                    self._keep(response.resume_token)
+                    self._farewell = response.message
                 case _:
                     with self._lock:
                         self._events.append(response)
+
+    def _take_welcome(self, welcome: m.Welcome) -> None:
+        with self._lock:
+            again = self._continuation.welcomed(welcome.landed_sequence, resumed=welcome.resumed)
+            if self._requests is not None:
+                for request in again:  # before any new command
+                    self._requests.put(request)
+            self.statistics.resumed += self._asked_to_resume and welcome.resumed
+            self._watching = self._watched = welcome.watching
+            self._events.append(welcome)
+            self._live_since = self._clock()
+            self._status = Status(Phase.LIVE)
+
+    def _keep(self, token: m.ResumeToken) -> None:
+        with self._lock:
+            self._continuation.token(token)
 
     def _take_frame(self, frame: m.Frame) -> None:
         now = self._clock()
@@ -266,16 +335,19 @@ def _messages(requests: Requests) -> Iterator[pb.DenoiseRequest]:
         yield wire.request_to_proto(request)
 
 
-def list_models(address: str) -> list[m.ModelInfo]:
+def list_models(endpoint: Endpoint) -> list[m.ModelInfo]:
     """The models of a server.
 
     Raises:
         RefusedError: it cannot be asked, with the reason as one sentence.
     """
-    with open_channel(address) as channel:
+    with open_channel(endpoint) as channel:
         stub = pb_grpc.DenoiseServiceStub(channel)
         try:
-            answer = stub.ListModels(pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S)
+            answer = stub.ListModels(
+                pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S, metadata=endpoint.metadata
+            )
         except grpc.RpcError as error:
-            raise RefusedError(explain(error.code(), error.details() or "", address).sentence) from error
+            sentence = explain(error.code(), error.details() or "", endpoint.address).sentence
+            raise RefusedError(sentence) from error
     return [wire.model_from_proto(model) for model in answer.models]

@@ -8,26 +8,41 @@ from grpc import StatusCode
 
 NOT_GRPC = ("failed parsing http/2", "http1", "settings frame", "wrong version number", "trailing data")
 NO_HOST = ("errors resolving", "name resolution", "dns", "domain name")
+NOT_TRUSTED = ("certificate verify failed", "certificate_verify_failed", "peer name", "hostname verif")
+NAME_ROOT = "name the authority that signed it with --tls-ca FILE"
 OWN_WORDS = ("try again", "shutting down", "restarting", "loading")
 START_ONE = "start one with: python -m inference_server"
+REFUSALS = (
+    StatusCode.FAILED_PRECONDITION,
+    StatusCode.INVALID_ARGUMENT,
+    StatusCode.NOT_FOUND,
+    StatusCode.PERMISSION_DENIED,
+    StatusCode.UNAUTHENTICATED,
+)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A sentence, and whether trying again may help."""
+    """A sentence, whether trying again may help, and whether that takes a new session."""
 
     sentence: str
     again: bool = True
+    anew: bool = False
 
 
-def explain(code: StatusCode, details: str, address: str, *, was_live: bool = False) -> Failure:
+def explain(
+    code: StatusCode, details: str, address: str, *, was_live: bool = False, resuming: bool = False
+) -> Failure:
     """What a call's status means.
 
     Args:
         details: the status's text.
         was_live: the session had begun, so there is a server of ours at the address.
+        resuming: the call began with a resume token.
     """
     lowered = details.lower()
+    if resuming and not was_live and code in REFUSALS:  # it is the token that is refused
+        return Failure(f"the session cannot go on ({details}); a new one begins", anew=True)
 
     def has(words: tuple[str, ...]) -> bool:
         return any(word in lowered for word in words)
@@ -38,6 +53,8 @@ def explain(code: StatusCode, details: str, address: str, *, was_live: bool = Fa
         case StatusCode.UNAVAILABLE:
             if was_live:
                 return Failure(details if has(OWN_WORDS) else f"the connection to {address} broke")
+            if has(NOT_TRUSTED):
+                return Failure(f"the certificate of {address} is not trusted; {NAME_ROOT}")
             if has(NO_HOST):
                 return Failure(f"the host of {address} is not known; check its spelling")
             if "timed out" in lowered:
@@ -52,12 +69,16 @@ def explain(code: StatusCode, details: str, address: str, *, was_live: bool = Fa
                 return Failure(f"there is no way to {address}; check the network")
             return Failure(details if has(OWN_WORDS) else f"{address} cannot be reached ({details})")
         case StatusCode.DEADLINE_EXCEEDED:
+            if was_live:
+                return Failure("nothing was done here for so long that the server waits no more", again=False)
             return Failure(f"{address} does not answer; check the address and the firewall")
+        case StatusCode.ABORTED:
+            return Failure("this session goes on in another window, which has taken it over", again=False)
         case StatusCode.RESOURCE_EXHAUSTED:
             return Failure(details or "the server is full")
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
             return Failure(f"the server refuses this viewer: {details}", again=False)
         case StatusCode.INVALID_ARGUMENT | StatusCode.NOT_FOUND | StatusCode.FAILED_PRECONDITION:
-            return Failure(details, again=False)
+            return Failure(details, again=False, anew=True)
         case _:
             return Failure(f"the server ended the session ({code.name.lower()}: {details})")

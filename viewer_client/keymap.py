@@ -13,6 +13,7 @@ class Action(Enum):
     STEP_REVERSE = auto()
     STEP_FORWARD = auto()
     TOGGLE_DIRECTION = auto()
+    BACK = auto()
     SLOWER = auto()
     FASTER = auto()
     RESTART = auto()
@@ -58,6 +59,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("right",), Action.STEP_REVERSE, "Right", "one step of denoising"),
             Binding(("left",), Action.STEP_FORWARD, "Left", "one step of noising"),
             Binding(("f",), Action.TOGGLE_DIRECTION, "F", "run forward (noising) or back"),
+            Binding(("z", "ctrl+z"), Action.BACK, "Z", "back to the state before; undo"),
             Binding((",",), Action.SLOWER, ",", "fewer steps a second"),
             Binding((".",), Action.FASTER, ".", "more steps a second"),
         ),
@@ -87,7 +89,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     (
         "Network",
         (
-            Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM, DDIM"),
+            Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM, DDIM, DPM++"),
             Binding(("c",), Action.SCHEDULE, "C", "schedule: cosine, linear"),
             Binding(("g",), Action.MORE_GUIDANCE, "G", "more guidance to the class"),
             Binding(("shift+g",), Action.LESS_GUIDANCE, "Shift+G", "less guidance"),

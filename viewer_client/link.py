@@ -12,6 +12,8 @@ STEPS_KEPT = 240
 RATE_WINDOW_S = 1.0
 RENDER_DELAY_S = 2 / 60  # a frame waits for the next picture of the window, and is drawn
 WINDOW_LEAST = 4
+RETRY_DELAYS_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # before the first try, the second, …; the last stays
+STEADY_S = 1.0  # a session that lasted so long is not part of a row of failures
 
 
 class Phase(Enum):
@@ -38,11 +40,32 @@ class Status:
         return self.phase is Phase.LIVE
 
 
+class Retries:
+    """Counts the tries since the last session that lasted, and spaces them out.
+
+    A session that is lost is tried again at once; one that breaks again and again is not.
+    """
+
+    def __init__(self) -> None:
+        self.attempt = 0
+
+    def lasted(self, seconds: float) -> None:
+        """A session has ended after so long."""
+        if seconds >= STEADY_S:
+            self.attempt = 0
+
+    def next_s(self) -> float:
+        """Count one more try; how long to wait before it, seconds."""
+        self.attempt += 1
+        return RETRY_DELAYS_S[min(self.attempt, len(RETRY_DELAYS_S)) - 1]
+
+
 class Statistics:
     """Figures of a connection. Times are passed in as seconds of a monotonic clock.
 
     Attributes:
         frames: how many have arrived.
+        resumed: how often the session went on after its stream was lost.
         superseded: how many were replaced by newer ones, by the server or on arrival.
         round_trip_ms: of the newest measurement, None before the first.
         landing_ms: times from an injection to the first frame that shows it.
@@ -51,6 +74,7 @@ class Statistics:
     def __init__(self) -> None:
         self.frames = 0
         self.superseded = 0
+        self.resumed = 0
         self.round_trip_ms: float | None = None
         self.landing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._steps: deque[tuple[float, int]] = deque(maxlen=STEPS_KEPT)

@@ -18,6 +18,7 @@ from typing import IO
 
 from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError
+from viewer_client.address import Endpoint
 from viewer_client.cli import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED, record, show
 from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX
 
@@ -118,7 +119,8 @@ def _show(server: LocalServer) -> bool:
 
     print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
     try:
-        show(server.address, m.Start(), (DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX), until=lambda: server.ended)
+        size = (DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX)
+        show(Endpoint(server.address), m.Start(), size, until=lambda: server.ended)
     except DisplayError as error:
         print(error, file=sys.stderr)
         return False
@@ -141,7 +143,7 @@ def main() -> int:
         with LocalServer() as server:
             if not (has_display() and _show(server)):
                 print(f"there is no display here: recording a session of {SECONDS_DEFAULT:g} s", flush=True)
-                print(record(server.address, m.Start(), RECORDING, SECONDS_DEFAULT))
+                print(record(Endpoint(server.address), m.Start(), RECORDING, SECONDS_DEFAULT))
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)
         return STATUS_FAILURE

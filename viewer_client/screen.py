@@ -13,7 +13,7 @@ from diffusion_toy.messages import Image
 from viewer_client import wording
 from viewer_client.colormaps import Pixels, dimmed, grey, heat
 from viewer_client.dosing import MouseMode
-from viewer_client.geometry import Layout, Rect, layout
+from viewer_client.geometry import Layout, Point, Rect, layout
 from viewer_client.link import Statistics
 from viewer_client.overlays import draw_banner, draw_help
 from viewer_client.view_model import ViewModel
@@ -136,7 +136,7 @@ class Screen:
 
     def _draw_panes(self, surface: pygame.Surface, places: Layout, model: ViewModel) -> None:
         frame, lost = model.frame, not model.status.live
-        key = (None if frame is None else frame.number, lost, model.welcome and model.welcome.session_id)
+        key = (frame, lost)  # the frame itself: numbers begin again with every stream
         self._title(surface, places, places.noisy, "x", "t", "the noisy picture: touch it")
         self._title(surface, places, places.clean, "x", "0", "the network's guess", hat=True)
         for name, place in (("noisy", places.noisy), ("clean", places.clean)):
@@ -252,7 +252,12 @@ class Screen:
             for name, level in (("told", frame.claimed), ("really", frame.bookkept)):
                 bar(surface, text, Rect(inner.x, y, inner.width, 0), name, (level.mean, level.max))
                 y += text.line(12)
-            y += text.px(8)
+            measured = wording.measured_level(frame)
+            bar(surface, text, Rect(inner.x, y, inner.width, 0), "measured", measured)
+            y += text.line(12)
+            words, odd = wording.noise_shape(frame)
+            text.put(surface, words, inner.x, y, 11, WARNING if odd else DIM, width=inner.width)
+            y += text.line(11) + text.px(4)
             pygame.draw.line(surface, EDGE, (inner.x, y), (inner.right, y))
             y += text.px(10)
         y = self._draw_rows(
@@ -287,16 +292,24 @@ class Screen:
             y += height
         return y
 
+    def _timeline_plot(self, place: Rect) -> Rect:
+        text = self.text
+        pad, top = text.px(10), place.y + text.px(8)
+        return Rect(
+            place.x + pad, top, place.width - 2 * pad, place.bottom - text.line(11) - text.px(7) - top
+        )
+
+    def time_step_at(self, surface: pygame.Surface, position: Point, num_time_steps: int) -> float | None:
+        """The time step under a point of the time line, None elsewhere."""
+        point = self._timeline_plot(self.layout_of(surface).timeline).fraction(position)
+        return None if point is None else (1 - point[0]) * num_time_steps
+
     def _draw_timeline(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
         text = self.text
         pygame.draw.rect(surface, PANEL, area(place))
         if model.schedule is None:
             return
-        pad = text.px(10)
-        top = place.y + text.px(8)
-        plot = Rect(
-            place.x + pad, top, place.width - 2 * pad, place.bottom - text.line(11) - text.px(7) - top
-        )
+        plot = self._timeline_plot(place)
         alphas_cumprod = model.schedule.alphas_cumprod
         steps = len(alphas_cumprod) - 1
 

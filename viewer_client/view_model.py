@@ -36,6 +36,9 @@ SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
 MARKS_KEPT = 64
 SCHEDULES = ((m.ScheduleName.COSINE, 300), (m.ScheduleName.LINEAR, 300), (m.ScheduleName.LINEAR, 1000))
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+WATCHING = "you are watching; only the session's owner can touch it"
+ANEW = "the session could not go on; a new one has begun"
+FOR_ALL = (Action.QUIT, Action.HELP, Action.CLOSE_OVERLAY)  # what one who watches may do as well
 SEED_DRAW_MAX = 99_999  # drawn seeds are short enough to be read out in a class
 
 
@@ -94,6 +97,7 @@ class ViewModel:
     _motion: m.Motion = m.Motion.REVERSE
     _stepping: bool = False  # the last movement was a single step, which ends in a pause
     _last_sequence: int = 0  # of the last command; until it has landed, frames tell of the past
+    _speckles_last: bool = False  # on from now: their commands have just been sent again
 
     # --- from the connection ---
 
@@ -111,9 +115,19 @@ class ViewModel:
                 self._forget_choice(response.field)
 
     def _receive_welcome(self, welcome: m.Welcome) -> None:
+        again = self.welcome is not None
         self.welcome, self.schedule = welcome, welcome.schedule
-        self.notice = ""
+        if welcome.resumed:  # it is as it was, and what was on its way still is
+            self.notice = ""
+            self._speckles_last = True
+            return
+        self.speckles.clear()
         self._last_sequence = 0
+        if welcome.watching:
+            self.notice = WATCHING
+            self._settings = welcome.settings
+            return
+        self.notice = ANEW if again else ""
         self._motion = self._direction = self.start.motion
         self._stepping = False
         self._settings = self.start.settings.apply_to(welcome.settings)
@@ -157,7 +171,12 @@ class ViewModel:
     def pass_time(self, status: Status, now: float) -> None:
         """Once for each picture that is drawn, at `now` (seconds)."""
         self.status = status
-        while self.speckles and (self.speckles[0].expires <= now or not status.live):
+        if not status.live:  # what is on its way may be sent again
+            return
+        if self._speckles_last:
+            self._speckles_last = False
+            self.speckles = deque(replace(speckle, expires=now + SPECKLE_S) for speckle in self.speckles)
+        while self.speckles and self.speckles[0].expires <= now:
             self.speckles.popleft()
 
     # --- what is known ---
@@ -166,6 +185,11 @@ class ViewModel:
     def settings(self) -> m.Settings:
         """The settings in force, with the changes that are on their way."""
         return self._settings
+
+    @property
+    def watching(self) -> bool:
+        """The session is somebody else's."""
+        return bool(self.start.watch)
 
     @property
     def motion(self) -> m.Motion:
@@ -198,6 +222,9 @@ class ViewModel:
         if point is None or not painting or self.help_open or not self.status.live:
             self._stroke.lift()
             return
+        if self.watching:
+            self.notice = WATCHING
+            return
         self._dabs.extend(self._stroke.move(point, self.mode, self.radius, self.strength))
 
     def mouse_button(self, held: bool) -> None:
@@ -228,8 +255,13 @@ class ViewModel:
     def key(self, key: str) -> None:
         """A key was pressed; see `keymap` for the names."""
         action = action_of(key)
-        if action is not None:
-            self.notice = ""
+        if action is None:
+            return
+        self.notice = ""
+        if self.watching and action not in FOR_ALL:
+            self.notice = WATCHING
+            self.try_again = self.status.phase is Phase.REFUSED
+        else:
             self._act(action, key)
 
     def _act(self, action: Action, key: str) -> None:
@@ -267,6 +299,8 @@ class ViewModel:
                 self._move(m.Step(m.Motion.REVERSE))
             case Action.STEP_FORWARD:
                 self._move(m.Step(m.Motion.FORWARD))
+            case Action.BACK:
+                self._move(m.Back())
             case Action.RESTART:
                 self._restart()
             case Action.NEW_SEED:
@@ -278,8 +312,7 @@ class ViewModel:
             case Action.NO_LABEL:
                 self.configure(m.SettingsChange(label=m.NO_LABEL))
             case Action.SAMPLER:
-                other = m.Sampler.DDIM if settings.sampler is m.Sampler.DDPM else m.Sampler.DDPM
-                self.configure(m.SettingsChange(sampler=other))
+                self.configure(m.SettingsChange(sampler=m.Sampler(settings.sampler % len(m.Sampler) + 1)))
             case Action.SCHEDULE:
                 now = (settings.schedule, settings.num_time_steps)
                 index = SCHEDULES.index(now) if now in SCHEDULES else -1
@@ -303,7 +336,14 @@ class ViewModel:
         self._settings = change.apply_to(self._settings)
         self._outgoing.append(m.Configure(change))
 
-    def _move(self, command: m.Play | m.Pause | m.Step) -> None:
+    def jump_to(self, time_step: float) -> None:
+        """Go to this time step: noise up to it, or the kept state that had it."""
+        if self.frame is not None and self.status.live and not self.help_open:
+            self.notice = ""
+            self._dabs.clear()
+            self._move(m.Jump(time_step=min(max(time_step, 0.0), float(self.num_time_steps))))
+
+    def _move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
         self._outgoing.append(command)
         self._stepping = isinstance(command, m.Step)
         if isinstance(command, m.Play):

@@ -190,19 +190,31 @@ def keycap(surface: pygame.Surface, text: Typesetter, key: str, x: int, y: int, 
 
 
 def bar(
-    surface: pygame.Surface, text: Typesetter, place: Rect, name: str, level: tuple[float, float]
+    surface: pygame.Surface,
+    text: Typesetter,
+    place: Rect,
+    name: str,
+    level: tuple[float, float] | float | None,
 ) -> None:
-    """A level in 0…1 as a bar up to its mean, with a mark at its maximum, its name and its number."""
-    mean, most = level
+    """A level in 0…1 as a bar up to its mean, with its name and its number.
+
+    Of a pair, the second is marked; None says that there is nothing to show.
+    """
     points = 12
     text.put(surface, name, place.x, place.y, points, DIM)
-    left = place.x + text.width("really", points) + text.px(8)
+    left = place.x + text.width("measured", points) + text.px(8)
+    if level is None:
+        text.put(surface, "–", place.right, place.y, points, FAINT, align="right")
+        return
+    mean, most = level if isinstance(level, tuple) else (level, None)
     text.put(surface, f"{mean:.2f}", place.right, place.y, points, align="right")
     width = place.right - text.width("0.00", points) - text.px(8) - left
     height = text.px(7)
     top = place.y + (text.line(points) - height) // 2
     pygame.draw.rect(surface, AREA, (left, top, width, height))
     pygame.draw.rect(surface, CURVE, (left, top, round(width * min(max(mean, 0), 1)), height))
+    if most is None:
+        return
     mark = left + round((width - 1) * min(max(most, 0), 1))
     pygame.draw.line(surface, ACCENT, (mark, top - 2), (mark, top + height + 1), 2)
 

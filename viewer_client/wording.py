@@ -10,6 +10,7 @@ from viewer_client.link import Phase, Statistics
 from viewer_client.view_model import ViewModel
 
 LEVEL_TOLERANCE = 0.01  # told and real levels that differ by less count as equal
+KURTOSIS_TOLERANCE = 0.75  # of 784 Gaussian values, four standard errors and what the model adds
 SEPARATOR = " · "
 KIND_NAMES = {
     m.NoiseKind.GAUSSIAN: "Gaussian",
@@ -19,6 +20,7 @@ KIND_NAMES = {
     m.NoiseKind.SMOOTH: "smooth Gaussian",
     m.NoiseKind.CONSTANT: "constant, ±1 a dab",
 }
+SAMPLER_NAMES = {m.Sampler.DDPM: "DDPM", m.Sampler.DDIM: "DDIM", m.Sampler.DPMPP: "DPM-Solver++"}
 RULE_TEXTS = {
     m.InjectionRule.TRUTH: "truth: as told",
     m.InjectionRule.NAIVE: "naive: too much",
@@ -61,12 +63,13 @@ def session_parts(model: ViewModel) -> list[str]:
     parts = ["seed –" if seed is None else f"seed {seed}", f"class {label_name(model, settings.label)}"]
     if settings.label != m.NO_LABEL and settings.guidance != 1:
         parts.append(f"guidance {settings.guidance:g}")
-    parts.append(settings.sampler.name)
+    parts.append(SAMPLER_NAMES[settings.sampler])
     if settings.steps_per_second < model.tick_rate_hz:
         parts.append(f"{settings.steps_per_second:g} steps/s")
     parts.append(f"{settings.schedule.key} {settings.num_time_steps}")
     if model.welcome is not None:
         parts.append(f"model {model.welcome.model.name}")
+        parts.append(f"session {model.welcome.session_id}")  # for those who are to watch it
     return parts
 
 
@@ -103,6 +106,26 @@ def gauge_sentence(model: ViewModel) -> str:
         return "the network is told the truth"
     word = "noisier" if difference > 0 else "cleaner"
     return f"the image is {word} than the network is told"
+
+
+def measured_level(frame: m.Frame) -> float | None:
+    """The level that was measured, by the surer method that says something.
+
+    None where levels differ: the rim's would then be set beside a mean that it is no part of.
+    """
+    if frame.level_map is not None:
+        return None
+    return frame.measured_by_residual if frame.measured_by_residual is not None else frame.measured_by_rim
+
+
+def noise_shape(frame: m.Frame) -> tuple[str, bool]:
+    """Whether the noise looks Gaussian, in words, and whether it does not."""
+    kurtosis = frame.excess_kurtosis
+    if kurtosis is None:
+        return "", False
+    odd = abs(kurtosis) > KURTOSIS_TOLERANCE
+    word = "not Gaussian" if odd else "Gaussian"
+    return f"noise looks {word} (excess kurtosis {kurtosis:+.1f})".replace("-", "−"), odd
 
 
 def noise_difference(frame: m.Frame) -> float:
@@ -145,7 +168,7 @@ def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
     return [
         ("0-9", "class", label_name(model, settings.label)),
         (", .", "speed", f"{settings.steps_per_second:g} steps/s"),
-        ("D", "sampler", settings.sampler.name),
+        ("D", "sampler", SAMPLER_NAMES[settings.sampler]),
         ("C", "schedule", f"{settings.schedule.key} {settings.num_time_steps}"),
         ("G", "guidance", f"{settings.guidance:g}"),
     ]
