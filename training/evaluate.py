@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,22 @@ from training.classifier import (
     train_classifier,
 )
 from training.commandline import (
-    CHECKPOINT_HELP,
-    DEVICES,
-    SAMPLERS,
+    AddParser,
+    add_drawing_flags,
     check_flags,
-    make_sampler,
-    pick_device,
+    painter_of,
     progress_bar,
+    sampler_of,
 )
-from training.config import PRECISIONS
 from training.data import DATASETS, FOLDER, load_splits
 from training.evaluation import HEAL_LEVELS, HEAL_RADII_PX, Evaluation, Report
 from training.export import load_network
 
-AddParser = Callable[..., argparse.ArgumentParser]
-
 
 def add_evaluate(add_parser: AddParser) -> None:
     """The flags of `evaluate`."""
-    required = argparse.SUPPRESS
     p = add_parser("evaluate", help="score a model's pictures beside real ones")
-    p.add_argument("--checkpoint", type=Path, required=True, default=required, help=CHECKPOINT_HELP)
+    add_drawing_flags(p, sampler="ddim", steps=20)
     p.add_argument(
         "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
     )
@@ -50,16 +44,9 @@ def add_evaluate(add_parser: AddParser) -> None:
         help="the classifier whose features count (default: the one shipped for the model's data set)",
     )  # fmt: skip
     p.add_argument("--count", type=int, default=10_000, help="pictures for each row, 100…10000")
-    p.add_argument("--steps", type=int, default=20, help="network steps a picture, 1…300")
-    p.add_argument("--sampler", choices=SAMPLERS, default="ddim", help="how a step is taken")
     p.add_argument(
-        "--eta", type=float, default=argparse.SUPPRESS,
-        help="randomness of a DDIM step, 0…1; only with --sampler ddim (default: 0)",
-    )  # fmt: skip
-    p.add_argument("--guidance", type=float, default=1.0, help="weight of the label, 0…8; 1: as trained")
-    p.add_argument(
-        "--labels", nargs="+", default=["balanced", "none"], metavar="L",
-        help="a row for each: none, balanced (0, 1, 2, …), or one class",
+        "--labels", nargs="+", default=argparse.SUPPRESS, metavar="L",
+        help="a row for each: none, balanced (0, 1, 2, …), or one class (default: balanced none)",
     )  # fmt: skip
     p.add_argument(
         "--heal-count", type=int, default=0,
@@ -74,27 +61,26 @@ def add_evaluate(add_parser: AddParser) -> None:
         help="to which the brush noises, above 0 up to 1",
     )  # fmt: skip
     p.add_argument("--heal-stride", type=float, default=3, help="time steps (of 300) a healing step, 1…300")
-    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
-    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
     p.add_argument("--json", type=Path, default=argparse.SUPPRESS, help="file to write all figures to")
     p.set_defaults(run=run_evaluate)
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Score a model and print one table."""
-    sampler = make_sampler(args.sampler, args.steps, getattr(args, "eta", None), args.guidance)
+    sampler = sampler_of(args)
     check_flags(
         ("--count", args.count, 100, 10_000), ("--heal-count", args.heal_count, 0, 10_000),
-        ("--heal-stride", args.heal_stride, 1, 300), ("--seed", args.seed, 0, 2**63 - 1),
+        ("--heal-stride", args.heal_stride, 1, args.time_steps),
         *(("--heal-radii", radius, 1, 14) for radius in args.heal_radii),
         *(("--heal-levels", level, 0.001, 1) for level in args.heal_levels),
     )  # fmt: skip
-    device = pick_device(args.device)
     network, dataset = load_network(args.checkpoint)
-    network = network.to(device)
+    painter = painter_of(args, network)
     classes = network.config.num_classes
-    for choice in args.labels:
+    choices: list[str] = getattr(args, "labels", ["balanced", "none"] if network.takes_labels else ["none"])
+    for choice in choices:
+        if choice != "none" and not network.takes_labels:
+            raise InvalidValueError("--labels", repr(choice), "none: this network knows no labels")
         if choice not in ("none", "balanced") and not (choice.isdecimal() and int(choice) < classes):
             raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{classes - 1}")
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
@@ -106,8 +92,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "checkpoint": args.checkpoint.name, "dataset": dataset, "classifier": classifier_file.name,
         "classifier_test_accuracy": round(accuracy(classifier, data.test), 4),
         "sampler": args.sampler, "steps": args.steps, "eta": sampler.step_eta, "guidance": args.guidance,
-        "seed": args.seed, "precision": args.precision, "heal_stride": args.heal_stride,
-        "torch": torch.__version__,
+        "spacing": args.spacing, "schedule": painter.schedule.name, "time_steps": painter.schedule.T,
+        "seed": args.seed, "precision": args.precision, "compiled": args.compile,
+        "heal_stride": args.heal_stride, "torch": torch.__version__,
     }  # fmt: skip
     report = Report(settings, [evaluation.floor])
     healing = [
@@ -117,18 +104,15 @@ def run_evaluate(args: argparse.Namespace) -> int:
         for level in args.heal_levels
         if args.heal_count
     ]
-    with progress_bar(len(args.labels) * args.count * args.steps) as bar:
-        for choice in args.labels:
-            row = evaluation.generated(
-                network, choice, sampler, args.count, args.seed, device, args.precision, bar.update
-            )
+    with progress_bar(len(choices) * args.count * args.steps) as bar:
+        for choice in choices:
+            row = evaluation.generated(painter, choice, sampler, args.count, args.seed, bar.update)
             report.rows.append(row)
     with progress_bar(len(healing) * min(args.heal_count, len(data.test)), "img") as bar:
         for labelled, radius, level in healing:
             scores = evaluation.healed(
-                network, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, device,
-                args.precision, bar.update,
-            )  # fmt: skip
+                painter, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, bar.update
+            )
             report.healing.append(scores)
     settings["seconds"] = round(time.perf_counter() - began)
     print(", ".join(f"{name} {value}" for name, value in settings.items()))

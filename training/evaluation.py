@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from diffusion_toy.sampling import Sampler
-from diffusion_toy.unet import UNet
 from training import metrics
 from training.classifier import Classifier, Predictions, classify_images
 from training.data import ImageSet, to_unit_range
 from training.generation import (
+    Painter,
     Progress,
     brush_and_heal,
     brush_mask,
@@ -170,18 +170,16 @@ class Evaluation:
 
     def generated(
         self,
-        network: UNet,
+        painter: Painter,
         choice: str,
         sampler: Sampler,
         count: int,
         seed: int,
-        device: torch.device,
-        precision: str,
         progress: Progress = ignored,
     ) -> Scores:
         """Draw and score `count` pictures, labelled as `labels_of` makes of `choice`."""
-        labels = labels_of(choice, count, network.config.num_classes)
-        images = generate(network, labels, sampler, seed, device, precision, progress)
+        labels = labels_of(choice, count, painter.config.num_classes)
+        images = generate(painter, labels, sampler, seed, progress)
         asked = None if choice == "none" else labels
         name = "unlabelled" if choice == "none" else "labelled"
         if choice not in ("none", "balanced"):
@@ -190,23 +188,19 @@ class Evaluation:
 
     def healed(
         self,
-        network: UNet,
+        painter: Painter,
         labelled: bool,
         radius_px: float,
         level: float,
         stride: float,
         count: int,
         seed: int,
-        device: torch.device,
-        precision: str,
         progress: Progress = ignored,
     ) -> HealScores:
         """Brush and heal the first `count` test images, and score what is left of them."""
         images, labels = self.test.images[:count], self.test.labels[:count]
-        told = labels if labelled else torch.full_like(labels, network.config.num_classes)
-        pictures = brush_and_heal(
-            network, images, told, radius_px, level, stride, seed, device, precision, progress
-        )
+        told = labels if labelled else torch.full_like(labels, painter.config.num_classes)
+        pictures = brush_and_heal(painter, images, told, radius_px, level, stride, seed, progress)
         found = classify_images(self.classifier, to_bytes(pictures))
         before = self._reference.classes[:count]
         outside = ~brush_mask(images.shape[-2], images.shape[-1], radius_px)

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from diffusion_toy.checkpoint import Examples, ModelMetadata, load_model, save_model
 from diffusion_toy.errors import CheckpointError, InvalidValueError
-from diffusion_toy.unet import UNet
+from training.calibration import residual_calibration
 from training.config import TrainConfig
 from training.data import ImageSet, Splits
 from training.loop import config_of, read_checkpoint
+from training.recipes import RECIPES, DiffusionNetwork
 
 EXAMPLES_PER_CLASS = 5
 
@@ -38,9 +39,12 @@ def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelM
         "loss": state["loss"],
         "torch": torch.__version__,
     }
+    network = network_of(config, state)
+    calibration = residual_calibration(network, data.test.images, config.model.num_classes)
     return ModelMetadata(
-        config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress}
-    )
+        config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress},
+        residual_calibration=tuple(round(value, 4) for value in calibration),
+    )  # fmt: skip
 
 
 def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
@@ -53,7 +57,18 @@ def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def load_network(path: Path) -> tuple[UNet, str]:
+def network_of(config: TrainConfig, state: dict[str, Any]) -> DiffusionNetwork:
+    """The network of a checkpoint with its averaged weights, ready to draw with.
+
+    Raises:
+        RuntimeError: the weights are not this network's.
+    """
+    network = RECIPES[config.recipe].network(config.model)
+    network.load_state_dict(averaged_weights(state))
+    return network.eval().requires_grad_(False)
+
+
+def load_network(path: Path) -> tuple[DiffusionNetwork, str]:
     """The network of a model file or of a training checkpoint, and the data set it was trained on.
 
     Raises:
@@ -64,23 +79,25 @@ def load_network(path: Path) -> tuple[UNet, str]:
         return model.network, model.metadata.dataset
     state = read_checkpoint(path)
     config = config_of(state)
-    network = UNet(config.model)
     try:
-        network.load_state_dict(averaged_weights(state))
+        return network_of(config, state), config.dataset
     except RuntimeError as error:
         raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
-    return network.eval().requires_grad_(False), config.dataset
 
 
 def export(checkpoint: Path, out: Path, data: Splits) -> None:
     """Write the averaged weights of `checkpoint` as a model file, with examples from `data`.
 
     Raises:
-        CheckpointError: the checkpoint is missing or damaged.
+        CheckpointError: the checkpoint is missing, damaged, or of a network that cannot be served.
         InvalidValueError: the data are not what the network was trained on.
     """
     state = read_checkpoint(checkpoint)
     config = config_of(state)
+    if not RECIPES[config.recipe].can_be_served:
+        raise CheckpointError(
+            f"checkpoint {checkpoint} is of the recipe {config.recipe}, which cannot be served"
+        )
     if len(data.label_names) != config.model.num_classes:
         limit = f"the {config.model.num_classes} classes of {checkpoint}"
         raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,10 +11,12 @@ from torch import Tensor
 from diffusion_toy.counter_noise import Purpose
 from diffusion_toy.diffusion import q_sample
 from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.forward import Forward, Precision
 from diffusion_toy.sampling import Sampler, heal, image_seeds, sample, step_noise
-from diffusion_toy.schedule import make_schedule
-from diffusion_toy.unet import UNet
+from diffusion_toy.schedule import NoiseSchedule, make_schedule
+from diffusion_toy.unet import UNetConfig
 from training.data import to_unit_range
+from training.recipes import DiffusionNetwork
 
 BATCH = 128
 Progress = Callable[[int], object]  # told how many pictures have made one more step
@@ -29,9 +31,44 @@ def to_bytes(images: Tensor) -> Tensor:
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The network's precision: `float32` or `bfloat16`; the sampler itself stays in float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+@dataclass(frozen=True, eq=False)
+class Painter:
+    """A network ready to draw.
+
+    Attributes:
+        forward: predicts v, in its precision, eager or compiled.
+        config: of its pictures and labels.
+        schedule: whose time steps it walks.
+        device: where.
+    """
+
+    forward: Forward
+    config: UNetConfig
+    schedule: NoiseSchedule
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C, H, W of a picture."""
+        return self.config.channels, self.config.height, self.config.width
+
+
+def make_painter(
+    network: DiffusionNetwork,
+    device: torch.device,
+    precision: str = "float32",
+    compiled: bool = False,
+    schedule: NoiseSchedule | None = None,
+) -> Painter:
+    """Make `network` ready to draw, by its own schedule unless another is given.
+
+    Raises:
+        CompileError: it cannot be compiled here.
+    """
+    config, sizes = network.config, (BATCH,) if compiled else ()
+    forward = Forward(network.to(device), Precision(precision), sizes, compiled)
+    forward.warm_up(config.channels, config.height, config.width, device)
+    return Painter(forward, config, schedule or make_schedule(*network.schedule), device)
 
 
 def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
@@ -50,33 +87,23 @@ def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
 
 
 def generate(
-    network: UNet,
-    labels: Tensor,
-    sampler: Sampler,
-    seed: int,
-    device: torch.device,
-    precision: str = "float32",
-    progress: Progress = ignored,
+    painter: Painter, labels: Tensor, sampler: Sampler, seed: int, progress: Progress = ignored
 ) -> Tensor:
     """Pictures from pure noise: (N, C, H, W) uint8, one for each label.
 
     A picture is a function of the seed, its number and its label, up to rounding errors that
     depend on the batch.
     """
-    config = network.config
-    shape = (config.channels, config.height, config.width)
+    shape, device, null_label = painter.shape, painter.device, painter.config.num_classes
     images = []
     for first in range(0, len(labels), BATCH):
         batch = labels[first : first + BATCH].to(device)
         seeds = image_seeds(seed, first, len(batch)).to(device)
         x_T = step_noise(seeds, shape, Purpose.START)(0)
-        with autocast(device, precision):
-            moments = sample(
-                network, x_T, batch, config.num_classes, make_schedule(), sampler, step_noise(seeds, shape)
-            )
-            for moment in moments:
-                last = moment
-                progress(len(batch) if moment.t > 0 else 0)
+        noise = step_noise(seeds, shape)
+        for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
+            last = moment
+            progress(len(batch) if moment.t > 0 else 0)
         images.append(to_bytes(last.x0_hat))
     return torch.cat(images)
 
@@ -89,15 +116,13 @@ def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
 
 
 def brush_and_heal(
-    network: UNet,
+    painter: Painter,
     images: Tensor,
     labels: Tensor,
     radius_px: float,
     level: float,
     stride: float,
     seed: int,
-    device: torch.device,
-    precision: str = "float32",
     progress: Progress = ignored,
 ) -> Tensor:
     """Noise each picture truthfully within a disc about its middle, and heal it.
@@ -107,25 +132,24 @@ def brush_and_heal(
         labels: (N,) int64, what the network is told; num_classes stands for none.
         radius_px: of the disc, pixels.
         level: to which the disc is noised, 0…1.
-        stride: time steps (of 300) a network step.
+        stride: time steps a network step.
 
     Returns:
         (N, C, H, W) float32, the healed pictures; outside the disc exactly the given ones.
     """
-    config = network.config
-    shape = (config.channels, config.height, config.width)
+    config, device = painter.config, painter.device
     mask = brush_mask(config.height, config.width, radius_px)
     healed = []
     for first in range(0, len(images), BATCH):
         clean = to_unit_range(images[first : first + BATCH]).to(device)
         seeds = image_seeds(seed, first, len(clean)).to(device)
         u = (mask * level).float().expand(len(clean), -1, -1).to(device)
-        eps = step_noise(seeds, shape, Purpose.INJECTION)(0)
+        eps = step_noise(seeds, painter.shape, Purpose.INJECTION)(0)
         x = torch.where(u[:, None] > 0, q_sample(clean, u[:, None], eps), clean)
-        with autocast(device, precision):
-            healed.append(
-                heal(network, x, u, labels[first : first + BATCH].to(device), config.num_classes,
-                     make_schedule(), stride, 1.0, step_noise(seeds, shape)).cpu()
-            )  # fmt: skip
+        told = labels[first : first + BATCH].to(device)
+        noise = step_noise(seeds, painter.shape)
+        healed.append(
+            heal(painter.forward, x, u, told, config.num_classes, painter.schedule, stride, 1.0, noise).cpu()
+        )
         progress(len(clean))
     return torch.cat(healed)

@@ -1,4 +1,4 @@
-"""The training loop: v-prediction under random level maps, with EMA, checkpoints and resume.
+"""The training loop: optimizer, average of the weights, checkpoints and resume.
 
 A run is a function of its configuration: every step draws its batch, levels and noise from a
 generator seeded by (seed, step), so that a resumed run continues exactly where it was.
@@ -15,16 +15,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
 from torch.optim.swa_utils import AveragedModel
 
 from diffusion_toy.checkpoint import write_atomically
-from diffusion_toy.diffusion import noise, q_sample, velocity
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
-from diffusion_toy.unet import UNet, UNetConfig
+from diffusion_toy.forward import CompileError
+from diffusion_toy.unet import UNetConfig
 from training.config import TrainConfig
 from training.data import ImageSet, to_unit_range
-from training.levels import sample_level_maps
 from training.ranks import Ranks
+from training.recipes import RECIPES, DiffusionNetwork
 
 CHECKPOINT_VERSION = 1
 SMOOTHING = 0.998
@@ -55,24 +56,6 @@ def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> floa
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-def velocity_loss(network: nn.Module, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of v over the pixels that hold any noise.
-
-    Where u = 0, x already is x0 and v = eps cannot be told from the picture: such pixels would
-    add gradient noise and nothing else, and the sampler never reads v there.
-
-    Args:
-        network: predicts v from (x, u, labels).
-        x0: (B, C, H, W) in [−1, 1].  u: (B, H, W) in [0, 1].
-        eps: (B, C, H, W) standard normal.  labels: (B,) int64.
-    """
-    u_image = u[:, None]
-    error = network(q_sample(x0, u_image, eps), u, labels) - velocity(x0, eps, u_image)
-    noisy = (noise(u_image) > 0).float().expand_as(error)
-    loss: Tensor = (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
-    return loss
 
 
 class Trainer:
@@ -114,9 +97,11 @@ class Trainer:
         self.step = 0
         self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
-        self.network = UNet(model).to(device)
+        self.recipe = RECIPES[config.recipe]
+        self.network = self.recipe.network(model).to(device)
         if initial_weights is not None:
             self.network.load_state_dict(initial_weights)
+        self._forward = torch.compile(self.network, dynamic=False) if config.compiled else self.network
         self.average = AveragedModel(self.network, multi_avg_fn=self._average)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
@@ -155,7 +140,10 @@ class Trainer:
         config, model, generator = self.config, self.config.model, self._generator(1, self.step)
         count = len(indices)
         x0 = to_unit_range(self.data.images[indices])
-        u = sample_level_maps(count, model.height, model.width, config.map_share, generator)
+        if config.flips:
+            mirrored = torch.rand(count, generator=generator) < 0.5
+            x0 = torch.where(mirrored[:, None, None, None], x0.flip(-1), x0)
+        u = self.recipe.levels(count, model.height, model.width, config.map_share, generator)
         eps = torch.randn(x0.shape, generator=generator)
         hidden = torch.rand(count, generator=generator) < config.unlabelled_share
         labels = torch.where(hidden, model.num_classes, self.data.labels[indices])
@@ -168,7 +156,7 @@ class Trainer:
         mine = self._ranks.part(count)
         share_of_noisy = (u[mine] > 0).sum() / (u > 0).sum().clamp(min=1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            loss = velocity_loss(self.network, *(v[mine].to(self.device) for v in (x0, u, eps, labels)))
+            loss = self._loss_of(*(v[mine].to(self.device) for v in (x0, u, eps, labels)))
         loss = loss * share_of_noisy.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -184,6 +172,8 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
+        for mean, current in zip(self.average.module.buffers(), self.network.buffers(), strict=True):
+            mean.copy_(current)  # running statistics are averages already
         self.step += 1
         share = max(1 - SMOOTHING, 1 / self.step)  # a plain mean of the first steps
         before = value if self.smoothed_loss is None else self.smoothed_loss
@@ -203,9 +193,20 @@ class Trainer:
             for batch in range(within, self.steps_per_epoch):
                 yield self._train_step(order[batch * size : (batch + 1) * size])
 
-    def averaged_weights(self) -> dict[str, Tensor]:
-        """The moving average of the weights, as a state dict of `UNet`."""
-        return dict(self.average.module.state_dict())
+    def _loss_of(self, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
+        try:
+            return self.recipe.loss(self._forward, x0, u, eps, labels)
+        except BackendCompilerFailed as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CompileError(
+                f"the network cannot be compiled here ({reason}); install a C++ compiler such as g++, "
+                "or leave out --compile"
+            ) from error
+
+    def averaged_network(self) -> DiffusionNetwork:
+        """The network with the moving average of the weights, ready to draw with."""
+        network: DiffusionNetwork = self.average.module.eval()  # type: ignore[assignment]
+        return network
 
     def save(self, path: Path) -> None:
         """Write a checkpoint from which `load` continues exactly; whole or not at all."""
