@@ -40,4 +40,4 @@ ENV PATH=/opt/venv/bin:${PATH} \
 USER 10001
 EXPOSE 50051
 ENTRYPOINT ["python", "-m", "inference_server"]
-CMD ["--host", "0.0.0.0", "--port", "50051"]
+CMD ["--host", "0.0.0.0", "--port", "50051", "--insecure"]

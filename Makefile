@@ -11,10 +11,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 	$(if $(INDEX),--extra-index-url $(INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup play test check bench format proto clean python-ok
+.PHONY: help setup play test check bench bench-full format proto clean python-ok
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 python-ok:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -37,6 +37,10 @@ $(VENV)/ready-all: $(VENV)/ready-play
 	@$(INSTALL) -e ".[viewer,server,train,dev]"
 	@touch $@
 
+$(VENV)/ready-bench: $(VENV)/ready-all
+	@$(INSTALL) -e ".[viewer,server,train,dev,bench]"
+	@touch $@
+
 play: $(VENV)/ready-play ## a local server and the viewer; without a display, records demo.gif
 	@$(BIN)/python -m viewer_client.play
 
@@ -50,8 +54,28 @@ check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
 
-bench: $(VENV)/ready-all ## the benchmarks: one table, with the hardware and the commit
-	@$(BIN)/python tests/benchmarks/bench_server.py
+bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and the commit (6 minutes)
+	@echo "## The engine beside the bare network" && echo
+	@$(BIN)/python tests/benchmarks/bench_engine.py --modes float32 bfloat16 --openvino --rounds 25
+	@echo && echo "## The whole, with viewers" && echo
+	@$(BIN)/python tests/benchmarks/bench_server.py --most
+	@echo && echo "## The front end beside an empty gRPC server" && echo
+	@$(BIN)/python tests/benchmarks/bench_frontend.py
+	@echo && echo "## The plain toy, a process for each viewer" && echo
+	@$(BIN)/python tests/benchmarks/bench_toy_loop.py
+
+bench-full: $(VENV)/ready-bench ## the same, compiled too, and beside OpenVINO; needs a C++ compiler (20 minutes)
+	@echo "## The engine beside the bare network" && echo
+	@$(BIN)/python tests/benchmarks/bench_engine.py --openvino
+	@echo && echo "## The whole, with viewers" && echo
+	@$(BIN)/python tests/benchmarks/bench_server.py --most --compile
+	@echo && echo "## The front end beside an empty gRPC server" && echo
+	@$(BIN)/python tests/benchmarks/bench_frontend.py --rounds 4
+	@echo && echo "## The plain toy, a process for each viewer" && echo
+	@$(BIN)/python tests/benchmarks/bench_toy_loop.py --seconds 8
+
+soak: $(VENV)/ready-all ## a server's memory over thousands of streams and ten minutes of load
+	@$(BIN)/python tests/soak/soak.py
 
 format: $(VENV)/ready-all ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -18,16 +18,30 @@ TIMEOUT_S = 20.0
 
 
 class Client:
-    """One stream; a `with` block ends it. Acknowledges every frame unless told otherwise."""
+    """One stream; a `with` block ends it. Acknowledges every frame unless told otherwise.
 
-    def __init__(self, address: str, acknowledge: bool = True) -> None:
+    `token` is the newest that has been read; `metadata` and `credentials` are for servers that ask for them.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        acknowledge: bool = True,
+        metadata: tuple[tuple[str, str], ...] | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
         self.acknowledge = acknowledge
         self.sequence = 0
         self.welcome: m.Welcome | None = None
-        self._channel = grpc.insecure_channel(address)
+        self.token: m.ResumeToken | None = None
+        self._channel = (
+            grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        )
         self._requests: queue.SimpleQueue[pb.DenoiseRequest | None] = queue.SimpleQueue()
         self._responses: queue.SimpleQueue[pb.DenoiseResponse | grpc.RpcError | None] = queue.SimpleQueue()
-        self._call = pb_grpc.DenoiseServiceStub(self._channel).Denoise(iter(self._requests.get, None))
+        stub = pb_grpc.DenoiseServiceStub(self._channel)
+        self._call = stub.Denoise(iter(self._requests.get, None), metadata=metadata, timeout=timeout_s)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -45,7 +59,8 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._requests.put(None)
+        self._requests.put(None)  # "I am done"
+        self._thread.join(1.0)
         self._call.cancel()
         self._thread.join(TIMEOUT_S)
         self._channel.close()
@@ -54,9 +69,16 @@ class Client:
         """Exactly this message."""
         self._requests.put(message)
 
-    def send(self, body: m.Start | m.Acknowledge | m.Command, at_step: int | None = None) -> int:
-        """A proper request; its sequence."""
-        if not isinstance(body, m.Acknowledge):
+    def send(
+        self,
+        body: m.Start | m.Acknowledge | m.Command,
+        at_step: int | None = None,
+        sequence: int | None = None,
+    ) -> int:
+        """A proper request, with the next sequence or with this one; its sequence."""
+        if sequence is not None:
+            self.sequence = sequence
+        elif not isinstance(body, m.Acknowledge):
             self.sequence += 1
         self.send_raw(wire.request_to_proto(m.Request(body, self.sequence, at_step)))
         return self.sequence
@@ -66,12 +88,30 @@ class Client:
         self.send(start or m.Start())
         response = self.read()
         assert isinstance(response, m.Welcome)
-        self.welcome = response
+        return response
+
+    def resume(self, token: bytes, window: int = m.WINDOW_DEFAULT) -> m.Welcome:
+        """Go on from this token, and with the numbers above what has landed; wait for the welcome."""
+        self.send(m.Start(resume_token=token, window=window), sequence=0)
+        response = self.read()
+        assert isinstance(response, m.Welcome)
+        self.sequence = response.landed_sequence
+        return response
+
+    def watch(self, session_id: str) -> m.Welcome:
+        """Watch a session; wait for the welcome."""
+        self.send(m.Start(watch=session_id))
+        response = self.read()
+        assert isinstance(response, m.Welcome)
         return response
 
     def half_close(self) -> None:
         """Send nothing more."""
         self._requests.put(None)
+
+    def break_off(self) -> None:
+        """Break the stream, as a lost connection does: the server may keep the session."""
+        self._call.cancel()
 
     def read(self) -> m.Response | None:
         """The next response; None at a normal end.
@@ -87,6 +127,10 @@ class Client:
         response = wire.response_from_proto(message, self.welcome.model if self.welcome else None)
         if isinstance(response, m.Frame) and self.acknowledge:
             self.send(m.Acknowledge(response.number))
+        if isinstance(response, m.Welcome):
+            self.welcome = response
+        if isinstance(response, m.ResumeToken | m.Moving):
+            self.token = response.resume_token if isinstance(response, m.Moving) else response
         return response
 
     def frames(self) -> Iterator[m.Frame]:
@@ -108,6 +152,13 @@ class Client:
             if isinstance(response, m.Rejected):
                 return response
         raise AssertionError("the stream ended")
+
+    def next_token(self) -> m.ResumeToken:
+        """The next resume token."""
+        self.token = None
+        while self.token is None:
+            assert self.read() is not None, "the stream ended"
+        return self.token
 
     def status(self) -> tuple[grpc.StatusCode, str]:
         """Read to the end: the stream's status and its text."""

@@ -57,7 +57,13 @@ def test_the_viewer_imports_without_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["address", "geometry", "dosing", "keymap", "link", "view_model", "wording"])
+PURE = (
+    "address", "backlog", "dosing", "geometry", "hands", "keymap", "link", "load_report", "view_model",
+    "wording",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PURE)
 def test_the_viewers_logic_imports_without_pygame_and_grpc(name: str) -> None:
     code = (
         "import sys\n"

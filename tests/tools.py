@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "tests" / "data"  # 512 + 128 real MNIST images in MNIST's own format
 SHIPPED_MODEL = ROOT / "inference_server" / "models" / "mnist.safetensors"
 ARTEFACTS = ROOT / "artefacts"
+SERVER = (sys.executable, "-m", "inference_server")
 SERVER_START_S = 60.0
 
 
@@ -45,10 +46,19 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 class ServerProcess:
     """A real `python -m inference_server` on a free port."""
 
-    def __init__(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "inference_server", "--port", "0", *flags]
+    def __init__(
+        self,
+        *flags: str,
+        command: Sequence[str] = SERVER,
+        port: int = 0,
+        start_s: float = SERVER_START_S,
+    ) -> None:
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, "--port", str(port), *flags],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.log: list[str] = []
         self.address = ""
@@ -58,7 +68,7 @@ class ServerProcess:
         ]
         for thread in self._threads:
             thread.start()
-        if not self._ready.wait(SERVER_START_S) or not self.address:
+        if not self._ready.wait(start_s) or not self.address:
             self.stop()
             raise AssertionError("the server did not start:\n" + "".join(self.log))
 
@@ -96,9 +106,9 @@ class ServerProcess:
 
 
 @contextmanager
-def running_server(*flags: str) -> Iterator[ServerProcess]:
+def running_server(*flags: str, command: Sequence[str] = SERVER, port: int = 0) -> Iterator[ServerProcess]:
     """A real server process for the length of a block."""
-    server = ServerProcess(*flags)
+    server = ServerProcess(*flags, command=command, port=port)
     try:
         yield server
     finally:

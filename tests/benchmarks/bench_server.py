@@ -1,135 +1,132 @@
-"""Steps per second for some numbers of viewers, and mouse-to-frame latency: `make bench`.
+"""The whole of it: a real server process, and viewers in a process of their own, on loopback.
 
-A real server process and real clients, in one process of their own, on loopback. All share this
-machine's cores, so the figures are what the whole machine does, load generator included.
+They share this machine's processors, so the figures are what the whole machine does, load generator
+included. Steps a second of each viewer count while its session does not rest.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
-
-import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from diffusion_toy import messages as m
-from diffusion_toy import wire
-from diffusion_toy.v1 import denoise_pb2 as pb
-from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
-from tests.tools import ROOT, running_server
+from tests.benchmarks.environment import describe
+from tests.benchmarks.search import HELD_STEPS_PER_SECOND, most_that_hold
+from tests.benchmarks.viewers import p50_p99, steps_in_all, viewed
+from tests.tools import ServerProcess
+from viewer_client.load_report import Report
 
-WARM_UP_S = 2.0
-STROKE_PERIOD_S = 0.05
-SETTINGS = m.SettingsChange(num_time_steps=1000)
-
-
-@dataclass
-class Figures:
-    """What one viewer saw after the warm-up."""
-
-    arrivals: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    landing_ms: list[float] = field(default_factory=list)
-
-    @property
-    def steps_per_second(self) -> float:
-        return (self.steps[-1] - self.steps[0]) / (self.arrivals[-1] - self.arrivals[0])
-
-    @property
-    def intervals_ms(self) -> list[float]:
-        return [(b - a) * 1000 for a, b in zip(self.arrivals, self.arrivals[1:], strict=False)]
+SERVER_FLAGS = ("--capacity", "1000000", "--grace", "0", "--log-level", "warning")  # nobody is refused
+COMPILE_S = 300.0  # for a compiled server to start
+MOST_RANGE = (1, 40)
+MOST_SECONDS = 4.0
+INTERVAL_P99_MS = 25.0  # a frame later than that is seen as a hitch
+EASY_SHARE = 0.7  # of the most viewers, for the latency of a server that keeps up
 
 
-async def view(address: str, seconds: float, strokes: bool) -> Figures:
-    """One viewer that keeps its picture noisy, so that it never rests."""
-    figures, sent = Figures(), {}
-    async with grpc.aio.insecure_channel(address) as channel:
-        call = pb_grpc.DenoiseServiceStub(channel).Denoise()
-        await call.write(wire.request_to_proto(m.Request(m.Start(settings=SETTINGS, window=8), 1)))
-        began, sequence, next_stroke = time.perf_counter(), 1, WARM_UP_S
-        while (elapsed := time.perf_counter() - began) < WARM_UP_S + seconds:
-            response = await call.read()
-            now = time.perf_counter()
-            if not isinstance(response, pb.DenoiseResponse) or response.WhichOneof("response") != "frame":
-                continue
-            frame = response.frame
-            await call.write(pb.DenoiseRequest(acknowledge=pb.Acknowledge(frame_number=frame.number)))
-            for landed in [s for s in sent if s <= frame.landed_sequence]:
-                figures.landing_ms.append((now - sent.pop(landed)) * 1000)
-            if elapsed > WARM_UP_S:
-                figures.arrivals.append(now)
-                figures.steps.append(frame.step)
-            due = strokes and elapsed >= next_stroke
-            if due or frame.time_step.max < 200:
-                sequence += 1
-                next_stroke = elapsed + STROKE_PERIOD_S
-                amount = 10.0 if frame.time_step.max >= 200 else 700.0
-                if due:
-                    sent[sequence] = time.perf_counter()
-                inject = m.Request(m.Inject(m.Disc(0.5, 0.5, 0.25) if due else None, amount), sequence)
-                await call.write(wire.request_to_proto(inject))
-        await call.done_writing()
-    return figures
+class Servers:
+    """A server for any number of viewers: eager the same one, compiled one for each number."""
+
+    def __init__(self, compiled: bool) -> None:
+        self._compiled = compiled
+        self._rows = 0
+        self._server: ServerProcess | None = None
+
+    def address(self, viewers: int) -> str:
+        """Of a server that is ready for so many, and warm."""
+        rows = viewers if self._compiled else 0
+        if self._server is None or rows != self._rows:
+            self.close()
+            flags = ["--max-sessions", "64", *SERVER_FLAGS]
+            if self._compiled:
+                flags += ["--compile", "--fixed-batch", str(rows)]
+            self._server, self._rows = ServerProcess(*flags, start_s=COMPILE_S), rows
+            viewed(self._server.address, 1, 0.5)
+        return self._server.address
+
+    def close(self) -> None:
+        """Stop the present one."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
 
 
-async def view_all(address: str, viewers: int, seconds: float, strokes: bool) -> list[Figures]:
-    return list(await asyncio.gather(*(view(address, seconds, strokes) for _ in range(viewers))))
+def holds(report: Report) -> bool:
+    """Every viewer has its 60 steps a second, without hitches."""
+    interval = report.frame_interval_ms
+    return (
+        report.steps_per_second_least >= HELD_STEPS_PER_SECOND
+        and interval is not None
+        and interval.p99 <= INTERVAL_P99_MS
+    )
 
 
-def quantile(values: list[float], q: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(int(q * len(ordered)), len(ordered) - 1)]
+def print_table(mode: str, some: Servers, numbers: list[int], seconds: float) -> None:
+    """A row for each number of viewers."""
+    for viewers in numbers:
+        report = viewed(some.address(viewers), viewers, seconds)
+        print(
+            f"| {mode} | {viewers} "
+            f"| {report.steps_per_second_mean:.1f} ({report.steps_per_second_least:.1f}) "
+            f"| {steps_in_all(report):.0f} | {p50_p99(report.frame_interval_ms)} "
+            f"| {p50_p99(report.command_to_frame_ms)} | {100 * report.cpu_share:.0f} % |",
+            flush=True,
+        )
 
 
-def hardware() -> str:
-    """The processor and its cores, in words."""
-    name = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            name = line.partition(":")[2].strip()
-            break
-    return f"{name}, {os.cpu_count()} cores"
+def print_most(mode: str, some: Servers, seconds: float) -> None:
+    """The most viewers that hold, and the latency at a part of them."""
+
+    def hold(viewers: int) -> bool:
+        return holds(viewed(some.address(viewers), viewers, MOST_SECONDS))
+
+    most = most_that_hold(hold, *MOST_RANGE)
+    print(
+        f"\n{mode}: most viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each "
+        f"with a p99 frame interval of {INTERVAL_P99_MS:g} ms at most: {most}"
+    )
+    if most:
+        easy = max(1, int(EASY_SHARE * most))
+        report = viewed(some.address(easy), easy, seconds)
+        print(
+            f"{mode}: command to frame with {easy} viewers ({EASY_SHARE:.0%} of that), "
+            f"p50 / p99: {p50_p99(report.command_to_frame_ms)} ms",
+            flush=True,
+        )
 
 
 def main() -> None:
-    """Measure and print one table."""
+    """Measure and print the tables."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument("--viewers", type=int, nargs="+", default=[1, 8, 32], help="numbers of viewers")
+    p.add_argument("--viewers", type=int, nargs="+", default=[1, 8, 16, 24, 32], help="numbers of viewers")
     p.add_argument("--seconds", type=float, default=6.0, help="length of each measurement, seconds")
-    args = p.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    import torch
-
-    print(f"{hardware()}; torch {torch.__version__}; commit {commit}")
-    print("command: make bench\n")
-    with running_server("--max-sessions", str(max(args.viewers))) as server:
-        asyncio.run(view_all(server.address, 1, 1.0, False))  # warm up
-        print("| viewers | steps/s each (least) | steps/s in all | frame interval p50 / p99, ms |")
-        print("| --- | --- | --- | --- |")
-        for viewers in args.viewers:
-            figures = asyncio.run(view_all(server.address, viewers, args.seconds, False))
-            rates = [f.steps_per_second for f in figures]
-            intervals = [v for f in figures for v in f.intervals_ms]
-            print(
-                f"| {viewers} | {statistics.mean(rates):.1f} ({min(rates):.1f}) | {sum(rates):.0f} "
-                f"| {quantile(intervals, 0.5):.1f} / {quantile(intervals, 0.99):.1f} |"
-            )
-        landing = asyncio.run(view_all(server.address, 1, args.seconds, True))[0].landing_ms
-    print(
-        f"\nmouse to frame, one viewer: p50 {quantile(landing, 0.5):.1f} ms, "
-        f"p99 {quantile(landing, 0.99):.1f} ms ({len(landing)} strokes)"
+    p.add_argument(
+        "--compile", action="store_true", help="compiled too; every number of viewers takes its start-up"
     )
+    p.add_argument(
+        "--most",
+        action="store_true",
+        help=f"search for the most viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each, "
+        f"{MOST_RANGE[0]}…{MOST_RANGE[1]}, in measurements of {MOST_SECONDS:g} s",
+    )
+    args = p.parse_args()
+    print(describe())
+    print(f"command: python tests/benchmarks/bench_server.py {' '.join(sys.argv[1:])}".rstrip() + "\n")
+    modes = ("eager", "compiled") if args.compile else ("eager",)
+    print(
+        "| mode | viewers | steps/s each (least) | steps/s in all, rests counted "
+        "| frame interval p50 / p99, ms | command to frame p50 / p99, ms | load generator, of a core |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for mode in modes:
+        with closing(Servers(mode == "compiled")) as some:
+            print_table(mode, some, args.viewers, args.seconds)
+    for mode in modes if args.most else ():
+        with closing(Servers(mode == "compiled")) as some:
+            print_most(mode, some, args.seconds)
 
 
 if __name__ == "__main__":

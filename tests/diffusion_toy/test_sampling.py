@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from diffusion_toy.sampling import (
     predict_x0,
     sample,
     step_noise,
+    time_steps,
 )
 from diffusion_toy.schedule import make_schedule
 from tests.models import random_network
@@ -178,3 +181,11 @@ def test_the_shipped_model_draws_what_the_label_says() -> None:
     assert (nearest == labels).float().mean() > 0.5
     ink = (last.x0_hat > 0).float().mean((1, 2, 3))
     assert ((ink > 0.03) & (ink < 0.4)).all()  # strokes on an empty ground, as digits are
+
+
+def test_spacing_below_one_takes_smaller_steps_where_there_is_much_noise() -> None:
+    ts = time_steps(make_schedule(), 10, 0.7)
+    strides = [a - b for a, b in pairwise(ts)]
+    assert (ts[0], ts[-1]) == (300, 0)
+    assert strides == sorted(strides)
+    assert time_steps(make_schedule(), 300) == list(range(300, -1, -1))

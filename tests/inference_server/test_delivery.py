@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
 import pytest
 
 from diffusion_toy import messages as m
 from inference_server.delivery import Connection, Delivery
 from inference_server.engine import TickResult
-from inference_server.frames import FrameBatch
 from inference_server.outbox import FrameRecord
 from inference_server.session import Event, Session
-
-
-def session() -> Session:
-    return Session(0, 0, m.Settings(), m.Origin())
+from tests.inference_server.frames import any_session, frame_batch
 
 
 def tick(number: int, *sessions: Session) -> TickResult:
-    column = np.full(len(sessions), number)
-    pixels, readings = np.zeros((len(sessions), 3), np.float16), np.zeros((len(sessions), 9), np.float32)
-    settings = [m.Settings()] * len(sessions)
-    frames = FrameBatch(
-        list(sessions),
-        settings,
-        column,
-        column,
-        column,
-        column,
-        column,
-        column < 0,
-        pixels,
-        readings,
-        (1, 1, 1),
-        1,
-    )
-    return TickResult(frames)
+    return TickResult(frame_batch(number, sessions))
 
 
 async def test_a_loop_that_is_behind_gets_the_newest_frame_once() -> None:
-    delivery, connection, mine = Delivery(asyncio.get_running_loop()), Connection(4), session()
+    delivery, connection, mine = Delivery(asyncio.get_running_loop()), Connection(4), any_session()
     delivery.connect(mine, connection)
     for number in range(1, 100):  # the loop runs nothing in between
         delivery.publish(tick(number, mine))
@@ -52,18 +30,19 @@ async def test_a_loop_that_is_behind_gets_the_newest_frame_once() -> None:
 
 
 async def test_nothing_is_kept_of_sessions_that_are_gone_or_were_never_connected() -> None:
-    delivery, gone, other = Delivery(asyncio.get_running_loop()), session(), session()
-    delivery.connect(gone, Connection(4))
+    delivery, gone, other = Delivery(asyncio.get_running_loop()), any_session(), any_session()
+    connection = Connection(4)
+    delivery.connect(gone, connection)
     delivery.publish(tick(1, gone, other))
-    delivery.disconnect(gone)
+    assert delivery.disconnect(gone, connection)
     delivery.publish(tick(2, gone, other))
     await asyncio.sleep(0)
     assert not delivery._frames
-    assert not delivery._connections
+    assert not delivery._audiences
 
 
 async def test_events_arrive_in_order_and_before_the_frame_they_belong_to() -> None:
-    delivery, connection, mine = Delivery(asyncio.get_running_loop()), Connection(4), session()
+    delivery, connection, mine = Delivery(asyncio.get_running_loop()), Connection(4), any_session()
     delivery.connect(mine, connection)
     rejected = [m.Rejected(i, "f", "v", "l", "m") for i in range(2)]
     result = tick(1, mine)
@@ -75,7 +54,7 @@ async def test_events_arrive_in_order_and_before_the_frame_they_belong_to() -> N
 
 async def test_closing_all_ends_every_stream_with_the_reason() -> None:
     delivery, connection = Delivery(asyncio.get_running_loop()), Connection(4)
-    delivery.connect(session(), connection)
+    delivery.connect(any_session(), connection)
     delivery.close_all(RuntimeError("over"))
     delivery.close_all(None)  # the first call counts
     with pytest.raises(RuntimeError, match="over"):

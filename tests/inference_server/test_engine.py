@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import torch
 
 from diffusion_toy import messages as m
+from diffusion_toy.diffusion import x0_of_velocity
 from diffusion_toy.errors import InvalidValueError
-from inference_server.engine import Engine, ServerFullError, TickResult
-from inference_server.session import Pending, Session, Skip
+from diffusion_toy.sampling import Sampler, SamplerKind, sample
+from diffusion_toy.schedule import make_schedule
+from inference_server.engine import Engine, EngineConfig, NotHereError, ServerFullError, TickResult
+from inference_server.session import Pending, Session, SessionSnapshot, Skip
 from tests.models import tiny_model
 
 CPU = torch.device("cpu")
@@ -19,7 +23,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return Engine(tiny_model(tmp_path), CPU, 8, 60.0)
+    return Engine(tiny_model(tmp_path), CPU, EngineConfig(8))
 
 
 def start(**changes: object) -> m.Start:
@@ -49,6 +53,13 @@ def picture(engine: Engine, session: Session) -> torch.Tensor:
     return engine.state.x[session.slot].clone()
 
 
+def prediction(engine: Engine, session: Session, label: int = -1, guidance: float = 1.0) -> torch.Tensor:
+    """The engine's x̂0 of a session as it is now."""
+    state = engine.state.state[[session.slot]]
+    v, _ = engine.predict_v(state, np.array([label]), np.array([guidance], np.float32))
+    return x0_of_velocity(state[:, :1], v, state[:, 1:2]).clamp(-1, 1)
+
+
 def run_out(engine: Engine, limit: int = 1000) -> TickResult:
     for _ in range(limit):
         result = engine.tick()
@@ -73,7 +84,7 @@ def test_a_session_goes_from_noise_to_clean_and_then_rests(engine: Engine) -> No
 def test_a_frame_shows_the_picture_before_its_step_with_its_own_prediction(engine: Engine) -> None:
     session = engine.join(start())
     before = picture(engine, session)
-    expected = engine.predict_x0(torch.tensor([session.slot]), np.array([-1]), np.array([1.0], np.float32))
+    expected = prediction(engine, session)
     frames = engine.tick().frames
     assert frames is not None
     pixels = frames.pixels[0]
@@ -84,7 +95,7 @@ def test_a_frame_shows_the_picture_before_its_step_with_its_own_prediction(engin
 
 def test_the_same_seed_and_commands_give_the_same_picture_whoever_else_is_there(tmp_path: Path) -> None:
     def play(company: int) -> torch.Tensor:
-        engine = Engine(tiny_model(tmp_path), CPU, 8, 60.0)
+        engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(8))
         for other in range(company):
             engine.join(m.Start(seed=100 + other))
         session = engine.join(start(label=3))
@@ -283,17 +294,244 @@ def test_a_flood_of_rejected_commands_takes_no_room(engine: Engine) -> None:
 
 def test_guidance_mixes_two_predictions(engine: Engine) -> None:
     session = engine.join(start(label=2))
-    slots = torch.tensor([session.slot])
-
-    def prediction(label: int, guidance: float) -> torch.Tensor:
-        return engine.predict_x0(slots, np.array([label]), np.array([guidance], np.float32))
-
-    torch.testing.assert_close(prediction(2, 0.0), prediction(-1, 1.0))
-    assert not torch.allclose(prediction(2, 1.0), prediction(-1, 1.0))
-    assert not torch.allclose(prediction(2, 3.0), prediction(2, 1.0))
+    torch.testing.assert_close(prediction(engine, session, 2, 0.0), prediction(engine, session))
+    assert not torch.allclose(prediction(engine, session, 2, 1.0), prediction(engine, session))
+    assert not torch.allclose(prediction(engine, session, 2, 3.0), prediction(engine, session, 2, 1.0))
 
 
 def test_a_model_without_examples_refuses_them(tmp_path: Path) -> None:
-    engine = Engine(tiny_model(tmp_path, examples=False), CPU, 2, 60.0)
+    engine = Engine(tiny_model(tmp_path, examples=False), CPU, EngineConfig(2))
     with pytest.raises(InvalidValueError, match="no examples"):
         engine.join(m.Start(origin=m.Origin(m.Example())))
+
+
+def test_a_session_is_stepped_back_through_its_states_and_plays_to_the_same_end(engine: Engine) -> None:
+    session = engine.join(start())
+    seen = []
+    for _ in range(30):
+        seen.append(picture(engine, session))
+        engine.tick()
+    send(engine, session, m.Back(), m.Back())
+    frames = engine.tick().frames
+    assert frames is not None
+    assert (int(frames.steps[0]), int(frames.motion[0])) == (28, m.Motion.PAUSED)
+    assert torch.equal(picture(engine, session), seen[28])
+    send(engine, session, m.Jump(step=5))
+    engine.tick()
+    assert torch.equal(picture(engine, session), seen[5])
+    send(engine, session, m.Play())
+    for _ in range(10):
+        engine.tick()
+    assert torch.equal(picture(engine, session), seen[15])
+
+
+def test_only_so_many_states_are_kept_and_the_frame_says_which(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(130):
+        result = engine.tick()
+    assert result.frames is not None
+    assert engine.kept_states == 120
+    assert (int(result.frames.steps[0]), int(result.frames.first_kept[0])) == (129, 9)
+    send(engine, session, m.Jump(step=9))
+    rejected = engine.tick().events[0].message
+    assert isinstance(rejected, m.Rejected)  # the tick before has made 130 steps
+    assert (rejected.field, rejected.limit) == ("jump.step", "10…130")
+    send(engine, session, m.Jump(step=11))
+    assert not engine.tick().events
+
+
+def test_a_jump_in_time_is_noise_upwards_and_a_kept_state_downwards(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(20):
+        engine.tick()
+    before = picture(engine, session)
+    send(engine, session, m.Jump(time_step=290.0))
+    assert time_step(engine.tick(), session)[1] == 290
+    assert not torch.equal(picture(engine, session), before)
+    bookkept = engine.tick().frames
+    send(engine, session, m.Jump(time_step=100.0))
+    rejected = engine.tick().events[0].message
+    assert isinstance(rejected, m.Rejected)
+    assert rejected.field == "jump.time_step"
+    assert bookkept is None  # it rests
+    send(engine, session, m.Play())
+    for _ in range(20):
+        engine.tick()
+    send(engine, session, m.Jump(time_step=285.0))
+    result = engine.tick()
+    assert time_step(result, session) == (285, 285)
+    readings = result.frames.readings[0] if result.frames is not None else []
+    assert readings[1] == pytest.approx(readings[4], abs=1e-5)  # claimed and bookkept agree
+
+
+def test_a_restart_forgets_the_states(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(5):
+        engine.tick()
+    send(engine, session, m.Restart(), m.Back())
+    rejected = engine.tick().events[0].message
+    assert isinstance(rejected, m.Rejected)
+    assert rejected.field == "back"
+
+
+@pytest.mark.parametrize("sampler", list(m.Sampler))
+def test_a_restored_session_goes_on_bit_for_bit(tmp_path: Path, sampler: m.Sampler) -> None:
+    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(4))
+    session = engine.join(start(sampler=sampler, stride=5, label=4))
+    for tick in range(12):
+        if tick == 3:
+            send(engine, session, m.Inject(m.Disc(0.5, 0.5, 0.3), 20.0))
+        engine.tick()
+    snapshot = engine.snapshots([session])[0]
+    other = Engine(tiny_model(tmp_path), CPU, EngineConfig(4))
+    restored = other.restore(snapshot)
+    assert restored.id == session.id
+    for one, its in ((engine, session), (other, restored)):
+        send(one, its, m.Inject(m.Disc(0.2, 0.5, 0.3), 20.0))
+        for _ in range(6):
+            one.tick()
+    assert torch.equal(picture(engine, session), picture(other, restored))
+    assert engine.controls.landed[session.slot] == other.controls.landed[restored.slot]
+
+
+def test_a_branch_is_another_session_with_noise_of_its_own(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(5):
+        engine.tick()
+    branch = engine.restore(engine.snapshots([session])[0], branch_seed=99)
+    assert torch.equal(picture(engine, session), picture(engine, branch))
+    assert branch.id != session.id
+    engine.tick()
+    assert not torch.equal(picture(engine, session), picture(engine, branch))
+
+
+def test_a_restored_session_takes_a_second_order_step_like_the_one_it_was(engine: Engine) -> None:
+    session = engine.join(start(sampler=m.Sampler.DPMPP, stride=20))
+    for _ in range(3):
+        engine.tick()
+    snapshot = engine.snapshots([session])[0]
+    engine.tick()
+    expected = picture(engine, session)
+    engine.leave(session)
+    again = engine.restore(snapshot)
+    engine.tick()
+    assert torch.equal(picture(engine, again), expected)
+
+
+def test_a_session_whose_schedule_has_become_shorter_than_its_origin_is_restored(engine: Engine) -> None:
+    session = engine.join(m.Start(seed=5, origin=m.Origin(m.PureNoise(), 250.0)))
+    send(engine, session, m.Configure(m.SettingsChange(num_time_steps=100)))
+    engine.tick()
+    again = engine.restore(engine.snapshots([session])[0], branch_seed=1)
+    assert again.origin == session.origin
+
+
+def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(5):
+        engine.tick()
+    engine.add_watchers(session, 1)
+    engine.suspend(session)
+    engine.take_up(session)
+    frames = engine.tick().frames
+    assert frames is not None
+    assert int(frames.numbers[0]) == 6
+
+
+def test_a_suspended_session_takes_no_command(engine: Engine) -> None:
+    session = engine.join(start())
+    engine.tick()
+    engine.suspend(session)
+    send(engine, session, m.Restart(7))
+    assert engine.idle
+    engine.take_up(session)
+    engine.tick()
+    assert session.seed != 7
+
+
+def test_a_snapshot_of_another_model_or_of_another_size_is_refused(engine: Engine, tmp_path: Path) -> None:
+    snapshot = engine.snapshots([engine.join(start())])[0]
+    with pytest.raises(NotHereError, match="made with the model"):
+        engine.restore(replace(snapshot, fingerprint="0" * 16))
+    for state in (snapshot.state[:-1], np.full_like(snapshot.state, np.nan)):
+        with pytest.raises(InvalidValueError, match="resume_token"):
+            engine.restore(replace(snapshot, state=state))
+    assert len(engine.sessions) == 1
+    for seed in range(7):  # no slot was lost
+        engine.join(m.Start(seed=seed))
+
+
+def test_a_suspended_session_rests_and_goes_on_where_it_was(engine: Engine) -> None:
+    session = engine.join(start())
+    for _ in range(5):
+        engine.tick()
+    before = picture(engine, session)
+    assert engine.suspend(session)
+    assert engine.idle
+    assert engine.tick().frames is None
+    engine.take_up(session)
+    frames = engine.tick().frames
+    assert frames is not None
+    assert (int(frames.numbers[0]), int(frames.steps[0])) == (1, 5)
+    assert torch.equal(torch.tensor(frames.pixels[0][:784].astype(np.float32)), before.half().float().ravel())
+
+
+def test_a_newcomer_takes_the_seat_of_a_session_that_only_waits(engine: Engine) -> None:
+    sessions = [engine.join(m.Start(seed=seed)) for seed in range(8)]
+    with pytest.raises(ServerFullError):
+        engine.join(m.Start())
+    engine.suspend(sessions[3])
+    engine.join(m.Start())
+    assert not engine.suspend(sessions[3])
+    assert engine.find(sessions[3].id) is None
+
+
+def test_a_start_beyond_the_capacity_is_refused_and_so_is_a_wish_for_more(tmp_path: Path) -> None:
+    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(8, capacity=150))
+    first = engine.join(start())
+    engine.join(start())
+    assert engine.demand == 120
+    with pytest.raises(ServerFullError, match="serves 2 sessions"):
+        engine.join(start())
+    slow = engine.join(start(steps_per_second=30.0))
+    send(engine, slow, m.Configure(m.SettingsChange(steps_per_second=60.0)))
+    rejected = engine.tick().events[0].message
+    assert isinstance(rejected, m.Rejected)
+    assert "full" in rejected.message
+    engine.leave(first)
+    send(engine, slow, m.Configure(m.SettingsChange(steps_per_second=60.0)))
+    assert not engine.tick().events
+
+
+def test_somebody_alone_is_served_however_slow_the_machine(tmp_path: Path) -> None:
+    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(8, capacity=10))
+    engine.join(start(label=1, guidance=3.0))
+    assert engine.demand == 120
+
+
+def test_snapshots_are_told_about_once_a_second_and_only_when_something_happened(tmp_path: Path) -> None:
+    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(4, token_period_s=1.0))
+    session = engine.join(start())
+    told = []
+    for tick in range(125):
+        told += [tick for event in engine.tick().events if isinstance(event.message, SessionSnapshot)]
+    assert told == [0, 60, 120]
+    send(engine, session, m.Pause())
+    engine.tick()
+    for _ in range(200):
+        told += [1 for event in engine.tick().events if isinstance(event.message, SessionSnapshot)]
+    assert len(told) <= 5
+
+
+def test_dpm_solver_is_the_one_that_samples_offline(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    engine = Engine(model, CPU, EngineConfig(4))
+    session = engine.join(start(sampler=m.Sampler.DPMPP, stride=30))
+    x_T = picture(engine, session)[None]
+    sampler = Sampler(SamplerKind.DPMPP, 10)
+    moments = list(
+        sample(model.network, x_T, torch.tensor([10]), 10, make_schedule(), sampler, lambda _: torch.zeros(1))
+    )
+    for moment in moments[:-1]:
+        torch.testing.assert_close(picture(engine, session), moment.x_t[0], atol=2e-4, rtol=1e-3)
+        engine.tick()

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.messages import Rejected
-from inference_server.frames import FrameBatch
 from inference_server.outbox import CONTROL_MESSAGES_MAX, FrameRecord, Outbox, StalledClientError
+from tests.inference_server.frames import frame_batch
 
 
 def record(number: int) -> FrameRecord:
-    one = np.array([number])
-    batch = FrameBatch(
-        [], [], one, one, one, one, one, one > 0, np.zeros((1, 3), np.float16), np.zeros((1, 9)), (1, 1, 1), 1
-    )
-    return FrameRecord(batch, 0)
+    return FrameRecord(frame_batch(number), 0)
 
 
 def taken(outbox: Outbox) -> list[int]:
@@ -78,7 +73,7 @@ def test_answers_pass_a_full_window_but_not_without_bound() -> None:
     taken(outbox)
     outbox.offer(rejected())
     assert outbox.take() == rejected()
-    for _ in range(CONTROL_MESSAGES_MAX):
+    for _ in range(CONTROL_MESSAGES_MAX - 1):  # one was sent, and is not known to have been read
         outbox.offer(rejected())
     with pytest.raises(StalledClientError):
         outbox.offer(rejected())

@@ -30,6 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         write_model(folder / "second.safetensors", False),
     )
     flags = ["--model", str(first), "--model", str(second), "--max-sessions", str(SEATS), "--threads", "1"]
+    flags += ["--grace", "1", "--capacity", "100000"]
     with running_server(*flags) as process:
         yield process
 
@@ -215,7 +216,8 @@ def test_a_connection_that_is_cut_frees_its_seat(server: ServerProcess, bystande
     for _ in range(3):
         with Client(server.address) as client:
             client.start()
-            client.frame()  # and gone without a word
+            client.frame()
+            client.break_off()
         with socket.create_connection(("127.0.0.1", server.port)) as raw:
             raw.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x20\x01")
     wait_for(lambda: bystander.frame().sessions == 1, 10, "the seats to be free")

@@ -8,6 +8,7 @@ import torch
 from diffusion_toy import diffusion
 from diffusion_toy.messages import InjectionRule, NoiseKind
 from diffusion_toy.schedule import make_schedule
+from inference_server.kernel import Advanced, Gauge, Rows, advance
 from inference_server.slots import InjectionRows, SlotState, injected_noise
 
 SHAPE = (1, 28, 28)
@@ -19,6 +20,20 @@ def state_with(*schedules: tuple[str, int]) -> SlotState:
     for slot, (name, steps) in enumerate(schedules):
         state.set_schedule(slot, make_schedule(name, steps))
     return state
+
+
+def step(state: SlotState, slots: torch.Tensor, v: torch.Tensor, stride: float = 1.0) -> Advanced:
+    """A DDIM step of these slots."""
+    count = len(slots)
+    no, yes = torch.zeros(count, dtype=torch.bool), torch.ones(count, dtype=torch.bool)
+    tick = Rows(
+        state.state[slots], state.earlier[slots], state.earlier_level[slots], state.levels[slots],
+        state.num_time_steps[slots], slots, torch.zeros(count, dtype=torch.int64),
+        torch.full((count,), stride), torch.zeros(count), no, no, yes,
+    )  # fmt: skip
+    advanced = advance(tick, v, Gauge(None, None), any_forward=False, any_multistep=False)
+    state.store(slots, tick, advanced)
+    return advanced
 
 
 def rows(slots: list[int], **values: float) -> InjectionRows:
@@ -69,11 +84,11 @@ def test_a_full_reverse_walk_ends_exactly_clean_in_as_many_steps_as_time_steps()
     slots = torch.arange(3)
     for slot, level in enumerate((1.0, make_schedule("linear", 300).max_level, 1.0)):
         state.start_from_noise(slot, level, seed=slot)
-    z = torch.zeros(3, *SHAPE)
+    v = torch.zeros(3, *SHAPE)
     remaining = []
     for _ in range(300):
         remaining.append(state.time_steps(slots).amax((1, 2)))
-        state.step_reverse(slots, state.time_steps(slots), z, torch.ones(3), torch.zeros(3), z)
+        step(state, slots, v)
     assert (state.u == 0).all()
     assert remaining[6].tolist() == [294, 294, 1]
     assert remaining[299].tolist() == [1, 1, 0]
@@ -152,10 +167,9 @@ def test_a_state_that_would_not_be_finite_is_not_taken_over() -> None:
     for slot in (0, 1):
         state.start_from_noise(slot, 1.0, seed=slot)
     before = state.x.clone()
-    z = torch.zeros(2, *SHAPE)
-    z[0, 0, 3, 3] = float("nan")
-    t = state.time_steps(slots)
-    state.step_reverse(slots, t, torch.zeros_like(z), torch.full((2,), 30.0), torch.ones(2), z)
+    v = torch.zeros(2, *SHAPE)
+    v[0, 0, 3, 3] = float("nan")
+    step(state, slots, v, stride=30.0)
     assert torch.equal(state.x[0], before[0])
     assert (state.u[0] == 1).all()
     assert not torch.equal(state.x[1], before[1])

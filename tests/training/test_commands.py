@@ -18,6 +18,7 @@ from diffusion_toy.checkpoint import load_model
 from tests.models import TINY, write_model
 from tests.tools import ROOT, SAMPLE, wait_for
 from training import __main__ as command
+from training import train
 
 COMMAND = [sys.executable, "-m", "training"]
 NO_MODEL = ["--checkpoint", "x.safetensors", "--out", "a.png"]
@@ -27,7 +28,7 @@ SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train a network of no use instead of the real one, for tests that run in this process."""
-    monkeypatch.setattr(command, "network_for", lambda _data, _begin: TINY)
+    monkeypatch.setattr(train, "network_for", lambda _data, _begin: TINY)
 
 
 @pytest.fixture(scope="module")
@@ -286,3 +287,16 @@ def test_every_flag_is_explained(name: str, capsys: pytest.CaptureFixture[str]) 
     text = " ".join(capsys.readouterr().out.split())
     assert "None" not in text
     assert "SUPPRESS" not in text
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_keeps_a_journal_for_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert command.main(train_flags(tmp_path / "run", "--epochs", 5)) == 0  # 40 steps
+    journal = EventAccumulator(str(tmp_path / "run"))
+    journal.Reload()
+    assert {"loss", "smoothed_loss", "learning_rate", "images_per_second"} <= set(journal.Tags()["scalars"])
+    assert [event.step for event in journal.Scalars("loss")] == [20, 40]
+    assert set(journal.Tags()["images"]) == {"unlabelled", "labelled"}
+    assert [event.step for event in journal.Images("labelled")][-1] == 40

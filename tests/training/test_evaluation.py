@@ -26,7 +26,9 @@ from training.classifier import (
 )
 from training.data import ImageSet, load_dataset, to_unit_range
 from training.evaluation import Evaluation
-from training.generation import brush_and_heal, brush_mask, generate, labels_of
+from training.generation import brush_and_heal, brush_mask, generate, labels_of, make_painter
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -121,20 +123,19 @@ def test_one_class_alone_shows_in_the_balance_and_the_recall(
 
 
 def test_pictures_do_not_depend_on_how_many_are_drawn() -> None:
-    network, sampler = random_network().eval(), Sampler(SamplerKind.DDPM, 3)
-    cpu = torch.device("cpu")
-    few = generate(network, labels_of("balanced", 3, 10), sampler, 5, cpu)
-    many = generate(network, labels_of("balanced", 130, 10), sampler, 5, cpu)
+    painter, sampler = make_painter(random_network(), CPU), Sampler(SamplerKind.DDPM, 3)
+    few = generate(painter, labels_of("balanced", 3, 10), sampler, 5)
+    many = generate(painter, labels_of("balanced", 130, 10), sampler, 5)
     assert few.dtype == torch.uint8
     assert (few.int() - many[:3].int()).abs().max() <= 1
-    other = generate(network, labels_of("balanced", 3, 10), sampler, 6, cpu)
+    other = generate(painter, labels_of("balanced", 3, 10), sampler, 6)
     assert not torch.equal(few, other)
 
 
 def test_a_brush_changes_only_what_is_under_it(test_split: ImageSet) -> None:
     images = test_split.images[:4]
     labels = torch.full((4,), 10)
-    healed = brush_and_heal(random_network().eval(), images, labels, 6.0, 0.85, 50, 0, torch.device("cpu"))
+    healed = brush_and_heal(make_painter(random_network(), CPU), images, labels, 6.0, 0.85, 50, 0)
     mask = brush_mask(28, 28, 6.0)
     assert int(mask.sum()) == pytest.approx(np.pi * 36, rel=0.05)
     clean = to_unit_range(images)

@@ -12,6 +12,7 @@ from diffusion_toy.checkpoint import load_model
 from diffusion_toy.errors import InvalidValueError
 from tests.models import TINY
 from training import __main__ as command
+from training import train
 from training.data import DataError, load_splits
 from training.folder import constant_rim, read_folder
 
@@ -107,8 +108,8 @@ def test_train_on_a_folder_of_colour_pictures(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {name: getattr(TINY, name) for name in ("base_width", "mid_width", "blocks", "embedding_width")}
-    real = command.UNetConfig
-    monkeypatch.setattr(command, "UNetConfig", lambda *a: real(*a, attention_heads=1, **sizes))
+    real = train.UNetConfig
+    monkeypatch.setattr(train, "UNetConfig", lambda *a: real(*a, attention_heads=1, **sizes))
     out = tmp_path / "run"
     flags = ["train", "--dataset", "folder", "--data", pictures, "--out", out, "--channels", 3,
              "--image-size", 16, "--epochs", 1, "--batch-size", 10]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ import torch
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from tests.models import TINY
 from tests.tools import SAMPLE
-from training import loop
+from training import recipes
 from training.config import TrainConfig
 from training.data import ImageSet, load_dataset
 from training.loop import DivergedError, Trainer, learning_rate_factor, read_checkpoint
 from training.ranks import Ranks, joined
+from training.recipes import velocity_loss
 
 CPU = torch.device("cpu")
 
@@ -57,23 +59,22 @@ def test_a_resumed_run_is_the_uninterrupted_run(data: ImageSet, tmp_path: Path) 
     second.load(tmp_path / "c.pt")
     list(second.run())
     assert second.smoothed_loss == whole.smoothed_loss
-    for ours, theirs in zip(
-        second.averaged_weights().values(), whole.averaged_weights().values(), strict=True
-    ):
-        assert torch.equal(ours, theirs)
+    expected = whole.averaged_network().state_dict()
+    for name, tensor in second.averaged_network().state_dict().items():
+        assert torch.equal(tensor, expected[name])
 
 
 def test_every_step_and_every_seed_draws_levels_and_noise_of_its_own(
     data: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
-    true_loss = loop.velocity_loss
 
-    def remembering(network: torch.nn.Module, x0: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-        drawn.append((rest[0], rest[1]))
-        return true_loss(network, x0, *rest)
+    def remembering(network: recipes.Network, *rest: torch.Tensor) -> torch.Tensor:
+        drawn.append((rest[1], rest[2]))
+        return recipes.velocity_loss(network, *rest)
 
-    monkeypatch.setattr(loop, "velocity_loss", remembering)
+    changed = replace(recipes.RECIPES["level-maps"], loss=remembering)
+    monkeypatch.setitem(recipes.RECIPES, "level-maps", changed)
     for seed in (0, 1):
         run = Trainer(config(seed=seed), data, CPU).run()
         next(run), next(run)
@@ -112,8 +113,10 @@ def test_a_run_that_did_not_record_its_loss_resumes(data: ImageSet, tmp_path: Pa
 def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
     data: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    nan = torch.tensor(float("nan"), requires_grad=True)
+    changed = replace(recipes.RECIPES["level-maps"], loss=lambda *_: nan)
+    monkeypatch.setitem(recipes.RECIPES, "level-maps", changed)
     trainer = Trainer(config(), data, CPU)
-    monkeypatch.setattr(loop, "velocity_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
     with pytest.raises(DivergedError, match="--learning-rate"):
         next(trainer.run())
     assert trainer.step == 0
@@ -134,10 +137,10 @@ def test_pixels_without_noise_add_nothing_to_the_loss() -> None:
     def zero(x: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(x)
 
-    assert loop.velocity_loss(zero, x0, u, eps, torch.tensor([0])) == 0  # type: ignore[arg-type]
+    assert velocity_loss(zero, x0, u, eps, torch.tensor([0])) == 0
     eps = torch.ones(1, 1, 4, 4)
     u[0, 0, 0] = 0.5
-    loss = loop.velocity_loss(zero, x0, u, eps, torch.tensor([0]))  # type: ignore[arg-type]
+    loss = velocity_loss(zero, x0, u, eps, torch.tensor([0]))
     assert loss.item() == pytest.approx(0.5)  # v = a·eps, a² = 1/2, over the one noisy pixel
 
 
@@ -201,7 +204,7 @@ def two_processes(rank: int, port: int, folder: str) -> None:
             losses.append(report.loss)
             if report.stop:
                 break
-        torch.save((losses, trainer.averaged_weights()), f"{folder}/{rank}.pt")
+        torch.save((losses, trainer.averaged_network().state_dict()), f"{folder}/{rank}.pt")
 
 
 def test_two_processes_follow_the_loss_of_one_and_stop_together(data: ImageSet, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from grpc import StatusCode
 
 from viewer_client.failures import explain
-from viewer_client.link import Statistics, window_for
+from viewer_client.link import Retries, Statistics, window_for
 
 ADDRESS = "box:50051"
 
@@ -40,6 +40,15 @@ def test_quantiles_of_few_values() -> None:
     assert statistics.landing_quantile_ms(0.99) == 30.0
 
 
+def test_a_session_that_lasted_is_tried_again_at_once_and_one_that_breaks_is_not() -> None:
+    retries = Retries()
+    assert [retries.next_s() for _ in range(8)] == [0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
+    retries.lasted(0.5)
+    assert retries.next_s() == 4.0
+    retries.lasted(1.5)
+    assert (retries.next_s(), retries.attempt) == (0.0, 1)
+
+
 @pytest.mark.parametrize(
     ("code", "details", "was_live", "words", "again"),
     [
@@ -57,6 +66,9 @@ def test_quantiles_of_few_values() -> None:
         (StatusCode.UNAUTHENTICATED, "a token is needed", False, "a token is needed", False),
         (StatusCode.FAILED_PRECONDITION, "begin with start", False, "begin with start", False),
         (StatusCode.INTERNAL, "boom", True, "internal: boom", True),
+        (StatusCode.ABORTED, "taken over", True, "in another window", False),
+        (StatusCode.DEADLINE_EXCEEDED, "", True, "nothing was done here for so long", False),
+        (StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED", False, "is not trusted", True),
     ],
 )
 def test_every_failure_has_a_sentence_of_its_own(
@@ -65,3 +77,19 @@ def test_every_failure_has_a_sentence_of_its_own(
     failure = explain(code, details, ADDRESS, was_live=was_live)
     assert words in failure.sentence
     assert failure.again is again
+
+
+@pytest.mark.parametrize(
+    "code", [StatusCode.NOT_FOUND, StatusCode.UNAUTHENTICATED, StatusCode.INVALID_ARGUMENT]
+)
+def test_a_refused_resume_token_means_a_new_session(code: StatusCode) -> None:
+    failure = explain(code, "another key", ADDRESS, resuming=True)
+    assert (failure.again, failure.anew) == (True, True)
+    assert "another key" in failure.sentence
+    assert not explain(code, "another key", ADDRESS).again
+
+
+def test_a_server_that_is_away_does_not_cost_the_session() -> None:
+    for code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.DEADLINE_EXCEEDED):
+        failure = explain(code, "", ADDRESS, resuming=True)
+        assert (failure.again, failure.anew) == (True, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -168,11 +170,31 @@ def test_the_time_step_is_always_in_words(model: ViewModel) -> None:
 
 
 def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel) -> None:
-    assert wording.head_up(model) == "t 150/300 · seed 7 · class any · DDPM · cosine 300 · model mnist"
+    line = "t 150/300 · seed 7 · class any · DDPM · cosine 300 · model mnist · session id"
+    assert wording.head_up(model) == line
     settings = m.Settings(label=3, guidance=2.0, sampler=m.Sampler.DDIM, steps_per_second=10.0)
     model.receive(frame(settings=settings))
-    parts = ["seed 7", "class 3", "guidance 2", "DDIM", "10 steps/s", "cosine 300", "model mnist"]
+    parts = [
+        "seed 7",
+        "class 3",
+        "guidance 2",
+        "DDIM",
+        "10 steps/s",
+        "cosine 300",
+        "model mnist",
+        "session id",
+    ]
     assert wording.session_parts(model) == parts
+
+
+def test_the_samplers_take_turns(model: ViewModel) -> None:
+    names = []
+    for sampler in (m.Sampler.DDIM, m.Sampler.DPMPP, m.Sampler.DDPM):
+        assert pressed(model, "d") == [m.Configure(m.SettingsChange(sampler=sampler))]
+        model.receive(frame(settings=m.Settings(sampler=sampler)))
+        names.append(wording.SAMPLER_NAMES[sampler])
+        assert names[-1] in wording.session_parts(model)
+    assert names == ["DDIM", "DPM-Solver++", "DDPM"]
 
 
 def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> None:
@@ -276,3 +298,95 @@ def test_a_rejection_is_shown_until_the_next_key(model: ViewModel) -> None:
     assert model.notice == "that is too much"
     model.key("[")
     assert model.notice == ""
+
+
+# --- sessions that go on ---
+
+LOST = Status(Phase.LOST, "gone", 1)
+RESUMED = replace(WELCOME, resumed=True, landed_sequence=4)
+
+
+def test_a_session_that_goes_on_is_left_as_it_is(model: ViewModel) -> None:
+    commands = pressed(model, "8", "d", "n", "space")
+    for sequence, command in enumerate([*commands, m.Inject(None, 5.0)], start=2):
+        model.sent(command, sequence, now=0.0)
+    model.pass_time(LOST, now=0.1)
+    model.receive(RESUMED)
+    model.pass_time(Status(Phase.LIVE), now=3.0)
+    assert model.take_commands() == []
+    assert list(model.marks) == [150.0]
+    assert model.motion is m.Motion.PAUSED
+    assert model.notice == ""
+    model.receive(frame(landed_sequence=4, settings=m.Settings()))  # what was sent again has not landed
+    assert model.settings.label == 8
+    settings = m.Settings(label=8, sampler=m.Sampler.DDIM)
+    model.receive(frame(landed_sequence=6, settings=settings, motion=m.Motion.PAUSED))
+    assert model.settings == settings
+
+
+def test_the_speckle_of_what_is_sent_again_stays_until_it_lands(model: ViewModel) -> None:
+    for sequence in (5, 6):
+        model.sent(m.Inject(None, 5.0), sequence, now=0.0)
+    model.pass_time(LOST, now=9.0)
+    model.receive(RESUMED)
+    model.pass_time(Status(Phase.LIVE), now=10.0)
+    assert [speckle.sequence for speckle in model.speckles] == [5, 6]
+    model.receive(frame(landed_sequence=5))
+    assert [speckle.sequence for speckle in model.speckles] == [6]
+    model.pass_time(Status(Phase.LIVE), now=10.1)
+    assert model.speckles
+    model.pass_time(Status(Phase.LIVE), now=11.0)
+    assert not model.speckles
+
+
+def test_what_is_touched_without_a_connection_is_not_sent_later(model: ViewModel) -> None:
+    model.pass_time(LOST, now=0.0)
+    assert pressed(model, "8", "n") == []
+    model.receive(RESUMED)
+    model.pass_time(Status(Phase.LIVE), now=1.0)
+    assert model.take_commands() == []
+    model.receive(frame())
+    assert model.settings.label == m.NO_LABEL
+
+
+def test_a_new_session_after_a_loss_says_so(model: ViewModel) -> None:
+    model.sent(m.Inject(None, 5.0), 5, now=0.0)
+    model.pass_time(LOST, now=0.0)
+    model.receive(WELCOME)
+    assert model.notice == "the session could not go on; a new one has begun"
+    assert not model.speckles
+
+
+def test_one_who_watches_sees_everything_and_touches_nothing() -> None:
+    model = ViewModel(start=m.Start(watch="id"))
+    model.receive(replace(WELCOME, watching=True, settings=m.Settings(label=3)))
+    model.pass_time(Status(Phase.LIVE), now=0.0)
+    model.receive(frame(settings=m.Settings(label=3)))
+    told = "you are watching; only the session's owner can touch it"
+    assert model.notice == told
+    assert model.start_again() == m.Start(watch="id")
+    for key in ("8", "n", "space", "d"):
+        assert pressed(model, key) == []
+        assert model.notice == told
+    model.key("h")
+    assert model.help_open
+    model.key("h")
+    assert model.notice == ""
+    model.mouse_at((0.2, 0.5))
+    model.mouse_at((0.6, 0.5))
+    assert model.take_commands() == []
+    assert model.notice == told
+    assert model.settings.label == 3
+    assert not model.try_again
+    model.pass_time(Status(Phase.REFUSED, "the session is over"), now=1.0)
+    model.key("r")
+    assert model.try_again
+
+
+def test_going_back_and_jumping_rest_there(model: ViewModel) -> None:
+    model.key("z")
+    model.jump_to(42.0)
+    model.jump_to(1e6)
+    commands = [command for command in model.take_commands() if not isinstance(command, m.Configure)]
+    assert commands == [m.Back(), m.Jump(time_step=42.0), m.Jump(time_step=300.0)]
+    assert model.motion is m.Motion.PAUSED

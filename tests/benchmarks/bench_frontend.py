@@ -1,0 +1,140 @@
+"""What a frame costs the server besides its network, beside a gRPC server that does nothing.
+
+CPU time of all threads but the first, which is the engine's, for each frame, with a tiny model; for the
+empty server, of all threads. It sends the bytes of one of our frames. Both have the same viewers, which
+run in this process, and take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import grpc.aio
+
+from diffusion_toy import messages as m
+from diffusion_toy import wire
+from diffusion_toy.v1 import denoise_pb2 as pb
+from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+from tests.benchmarks.environment import describe
+from tests.models import write_model
+from tests.tools import ServerProcess, running_server
+from viewer_client.address import Endpoint, parse_address
+from viewer_client.hands import Mouse
+from viewer_client.load import LoadOptions, run_load
+
+EMPTY_SERVER = (sys.executable, str(Path(__file__).with_name("empty_server.py")))
+FLAGS = ("--threads", "1", "--max-sessions", "256", "--capacity", "1000000", "--log-level", "warning")
+ENDLESS = m.Start(settings=m.SettingsChange(num_time_steps=1000))  # rests after 17 s
+WARM_UP_S = 1.5
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a server's threads took in one measurement, and what they sent."""
+
+    cpu_s: float
+    frames_per_second: float
+    seconds: float
+
+    @property
+    def us_per_frame(self) -> float:
+        return 1e6 * self.cpu_s / (self.seconds * self.frames_per_second)
+
+
+def cpu_seconds(pid: int, *, first: bool) -> float:
+    """CPU time of a process's threads so far; of all but the first one unless `first`."""
+    total = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if first or int(task.name) != pid:
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) * TICK_S  # utime, stime
+    return total
+
+
+async def cost(server: ServerProcess, viewers: int, seconds: float, *, first: bool) -> Cost:
+    """Let viewers look at a server, and see what that takes."""
+    endpoint = Endpoint(parse_address(server.address))
+    options = LoadOptions(
+        endpoint, viewers, seconds + 0.2, mouse=Mouse.NONE, start=ENDLESS, warm_up_s=WARM_UP_S
+    )
+    load = asyncio.create_task(run_load(options))
+    await asyncio.sleep(WARM_UP_S + 0.1)
+    before, began = cpu_seconds(server.process.pid, first=first), time.perf_counter()
+    await asyncio.sleep(seconds)
+    after, ended = cpu_seconds(server.process.pid, first=first), time.perf_counter()
+    report = await load
+    return Cost(after - before, report.frames / report.seconds, ended - began)
+
+
+async def one_frame(address: str) -> bytes:
+    """One of our frames, serialised."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = pb_grpc.DenoiseServiceStub(channel).Denoise()
+        await call.write(wire.request_to_proto(m.Request(ENDLESS, 1)))
+        async for response in call:
+            assert isinstance(response, pb.DenoiseResponse)
+            if response.WhichOneof("response") == "frame":
+                await call.done_writing()
+                return response.SerializeToString()
+    raise RuntimeError("the server sent no frame")
+
+
+def row(name: str, viewers: int, costs: Sequence[Cost]) -> str:
+    """A line of the table."""
+    middle = statistics.median(one.us_per_frame for one in costs)
+    rate = statistics.mean(one.frames_per_second for one in costs)
+    return f"| {name} | {viewers} | {rate:.0f} | {middle:.0f} |"
+
+
+def main() -> None:
+    """Measure and print a table."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument("--viewers", type=int, nargs="+", default=[8, 24], help="numbers of viewers")
+    p.add_argument("--seconds", type=float, default=5.0, help="length of each measurement, seconds, below 15")
+    p.add_argument("--rounds", type=int, default=2, help="measurements of each server")
+    args = p.parse_args()
+    print(describe())
+    print(f"command: python tests/benchmarks/bench_frontend.py {' '.join(sys.argv[1:])}".rstrip() + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_model(Path(folder) / "tiny.safetensors")
+        message = Path(folder) / "frame"
+        with running_server("--model", str(model), *FLAGS) as ours:
+            message.write_bytes(asyncio.run(one_frame(ours.address)))
+            with running_server("--message", str(message), command=EMPTY_SERVER) as empty:
+                measure(ours, empty, args.viewers, args.seconds, args.rounds)
+        print(f"\nA frame is {message.stat().st_size} bytes.")
+
+
+def measure(
+    ours: ServerProcess, empty: ServerProcess, numbers: Sequence[int], seconds: float, rounds: int
+) -> None:
+    """Print two rows and their ratio for each number of viewers."""
+    print("| server | viewers | frames/s | CPU a frame, µs |")
+    print("| --- | --- | --- | --- |")
+    ratios = []
+    for viewers in numbers:
+        costs: tuple[list[Cost], list[Cost]] = ([], [])
+        for _ in range(rounds):
+            costs[0].append(asyncio.run(cost(ours, viewers, seconds, first=False)))
+            costs[1].append(asyncio.run(cost(empty, viewers, seconds, first=True)))
+        print(row("ours, without the engine's thread", viewers, costs[0]))
+        print(row("empty grpc.aio", viewers, costs[1]), flush=True)
+        mine, theirs = (statistics.median(one.us_per_frame for one in side) for side in costs)
+        ratios.append(f"{mine / theirs:.2f} with {viewers} viewers")
+    print(f"\nours ÷ empty: {', '.join(ratios)}")
+
+
+if __name__ == "__main__":
+    main()
