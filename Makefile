@@ -54,13 +54,15 @@ check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
 
-bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and the commit (6 minutes)
+bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and the commit (7 minutes)
 	@echo "## The engine beside the bare network" && echo
 	@$(BIN)/python tests/benchmarks/bench_engine.py --modes float32 bfloat16 --openvino --rounds 25
 	@echo && echo "## The whole, with viewers" && echo
 	@$(BIN)/python tests/benchmarks/bench_server.py --most
 	@echo && echo "## The front end beside an empty gRPC server" && echo
 	@$(BIN)/python tests/benchmarks/bench_frontend.py
+	@echo && echo "## A viewer beside bad neighbours" && echo
+	@$(BIN)/python tests/benchmarks/bench_neighbours.py
 	@echo && echo "## The plain toy, a process for each viewer" && echo
 	@$(BIN)/python tests/benchmarks/bench_toy_loop.py
 

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.tools import ServerProcess
 
 CHUNK = 1 << 16
 GREETING_BYTES = 200
+LONG = m.SettingsChange(num_time_steps=1000, steps_per_second=40)
+ENDLESS = m.Start(seed=5, settings=LONG)
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 SERIOUS = (" ERROR ", " CRITICAL ", "Traceback")
 
@@ -167,3 +170,36 @@ class Looker(Client):
         """How many steps its frames have shown in this time."""
         steps = [step for when, _, step in list(self.seen) if begin <= when <= end]
         return steps[-1] - steps[0] if steps else 0
+
+
+# --- neighbours that behave badly, until told that it is over ---
+
+
+def slow(client: Client, over: threading.Event) -> None:
+    """Draws three pictures a second."""
+    client.start(ENDLESS)
+    while not over.wait(0.3):
+        client.frame()
+
+
+def bursty(client: Client, over: threading.Event) -> None:
+    """More commands than are allowed, all at once, again and again."""
+    client.start(ENDLESS)
+    while not over.wait(0.4):
+        for _ in range(300):
+            client.send(m.Inject(m.Disc(0.5, 0.5, 0.3), 5.0))
+
+
+def silent(client: Client, over: threading.Event) -> None:
+    """Opens a stream and says nothing."""
+    over.wait()
+
+
+def mute(client: Client, over: threading.Event) -> None:
+    """Starts, and then says nothing."""
+    client.send(ENDLESS)
+    over.wait()
+
+
+Neighbour = Callable[[Client, threading.Event], None]
+BAD_NEIGHBOURS: tuple[Neighbour, ...] = (slow, bursty, silent, mute)

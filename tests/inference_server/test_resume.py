@@ -220,7 +220,7 @@ def test_after_a_kill_the_last_token_is_enough(flags: list[str], other: ServerPr
         with Client(other.address) as again:
             again.resume(client.token.token)
             assert again.frame().step >= 1
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 FAULTY = """
