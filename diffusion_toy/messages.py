@@ -247,9 +247,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class Step:
-    """Takes a single step and rests."""
+    """Takes a single step, in the disc only if there is one, and rests."""
 
     direction: Motion = Motion.REVERSE
+    disc: Disc | None = None
 
     def __post_init__(self) -> None:
         _check_direction("step.direction", self.direction)
@@ -384,6 +385,14 @@ class Range:
     max: float
 
 
+@dataclass(frozen=True)
+class Landed:
+    """A command that has been applied, and before which step."""
+
+    sequence: int
+    step: int
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One moment of a session; see the protocol for each field.
@@ -412,6 +421,7 @@ class Frame:
     measured_by_rim: float | None = None
     excess_kurtosis: float | None = None
     watchers: int = 0
+    landed: tuple[Landed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,21 @@ class Action(Enum):
     SCHEDULE = auto()
     LESS_GUIDANCE = auto()
     MORE_GUIDANCE = auto()
+    STRIDE = auto()
+    TYPE_SEED = auto()
+    CANVAS = auto()
+    BRANCH = auto()
+    TWIN = auto()
+    COLORS = auto()
+    HEAT = auto()
+    LARGER_TEXT = auto()
+    SMALLER_TEXT = auto()
+    SAVE = auto()
+    SAVE_GIF = auto()
+    SAVE_RECIPE = auto()
+    COPY_RECIPE = auto()
+    PASTE_RECIPE = auto()
+    TOUR = auto()
     HELP = auto()
     CLOSE_OVERLAY = auto()
     QUIT = auto()
@@ -62,6 +77,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("z", "ctrl+z"), Action.BACK, "Z", "back to the state before; undo"),
             Binding((",",), Action.SLOWER, ",", "fewer steps a second"),
             Binding((".",), Action.FASTER, ".", "more steps a second"),
+            Binding(("v",), Action.STRIDE, "V", "stride: time steps for each step"),
         ),
     ),
     (
@@ -70,6 +86,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("r",), Action.RESTART, "R", "restart, same seed"),
             Binding(("n",), Action.NEW_SEED, "N", "restart, new seed"),
             Binding(("e",), Action.EXAMPLE, "E", "a real one turns to noise"),
+            Binding(("x",), Action.CANVAS, "X", "draw your own"),
+            Binding(("i",), Action.TYPE_SEED, "I", "type a seed"),
             Binding(tuple("0123456789"), Action.LABEL, "0 … 9", "draw this class"),
             Binding(("-", "backspace", "l"), Action.NO_LABEL, "-  L  Back", "draw any class"),
         ),
@@ -91,13 +109,35 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
         (
             Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM, DDIM, DPM++"),
             Binding(("c",), Action.SCHEDULE, "C", "schedule: cosine, linear"),
-            Binding(("g",), Action.MORE_GUIDANCE, "G", "more guidance to the class"),
-            Binding(("shift+g",), Action.LESS_GUIDANCE, "Shift+G", "less guidance"),
+            Binding(("w",), Action.MORE_GUIDANCE, "W", "more guidance to the class"),
+            Binding(("shift+w",), Action.LESS_GUIDANCE, "Shift+W", "less guidance"),
+        ),
+    ),
+    (
+        "Compare",
+        (
+            Binding(("b",), Action.BRANCH, "B", "eight ways on from this moment"),
+            Binding(("j",), Action.TWIN, "J", "a twin that differs in one thing"),
+        ),
+    ),
+    (
+        "Keep",
+        (
+            Binding(("s",), Action.SAVE, "S", "save the picture"),
+            Binding(("g",), Action.SAVE_GIF, "G", "save the run as a GIF"),
+            Binding(("ctrl+s",), Action.SAVE_RECIPE, "Ctrl+S", "save the recipe"),
+            Binding(("ctrl+c",), Action.COPY_RECIPE, "Ctrl+C", "copy the recipe"),
+            Binding(("ctrl+v",), Action.PASTE_RECIPE, "Ctrl+V", "replay a copied recipe"),
         ),
     ),
     (
         "Window",
         (
+            Binding(("p",), Action.COLORS, "P", "colours"),
+            Binding(("o",), Action.HEAT, "O", "lay the time steps over x"),
+            Binding(("ctrl+=", "ctrl++"), Action.LARGER_TEXT, "Ctrl +", "larger text"),
+            Binding(("ctrl+-",), Action.SMALLER_TEXT, "Ctrl −", "smaller text"),
+            Binding(("f2",), Action.TOUR, "F2", "the tour"),
             Binding(("h", "f1", "?"), Action.HELP, "H  F1", "this help"),
             Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close the help"),
             Binding(("ctrl+q",), Action.QUIT, "Ctrl+Q", "quit"),
@@ -118,7 +158,8 @@ def key_of(name: str, character: str = "", *, ctrl: bool = False, shift: bool = 
             keyboards on which "[" takes AltGr, or "1" takes Shift, work as well.
     """
     if (
-        len(character) == 1
+        not ctrl
+        and len(character) == 1
         and character.isprintable()
         and not character.isspace()
         and not character.isalpha()

@@ -15,6 +15,7 @@ from viewer_client.colormaps import Pixels, dimmed, grey, heat
 from viewer_client.dosing import MouseMode
 from viewer_client.geometry import Layout, Point, Rect, layout
 from viewer_client.link import Statistics
+from viewer_client.look import Look
 from viewer_client.overlays import draw_banner, draw_help
 from viewer_client.view_model import ViewModel
 from viewer_client.widgets import (
@@ -57,8 +58,8 @@ KEY_HINTS = (
 class Screen:
     """Everything that is drawn. `draw` is called once for each picture of the window."""
 
-    def __init__(self, text: Typesetter | None = None) -> None:
-        self.text = text or Typesetter()
+    def __init__(self, text: Typesetter | None = None, look: Look | None = None) -> None:
+        self.text, self.look = text or Typesetter(), look or Look()
         self._panes = {name: Pane() for name in ("noisy", "clean", "levels")}
         self._random = np.random.default_rng(0)
         self._figures: list[tuple[str, str]] = []

@@ -34,7 +34,9 @@ DABS_WAITING = 3 * DABS_PER_FRAME  # more are merged, so that the noise keeps up
 OTHER_COMMANDS_HZ = 40  # what the keyboard may need of the server's limit
 SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
 MARKS_KEPT = 64
+HEALING_AHEAD = 8  # commands on their way while the right button denoises
 SCHEDULES = ((m.ScheduleName.COSINE, 300), (m.ScheduleName.LINEAR, 300), (m.ScheduleName.LINEAR, 1000))
+STRIDES = (1, 2, 3, 5, 10, 15, 30)
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 WATCHING = "you are watching; only the session's owner can touch it"
 ANEW = "the session could not go on; a new one has begun"
@@ -81,6 +83,7 @@ class ViewModel:
     pointer: Point | None = None
     help_open: bool = False
     quit: bool = False
+    asked: deque[Action] = field(default_factory=deque)  # what is for the window to do
     try_again: bool = False
     notice: str = ""
     welcome: m.Welcome | None = None
@@ -92,6 +95,7 @@ class ViewModel:
     _dabs: list[Dab] = field(default_factory=list)
     _stroke: Stroke = field(default_factory=Stroke)
     _held: bool = False
+    _healing: bool = False  # the right button is held: denoise under the pointer
     _settings: m.Settings = field(default_factory=m.Settings)
     _direction: m.Motion = m.Motion.REVERSE  # where Play goes
     _motion: m.Motion = m.Motion.REVERSE
@@ -218,6 +222,9 @@ class ViewModel:
     def mouse_at(self, point: Point | None) -> None:
         """The mouse has moved to this point of the picture, or (None) is outside it."""
         self.pointer = point
+        if self._healing:
+            self._stroke.lift()
+            return
         painting = self.mode is not MouseMode.BRUSH_HELD or self._held
         if point is None or not painting or self.help_open or not self.status.live:
             self._stroke.lift()
@@ -233,6 +240,14 @@ class ViewModel:
         if self.mode is MouseMode.BRUSH_HELD:
             self.mouse_at(self.pointer)
 
+    def heal_button(self, held: bool) -> None:
+        """The button that denoises under the pointer went down or up."""
+        if held and self.watching:
+            self.notice = WATCHING
+            return
+        self._healing = held
+        self._stroke.lift()
+
     def take_commands(self) -> list[m.Command]:
         """The commands to send now; called once for each picture that is drawn."""
         commands = list(self._outgoing)
@@ -244,7 +259,17 @@ class ViewModel:
             self.notice = ""
         waiting = thinned(self._dabs, DABS_WAITING)
         now, self._dabs = waiting[: self.dabs_per_frame], waiting[self.dabs_per_frame :]
-        return commands + [self._inject(dab) for dab in now]
+        commands += [self._inject(dab) for dab in now]
+        if self._healing and self.pointer is not None and not self.help_open and self._caught_up:
+            commands.append(m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.radius)))
+            self._motion, self._stepping = m.Motion.PAUSED, True
+        return commands
+
+    @property
+    def _caught_up(self) -> bool:
+        """Few commands are on their way, so that steps do not go on after the button."""
+        landed = self.frame.landed_sequence if self.frame is not None else 0
+        return self._last_sequence - landed < HEALING_AHEAD
 
     def _inject(self, dab: Dab) -> m.Inject:
         disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
@@ -324,10 +349,15 @@ class ViewModel:
             case Action.FASTER:
                 faster = [s for s in SPEEDS if settings.steps_per_second < s < self.tick_rate_hz]
                 self.configure(m.SettingsChange(steps_per_second=faster[0] if faster else self.tick_rate_hz))
+            case Action.STRIDE:
+                longer = [s for s in STRIDES if s > settings.stride]
+                self.configure(m.SettingsChange(stride=longer[0] if longer else STRIDES[0]))
             case Action.LESS_GUIDANCE:
                 self.configure(m.SettingsChange(guidance=max(settings.guidance - 0.5, 0.0)))
             case Action.MORE_GUIDANCE:
                 self.configure(m.SettingsChange(guidance=min(settings.guidance + 0.5, m.GUIDANCE_MAX)))
+            case _:
+                self.asked.append(action)
 
     def configure(self, change: m.SettingsChange) -> None:
         """Change settings; after a loss of the connection they are asked for again."""

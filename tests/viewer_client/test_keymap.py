@@ -12,7 +12,7 @@ from viewer_client.keymap import Action, action_of, key_of
     [
         ("r", "r", False, False, "r"),
         ("R", "R", False, True, "r"),
-        ("g", "G", False, True, "shift+g"),
+        ("w", "W", False, True, "shift+w"),
         ("q", "\x11", True, False, "ctrl+q"),
         ("space", " ", False, False, "space"),
         ("8", "[", False, False, "["),  # AltGr+8 on a German keyboard

@@ -45,8 +45,8 @@ def pressed(model: ViewModel, *keys: str) -> list[m.Command]:
         ("d", m.Configure(m.SettingsChange(sampler=m.Sampler.DDIM))),
         ("c", m.Configure(m.SettingsChange(schedule=m.ScheduleName.LINEAR, num_time_steps=300))),
         (",", m.Configure(m.SettingsChange(steps_per_second=30.0))),
-        ("g", m.Configure(m.SettingsChange(guidance=1.5))),
-        ("shift+g", m.Configure(m.SettingsChange(guidance=0.5))),
+        ("w", m.Configure(m.SettingsChange(guidance=1.5))),
+        ("shift+w", m.Configure(m.SettingsChange(guidance=0.5))),
     ],
 )
 def test_a_key_sends_its_command(model: ViewModel, key: str, command: m.Command) -> None:
