@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
         help="a .safetensors model file; may be given several times, the first is the default model "
         "(without it: the MNIST model that comes with the package)",
     )
+    p.add_argument(
+        "--models-dir",
+        type=Path,
+        metavar="DIR",
+        help="a folder: all .safetensors model files in it are served as well, in the order of their names",
+    )
     p.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     p.add_argument(
         "--precision",
@@ -174,7 +180,7 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
     return ServerConfig(
         host=args.host,
         port=args.port,
-        models=tuple(args.model or DEFAULT_MODELS),
+        models=(*(args.model or DEFAULT_MODELS), *_models_in(args.models_dir)),
         device=args.device,
         precision=args.precision,
         compiled=args.compile,
@@ -192,6 +198,16 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         metrics_host=args.metrics_host,
         metrics_port=args.metrics_port,
     )
+
+
+def _models_in(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise InvalidValueError(
+            "--models-dir", folder, "a folder that exists", "make it, or leave the flag out"
+        )
+    return sorted(folder.glob("*.safetensors"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

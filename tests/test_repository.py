@@ -137,3 +137,15 @@ def test_the_containers_health_check_tells_a_serving_server_from_others() -> Non
     finally:
         server.stop(None).wait()
     assert healthcheck.main([address]) == 1
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    named = 0
+    for document in (ROOT / "docs").glob("*.md"):
+        file = ""
+        for path, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", document.read_text()):
+            file = path or file
+            text = (ROOT / file).read_text() if file else ""
+            assert not test or f"def {test}(" in text, f"{document.name}: {file}::{test}"
+            named += bool(path or test)
+    assert named > 10

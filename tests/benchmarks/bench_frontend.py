@@ -1,8 +1,8 @@
-"""What a frame costs the server besides its network, beside a gRPC server that does nothing.
+"""What a frame costs besides the network: our server, a gRPC server that does nothing, and a balancer.
 
 CPU time of all threads but the first, which is the engine's, for each frame, with a tiny model; for the
 empty server, of all threads. It sends the bytes of one of our frames. Both have the same viewers, which
-run in this process, and take turns.
+run in this process, and take turns. The balancer is HAProxy, if it is installed, in front of ours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from diffusion_toy import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.benchmarks.environment import describe
+from tests.deploy.balancer import Balancer, running_balancer
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
 from viewer_client.address import Endpoint, parse_address
@@ -63,17 +65,17 @@ def cpu_seconds(pid: int, *, first: bool) -> float:
     return total
 
 
-async def cost(server: ServerProcess, viewers: int, seconds: float, *, first: bool) -> Cost:
-    """Let viewers look at a server, and see what that takes."""
-    endpoint = Endpoint(parse_address(server.address))
+async def cost(address: str, process_id: int, viewers: int, seconds: float, *, first: bool) -> Cost:
+    """Let viewers look at a server, and see what that takes the process."""
+    endpoint = Endpoint(parse_address(address))
     options = LoadOptions(
         endpoint, viewers, seconds + 0.2, mouse=Mouse.NONE, start=ENDLESS, warm_up_s=WARM_UP_S
     )
     load = asyncio.create_task(run_load(options))
     await asyncio.sleep(WARM_UP_S + 0.1)
-    before, began = cpu_seconds(server.process.pid, first=first), time.perf_counter()
+    before, began = cpu_seconds(process_id, first=first), time.perf_counter()
     await asyncio.sleep(seconds)
-    after, ended = cpu_seconds(server.process.pid, first=first), time.perf_counter()
+    after, ended = cpu_seconds(process_id, first=first), time.perf_counter()
     report = await load
     return Cost(after - before, report.frames / report.seconds, ended - began)
 
@@ -114,6 +116,9 @@ def main() -> None:
             message.write_bytes(asyncio.run(one_frame(ours.address)))
             with running_server("--message", str(message), command=EMPTY_SERVER) as empty:
                 measure(ours, empty, args.viewers, args.seconds, args.rounds)
+            if shutil.which("haproxy"):
+                with running_balancer(Path(folder), [ours.port]) as balancer:
+                    measure_balancer(balancer, max(args.viewers), args.seconds, args.rounds)
         print(f"\nA frame is {message.stat().st_size} bytes.")
 
 
@@ -127,13 +132,23 @@ def measure(
     for viewers in numbers:
         costs: tuple[list[Cost], list[Cost]] = ([], [])
         for _ in range(rounds):
-            costs[0].append(asyncio.run(cost(ours, viewers, seconds, first=False)))
-            costs[1].append(asyncio.run(cost(empty, viewers, seconds, first=True)))
+            for server, side in zip((ours, empty), costs, strict=True):
+                one = cost(server.address, server.process.pid, viewers, seconds, first=server is empty)
+                side.append(asyncio.run(one))
         print(row("ours, without the engine's thread", viewers, costs[0]))
         print(row("empty grpc.aio", viewers, costs[1]), flush=True)
         mine, theirs = (statistics.median(one.us_per_frame for one in side) for side in costs)
         ratios.append(f"{mine / theirs:.2f} with {viewers} viewers")
     print(f"\nours ÷ empty: {', '.join(ratios)}")
+
+
+def measure_balancer(balancer: Balancer, viewers: int, seconds: float, rounds: int) -> None:
+    """Print what a frame costs the balancer."""
+    costs = [
+        asyncio.run(cost(balancer.address, balancer.process_id, viewers, seconds, first=True))
+        for _ in range(rounds)
+    ]
+    print(f"\n{row('HAProxy, before ours', viewers, costs)}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,23 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.balancer import running_balancer
+from tests.inference_server.faults import free_port
 from tests.models import write_model
-from tests.tools import ROOT, ServerProcess, require_tool, running_server, wait_for
+from tests.tools import ROOT, ServerProcess, running_server, wait_for
 
-CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
 SECONDS = 20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def can_connect(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Cluster:
@@ -44,28 +30,11 @@ class Cluster:
         model = write_model(folder / "tiny.safetensors")
         self._flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--one-of-several"]
         self._flags += ["--resume-key-file", str(key)]
-        self.port = free_port()
-        servers = "\n".join(f"    server s{i} 127.0.0.1:{port}" for i, port in enumerate(self._ports))
-        text = CONFIGURATION.read_text().split("resolvers names\n    parse")[0]
-        text = re.sub(r"    server-template .*", servers, text)
-        (folder / "haproxy.cfg").write_text(text)
-        self._log = (folder / "haproxy.log").open("w")
-        stack.callback(self._log.close)
-        balancer = subprocess.Popen(
-            [require_tool("haproxy", "apt-get install haproxy"), "-f", str(folder / "haproxy.cfg")],
-            env={**os.environ, "BIND": f"127.0.0.1:{self.port}"}, stdout=self._log, stderr=self._log,
-        )  # fmt: skip
-        stack.callback(balancer.wait)
-        stack.callback(balancer.terminate)
-        wait_for(lambda: can_connect(self.port), 10, "the balancer")
+        self.balancer = stack.enter_context(running_balancer(folder, self._ports))
 
     def start(self, place: int) -> ServerProcess:
         """A server at one of the places."""
         return self._stack.enter_context(running_server(*self._flags, port=self._ports[place]))
-
-    def log(self) -> str:
-        """What the balancer said."""
-        return Path(self._log.name).read_text()
 
 
 @pytest.fixture
@@ -82,15 +51,15 @@ def sessions(server: ServerProcess) -> int:
 @pytest.mark.parametrize("viewers", [9, pytest.param(30, marks=pytest.mark.slow)])
 def test_nobody_loses_a_session_when_servers_die_drain_and_come(cluster: Cluster, viewers: int) -> None:
     a, b = cluster.start(0), cluster.start(1)
-    wait_for(lambda: cluster.log().count("is UP") == 2, 20, "both servers to be known")
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, 20, "both servers to be known")
     report = cluster.folder / "report.json"
     command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
-    command += ["--server", f"127.0.0.1:{cluster.port}", "--seconds", str(SECONDS), "--json", str(report)]
+    command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS), "--json", str(report)]
     load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_for(lambda: sessions(a) + sessions(b) == viewers, 30, "all viewers")
     assert abs(sessions(a) - sessions(b)) <= 1  # the load is even
     c = cluster.start(2)
-    wait_for(lambda: cluster.log().count("is UP") == 3, 20, "the third server")
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 3, 20, "the third server")
     a.process.kill()
     wait_for(lambda: sessions(b) + sessions(c) == viewers, 10, "the sessions of the one that died")
     assert sessions(c) >= viewers // 3  # the newest, with the fewest streams, got most of them

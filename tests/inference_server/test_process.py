@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from diffusion_toy.v1 import denoise_pb2 as pb
+from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.client import Client
+from tests.inference_server.test_security import certificate
 from tests.models import write_model
 from tests.tools import ROOT, ServerProcess, running_server
 
@@ -64,6 +68,7 @@ def test_a_port_in_use_is_named() -> None:
         (["--tick-rate", "nan"], "--tick-rate nan is outside 1…240"),
         (["--port", "0", "--model", "nowhere.safetensors"], "nowhere.safetensors does not exist"),
         (["--port", "0", "--model", "README.md"], "damaged"),
+        (["--port", "0", "--models-dir", "nowhere"], "--models-dir nowhere is outside a folder that exists"),
         (["--port", "0", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
     ],
 )
@@ -73,3 +78,26 @@ def test_a_bad_flag_ends_with_one_sentence(flags: list[str], said: str) -> None:
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert "serving" not in done.stdout
+
+
+def test_a_folder_of_models_is_served_beside_the_first(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write_model(folder / "b.safetensors")
+    write_model(folder / "a.safetensors")
+    (folder / "notes.txt").write_text("not a model")
+    flags = ["--model", str(write_model(tmp_path / "first.safetensors")), "--models-dir", str(folder)]
+    with running_server(*flags) as server, grpc.insecure_channel(server.address) as channel:
+        listed = pb_grpc.DenoiseServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10)
+    assert [model.name for model in listed.models] == ["first", "a", "b"]
+
+
+def test_the_health_check_works_with_tls_too(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "server")
+    model = write_model(tmp_path / "m.safetensors")
+    flags = ["--model", str(model), "--tls-cert", str(cert), "--tls-key", str(key)]
+    with running_server(*flags) as server:
+        command = [sys.executable, "-m", "inference_server.healthcheck", server.address]
+        for environment, status in (({"DIFFUSION_TOY_TLS_CERT": str(cert)}, 0), ({}, 1)):
+            done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True)
+            assert done.returncode == status, done.stderr

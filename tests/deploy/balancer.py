@@ -1,0 +1,57 @@
+"""A real HAProxy with the configuration that is shipped, in front of servers on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.inference_server.faults import free_port
+from tests.tools import ROOT, require_tool, wait_for
+
+CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """One that runs: where viewers reach it, its process, and the file with what it says."""
+
+    address: str
+    process_id: int
+    log_file: Path
+
+    def log(self) -> str:
+        """What it has said."""
+        return self.log_file.read_text()
+
+
+def can_connect(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def running_balancer(folder: Path, server_ports: Sequence[int]) -> Iterator[Balancer]:
+    """HAProxy for the length of a block; its files are in the folder."""
+    port = free_port()
+    servers = "\n".join(f"    server s{i} 127.0.0.1:{port}" for i, port in enumerate(server_ports))
+    text = CONFIGURATION.read_text().split("resolvers names\n    parse")[0]  # there is no name service here
+    (folder / "haproxy.cfg").write_text(re.sub(r"    server-template .*", servers, text))
+    log_file = folder / "haproxy.log"
+    with log_file.open("w") as log:
+        process = subprocess.Popen(
+            [require_tool("haproxy", "apt-get install haproxy"), "-f", str(folder / "haproxy.cfg")],
+            env={**os.environ, "BIND": f"127.0.0.1:{port}"}, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            wait_for(lambda: can_connect(port), 10, "the balancer")
+            yield Balancer(f"127.0.0.1:{port}", process.pid, log_file)
+        finally:
+            process.terminate()
+            process.wait()
