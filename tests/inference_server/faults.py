@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import struct
 import threading
@@ -19,6 +20,7 @@ from tests.client import Client
 from tests.tools import ServerProcess
 
 CHUNK = 1 << 16
+CHUNKS_ON_THEIR_WAY = 64  # then the relay reads no more, as a real network would not
 GREETING_BYTES = 200
 LONG = m.SettingsChange(num_time_steps=1000, steps_per_second=40)
 ENDLESS = m.Start(seed=5, settings=LONG)
@@ -60,10 +62,13 @@ class Relay:
     Attributes:
         target: port that new connections are relayed to.
         stalled: nothing is passed on to clients while set.
+
+    Args:
+        delay_s: how long everything takes, in either direction.
     """
 
-    def __init__(self, target: int) -> None:
-        self.target = target
+    def __init__(self, target: int, delay_s: float = 0.0) -> None:
+        self.target, self._delay_s = target, delay_s
         self.stalled = threading.Event()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -113,16 +118,35 @@ class Relay:
                 threading.Thread(target=self._pump, args=(source, sink, stalls), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, stalls: bool) -> None:
-        try:
-            while data := source.recv(CHUNK):
+        """Read one direction of a connection; another thread passes it on when its time has come."""
+        on_its_way: queue.Queue[tuple[float, bytes]] = queue.Queue(CHUNKS_ON_THEIR_WAY)
+        threading.Thread(target=self._deliver, args=(on_its_way, source, sink, stalls), daemon=True).start()
+        data = b"-"
+        while data:
+            try:
+                data = source.recv(CHUNK)
+            except OSError:
+                data = b""
+            on_its_way.put((time.monotonic() + self._delay_s, data))
+
+    def _deliver(
+        self,
+        on_its_way: queue.Queue[tuple[float, bytes]],
+        source: socket.socket,
+        sink: socket.socket,
+        stalls: bool,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while (item := on_its_way.get())[1]:
+                time.sleep(max(item[0] - time.monotonic(), 0.0))
                 while stalls and self.stalled.is_set():
                     time.sleep(0.01)
-                sink.sendall(data)
-                self._client_bytes += 0 if stalls else len(data)
-        except OSError:
-            pass
+                sink.sendall(item[1])
+                self._client_bytes += 0 if stalls else len(item[1])
         for end in (source, sink):
             hang_up(end)
+        while item[1]:  # the other end is gone: let the reader come to its end
+            item = on_its_way.get()
 
 
 def hang_up(end: socket.socket, reset: bool = False) -> None:
