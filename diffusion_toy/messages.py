@@ -24,6 +24,7 @@ AMOUNT_MAX = 1000.0
 GUIDANCE_MAX = 8.0
 STRIDE_MAX = 1000
 WINDOW_DEFAULT, WINDOW_MAX = 4, 32
+LANDED_MAX = 4096  # commands that a frame lists
 
 Image = NDArray[np.float32]
 
@@ -167,16 +168,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Disc:
-    """A disc with a hard edge, in fractions of the picture; origin top left."""
+    """A disc with a hard edge, in fractions of the picture; origin top left. Its command checks it."""
 
     x: float
     y: float
     radius: float
-
-    def __post_init__(self) -> None:
-        check_range("inject.disc.x", self.x, 0, 1)
-        check_range("inject.disc.y", self.y, 0, 1)
-        check_range("inject.disc.radius", self.radius, 0, 1, open_low=True)
 
 
 @dataclass(frozen=True)
@@ -207,6 +203,13 @@ class Acknowledge:
     frame_number: int
 
 
+def _check_disc(path: str, disc: Disc | None) -> None:
+    if disc is not None:
+        check_range(path + ".x", disc.x, 0, 1)
+        check_range(path + ".y", disc.y, 0, 1)
+        check_range(path + ".radius", disc.radius, 0, 1, open_low=True)
+
+
 @dataclass(frozen=True)
 class Inject:
     """Adds noise; `disc` None means the whole image. `amount` is in time steps."""
@@ -217,6 +220,7 @@ class Inject:
     rule: InjectionRule = InjectionRule.TRUTH
 
     def __post_init__(self) -> None:
+        _check_disc("inject.disc", self.disc)
         if self.rule is InjectionRule.LIE:
             check_range("inject.amount", self.amount, -AMOUNT_MAX, AMOUNT_MAX)
             if self.amount == 0:
@@ -254,6 +258,7 @@ class Step:
 
     def __post_init__(self) -> None:
         _check_direction("step.direction", self.direction)
+        _check_disc("step.disc", self.disc)
 
 
 @dataclass(frozen=True)
@@ -387,7 +392,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Landed:
-    """A command that has been applied, and before which step."""
+    """A command that has been applied, and before which step; see the protocol."""
 
     sequence: int
     step: int

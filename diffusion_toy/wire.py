@@ -116,6 +116,16 @@ def origin_from_proto(message: pb.Origin) -> m.Origin:
 # --- requests --------------------------------------------------------------------------------
 
 
+def disc_to_proto(disc: m.Disc) -> pb.Disc:
+    """A disc of an injection or a step."""
+    return pb.Disc(x=disc.x, y=disc.y, radius=disc.radius)
+
+
+def disc_from_proto(message: pb.Disc) -> m.Disc:
+    """A disc of an injection or a step."""
+    return m.Disc(message.x, message.y, message.radius)
+
+
 def request_to_proto(request: m.Request) -> pb.DenoiseRequest:
     """A client's message."""
     message = pb.DenoiseRequest(sequence=request.sequence, at_step=request.at_step)
@@ -143,13 +153,15 @@ def request_to_proto(request: m.Request) -> pb.DenoiseRequest:
             if disc is None:
                 inject.whole_image.SetInParent()
             else:
-                inject.disc.x, inject.disc.y, inject.disc.radius = disc.x, disc.y, disc.radius
+                inject.disc.CopyFrom(disc_to_proto(disc))
         case m.Play(direction):
             message.play.direction = int(direction)  # type: ignore[assignment]
         case m.Pause():
             message.pause.SetInParent()
-        case m.Step(direction):
+        case m.Step(direction, disc):
             message.step.direction = int(direction)  # type: ignore[assignment]
+            if disc is not None:
+                message.step.disc.CopyFrom(disc_to_proto(disc))
         case m.Restart(seed, origin):
             restart = pb.Restart(seed=seed, origin=origin_to_proto(origin) if origin else None)
             message.restart.CopyFrom(restart)
@@ -169,9 +181,8 @@ def _inject_from_proto(message: pb.Inject) -> m.Inject:
     place = message.WhichOneof("place")
     if place is None:
         raise InvalidValueError("inject.place", "(unset)", "disc or whole_image")
-    disc = message.disc
     return m.Inject(
-        disc=m.Disc(disc.x, disc.y, disc.radius) if place == "disc" else None,
+        disc=disc_from_proto(message.disc) if place == "disc" else None,
         amount=message.amount,
         kind=_enum(m.NoiseKind, message.kind, m.NoiseKind.GAUSSIAN, "inject.kind"),
         rule=_enum(m.InjectionRule, message.rule, m.InjectionRule.TRUTH, "inject.rule"),
@@ -211,7 +222,11 @@ def request_from_proto(message: pb.DenoiseRequest) -> m.Request:
         case "pause":
             body = m.Pause()
         case "step":
-            body = m.Step(_enum(m.Motion, message.step.direction, m.Motion.REVERSE, "step.direction"))
+            disc = _optional(message.step, "disc")
+            body = m.Step(
+                _enum(m.Motion, message.step.direction, m.Motion.REVERSE, "step.direction"),
+                disc_from_proto(disc) if disc is not None else None,
+            )
         case "restart":
             origin = _optional(message.restart, "origin")
             body = m.Restart(
@@ -407,7 +422,7 @@ def image_from_bytes(content: bytes, shape: tuple[int, ...], path: str) -> m.Ima
 
 
 def frame_from_proto(message: pb.Frame, model: m.ModelInfo) -> m.Frame:
-    """A frame of this model's pictures. (The server writes frames from its batch: `outbox`.)
+    """A frame of this model's pictures. (The server writes frames from its batch: `frame_message`.)
 
     Raises:
         WireError: pictures of another size.
@@ -435,6 +450,7 @@ def frame_from_proto(message: pb.Frame, model: m.ModelInfo) -> m.Frame:
         measured_by_rim=_optional(message, "measured_by_rim"),
         excess_kurtosis=_optional(message, "excess_kurtosis"),
         watchers=message.watchers,
+        landed=tuple(m.Landed(landed.sequence, landed.step) for landed in message.landed),
     )
 
 

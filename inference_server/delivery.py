@@ -166,7 +166,8 @@ class Delivery:
             if result.frames is not None:
                 for row, session in enumerate(result.frames.sessions):
                     if session in self._audiences:
-                        self._frames[session] = FrameRecord(result.frames, row)
+                        replaced = self._frames.get(session)
+                        self._frames[session] = FrameRecord.of(result.frames, row, replaced)
             self._events.extend(event for event in result.events if event.session in self._audiences)
             self._ended.extend(session for session in result.ended if session in self._audiences)
             if self._scheduled:

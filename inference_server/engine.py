@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,17 +21,16 @@ from torch import Tensor
 from diffusion_toy import diffusion
 from diffusion_toy import messages as m
 from diffusion_toy.checkpoint import LoadedModel
-from diffusion_toy.counter_noise import Purpose, uniform_words
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.forward import Forward, Precision
-from diffusion_toy.schedule import NoiseSchedule, make_schedule
+from inference_server.commands import Commands
+from inference_server.controls import Controls
 from inference_server.frames import FrameBatch
 from inference_server.kernel import Gauge, Rows, advance
-from inference_server.session import Event, Pending, Session, SessionSnapshot, Skip
-from inference_server.slots import InjectionRows, SlotState
-
-INJECTION_ROUNDS = 9  # injections of one session that a tick applies (540 a second); the rest wait a tick
-JUMP_TOLERANCE = 0.5  # time steps by which a kept state may miss the one that was asked for
+from inference_server.session import Event, Pending, Session, SessionSnapshot
+from inference_server.slots import SlotState
+from inference_server.starts import Starts
+from inference_server.token_turns import TokenTurns
 
 
 class ServerFullError(DiffusionToyError):
@@ -41,43 +39,6 @@ class ServerFullError(DiffusionToyError):
 
 class NotHereError(DiffusionToyError):
     """There is no such session."""
-
-
-@dataclass(eq=False)
-class Controls:
-    """What decides a session's next tick, as arrays over slots, so that no tick loops over them."""
-
-    active: NDArray[np.bool_]
-    motion: NDArray[np.int64]
-    single_step: NDArray[np.bool_]  # take one step, then rest
-    dirty: NDArray[np.bool_]  # changed since its last frame
-    ended: NDArray[np.bool_]  # nowhere to go in the direction of its motion
-    phase: NDArray[np.float64]  # steps owed; a step is due at 1
-    steps_per_tick: NDArray[np.float64]
-    stride: NDArray[np.float32]
-    eta: NDArray[np.float32]
-    multistep: NDArray[np.bool_]
-    label: NDArray[np.int64]
-    guidance: NDArray[np.float32]
-    seed: NDArray[np.int64]
-    step: NDArray[np.int64]
-    frame_number: NDArray[np.int64]
-    landed: NDArray[np.int64]
-    first_kept: NDArray[np.int64]
-    uniform: NDArray[np.bool_]  # one level for all pixels, as far as is known
-    watchers: NDArray[np.int64]
-
-    @staticmethod
-    def for_slots(slots: int) -> Controls:
-        """All zero."""
-        kinds: dict[str, Any] = {
-            "active": bool, "single_step": bool, "dirty": bool, "ended": bool,
-            "multistep": bool, "uniform": bool,
-            "phase": np.float64, "steps_per_tick": np.float64,
-            "stride": np.float32, "eta": np.float32, "guidance": np.float32,
-        }  # fmt: skip
-        names = Controls.__dataclass_fields__
-        return Controls(**{name: np.zeros(slots, kinds.get(name, np.int64)) for name in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,18 +107,17 @@ class Engine:
             torch.tensor(calibration, device=device) if calibration else None, model.metadata.rim_value
         )
         self.state = SlotState(config.slots, self.shape, device)
-        self.controls = Controls.for_slots(config.slots)
+        self.controls = Controls.for_slots(config.slots, self.state.kept_states)
+        self._token_turns = TokenTurns(config.slots, config.tick_rate_hz, config.token_period_s)
+        self._starts = Starts(model, self.state, self.controls, config.tick_rate_hz)
+        self._commands = Commands(
+            self.state, self.controls, self._starts, self._token_turns, self._check_capacity
+        )
         self.sessions: dict[int, Session] = {}  # by slot
         self._by_id: dict[str, Session] = {}
         self._free = list(range(config.slots))[::-1]
-        self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot
         self._ended: list[Session] = []
         self.neighbours: Sequence[Engine] = ()  # other engines on the same device, who share its capacity
-        self._ticks = 0
-        self._told = np.full(config.slots, -1, np.int64)  # the frame before a slot's newest told snapshot
-        self._next_token = np.zeros(config.slots, np.int64)  # the tick from which it is told again
-        kept = self.state.history.shape[1]
-        self._kept_t = np.zeros((config.slots, kept), np.float32)  # largest time step of each kept state
         self.info = m.ModelInfo(
             name=model.name,
             fingerprint=model.fingerprint,
@@ -178,7 +138,7 @@ class Engine:
     @property
     def kept_states(self) -> int:
         """How many states a session keeps to return to."""
-        return self._kept_t.shape[1]
+        return self.state.kept_states
 
     @property
     def demand(self) -> float:
@@ -193,6 +153,19 @@ class Engine:
         """The same, of everybody on the device."""
         return self.demand + sum(engine.demand for engine in self.neighbours)
 
+    def _check_capacity(self, before: m.Settings, after: m.Settings) -> None:
+        more = demand_of(after) - demand_of(before)
+        alone = self.device_demand == demand_of(before)
+        if more > 0 and not alone and self.capacity is not None:
+            free = self.capacity - self.device_demand
+            if more > free:
+                raise InvalidValueError(
+                    "settings",
+                    f"{more:g} more network rows a second",
+                    f"the {max(free, 0):.0f} that are free",
+                    "the server is full; try a lower speed, or guidance 1",
+                )
+
     # --- joining and leaving ---
 
     def join(self, start: m.Start, sequence: int = 0) -> Session:
@@ -202,12 +175,14 @@ class Engine:
             InvalidValueError: a setting that this model or server does not allow.
             ServerFullError: every slot or all capacity is taken.
         """
-        settings = self._checked_settings(start.settings, m.Settings(steps_per_second=self.tick_rate_hz))
-        self._check_origin("start.origin", start.origin, settings)
+        settings = self._starts.checked_settings(
+            start.settings, m.Settings(steps_per_second=self.tick_rate_hz)
+        )
+        self._starts.check_origin("start.origin", start.origin, settings)
         seed = secrets.randbits(32) if start.seed is None else start.seed
         session = Session(self._seat(settings), seed, settings, start.origin)
         self._occupy(session, start.motion, sequence)
-        self._begin(session)
+        self._starts.begin(session)
         return session
 
     def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None) -> Session:
@@ -223,9 +198,9 @@ class Engine:
                 f"the session was made with the model {snapshot.model} ({snapshot.fingerprint}), "
                 f"and this server's is {self.model.fingerprint}; begin a new one"
             )
-        settings = self._checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
+        settings = self._starts.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
-        self._check_origin("start.resume_token.origin", origin, settings)
+        self._starts.check_origin("start.resume_token.origin", origin, settings)
         slot = self._seat(settings)
         session = Session(slot, snapshot.seed, settings, snapshot.origin, injections=snapshot.injections)
         if branch_seed is None:
@@ -241,7 +216,7 @@ class Engine:
         c = self.controls
         c.seed[slot], c.step[slot], c.phase[slot] = session.seed, snapshot.step, snapshot.phase
         c.first_kept[slot] = snapshot.step
-        self._update_ended(np.array([slot]))
+        self._starts.update_ended(np.array([slot]))
         c.dirty[slot] = True
         return session
 
@@ -266,9 +241,9 @@ class Engine:
         c.phase[slot], c.watchers[slot] = 0, 0
         c.single_step[slot] = c.uniform[slot] = False
         c.motion[slot] = motion
-        self._told[slot], self._next_token[slot] = -1, 0
-        self._set_schedule(session)
-        self._store_settings(session)
+        self._token_turns.begin(slot)
+        self._starts.set_schedule(session)
+        self._starts.store_settings(session)
         c.active[slot] = True
 
     def leave(self, session: Session) -> None:
@@ -276,7 +251,7 @@ class Engine:
         if self.sessions.get(session.slot) is session:
             del self.sessions[session.slot]
             del self._by_id[session.id]
-            self._waiting.pop(session.slot, None)
+            self._commands.forget(session)
             self.controls.active[session.slot] = False
             self.state.state[session.slot] = 0  # nothing of it is for the next
             self._free.append(session.slot)
@@ -288,16 +263,16 @@ class Engine:
             return False
         session.suspended = True
         session.suspensions += 1
-        session.pending.clear()  # the client sends again what has not landed
-        self._waiting.pop(session.slot, None)
+        self._commands.forget(session)  # the client sends again what has not landed
         self.controls.active[session.slot] = False
         return True
 
     def take_up(self, session: Session) -> None:
         """Go on with a session for a client that has come (back)."""
         session.suspended = False
-        session.pending.clear()
-        self._waiting.pop(session.slot, None)
+        self._commands.forget(session)
+        self._commands.recall(session)  # what was in frames that this client may not have got
+        self._token_turns.again(session.slot)
         c = self.controls
         if not c.watchers[session.slot]:  # who acknowledge by the numbers that they have seen
             c.frame_number[session.slot] = 0
@@ -342,11 +317,7 @@ class Engine:
     def submit(self, session: Session, pending: Pending) -> None:
         """Queue a command; it is applied in a later tick, in order."""
         if self.sessions.get(session.slot) is session and not session.suspended:
-            skips = isinstance(pending.command, Skip)
-            if skips and session.pending and isinstance(session.pending[-1].command, Skip):
-                session.pending.pop()  # one stands for many, so that a flood of them takes no room
-            session.pending.append(pending)
-            self._waiting[session.slot] = session
+            self._commands.submit(session, pending)
 
     # --- the tick ---
 
@@ -355,36 +326,32 @@ class Engine:
         """Nothing will happen until a join or a command."""
         c = self.controls
         changed = (c.active & c.dirty).any()
-        untold = self.config.token_period_s and (c.active & (self._told != c.frame_number)).any()
-        return not (self._ended or self._stepping().any() or changed or untold or self._can_apply())
+        untold = self._token_turns.untold(c.active, c.frame_number).any()
+        return not (self._ended or c.stepping.any() or changed or untold or self._commands.ready)
 
-    def _stepping(self) -> NDArray[np.bool_]:
-        c = self.controls
-        stepping: NDArray[np.bool_] = c.active & (c.motion != m.Motion.PAUSED) & ~c.ended
-        return stepping
-
-    def _can_apply(self) -> bool:
-        return any(self._ready(session) for session in self._waiting.values())
+    def pass_over(self, ticks: int) -> None:
+        """So many ticks were not made, because the engine was idle."""
+        self._token_turns.advance(ticks)
 
     @torch.inference_mode()
     def tick(self) -> TickResult:
         """Apply commands, forward, publish, step. Takes one batch through the network at most."""
-        self._ticks += 1
+        self._token_turns.advance(1)
         ended, self._ended = self._ended, []
         events = self._tokens()
-        answers, applied = self._apply_commands()
-        events += answers
+        applied = self._commands.apply()
+        events += applied.answers
         c = self.controls
-        stepping = self._stepping()
+        stepping = c.stepping
         c.phase[stepping] += np.where(c.single_step[stepping], 1.0, c.steps_per_tick[stepping])
         stepping &= c.phase >= 1 - 1e-9
         due = np.flatnonzero(c.active & (c.dirty | stepping))
         if not len(due):
-            return TickResult(None, events, applied=applied, ended=ended)
+            return TickResult(None, events, applied=applied.kinds, ended=ended)
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
         steps = stepping[due]
         slots = torch.from_numpy(due).to(self.device)
-        rows = self._rows(due, slots, steps)
+        rows = self._rows(due, slots, steps, applied.discs)
         began = time.perf_counter()
         v, network_rows = self.predict_v(rows.state, c.label[due], c.guidance[due])
         forward_s = time.perf_counter() - began
@@ -407,14 +374,21 @@ class Engine:
             self.state.keep(index, torch.from_numpy(c.step[moving]).to(self.device), rows)
             self.state.store(index, rows, advanced)
             self._count_steps(moving, at_end[steps], readings[steps, 8])
+        if applied.discs:
+            self._confine_steps(due, rows, applied.discs)
         broken = int((~finite).sum())
-        return TickResult(frames, events, network_rows, forward_s, applied, broken, ended)
+        return TickResult(frames, events, network_rows, forward_s, applied.kinds, broken, ended)
 
-    def _rows(self, due: NDArray[np.int64], slots: Tensor, steps: NDArray[np.bool_]) -> Rows:
+    def _rows(
+        self, due: NDArray[np.int64], slots: Tensor, steps: NDArray[np.bool_], discs: Mapping[int, m.Disc]
+    ) -> Rows:
         c, state = self.controls, self.state
         whole = torch.from_numpy(np.stack([c.seed[due], c.step[due]])).to(self.device)
         parts = torch.from_numpy(np.stack([c.stride[due], c.eta[due]])).to(self.device)
-        flags = np.stack([c.motion[due] == m.Motion.FORWARD, c.multistep[due], steps])
+        multistep = c.multistep[due]
+        if discs:
+            multistep &= ~np.isin(due, list(discs))
+        flags = np.stack([c.motion[due] == m.Motion.FORWARD, multistep, steps])
         forward, multistep, stepping = torch.from_numpy(flags).to(self.device)
         return Rows(
             state=state.state.index_select(0, slots),
@@ -471,6 +445,7 @@ class Engine:
         steps: NDArray[np.bool_],
     ) -> FrameBatch:
         c = self.controls
+        landed = self._commands.take_landed()
         return FrameBatch(
             sessions=[self.sessions[slot] for slot in due.tolist()],
             settings=[self.sessions[slot].settings for slot in due.tolist()],
@@ -481,12 +456,13 @@ class Engine:
             first_kept=np.minimum(c.first_kept[due], c.step[due]),
             watchers=c.watchers[due],
             motion=c.motion[due],
-            resting=~steps & ~self._stepping()[due],
+            resting=~steps & ~c.stepping[due],
             pixels=pixels,
             readings=readings,
             stepping=int(steps.sum()),
             shape=self.shape,
             people=len(self.sessions),
+            landed_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in landed.items()},
         )
 
     def _count_steps(
@@ -494,7 +470,7 @@ class Engine:
     ) -> None:
         """Steps have been taken; `at_end` (R, 2) says who is clean, and who is at T."""
         c = self.controls
-        self._kept_t[slots, c.step[slots] % self.kept_states] = largest_t
+        c.kept_t[slots, c.step[slots] % self.kept_states] = largest_t
         c.step[slots] += 1
         c.first_kept[slots] = np.maximum(c.first_kept[slots], c.step[slots] - self.kept_states)
         forward = c.motion[slots] == m.Motion.FORWARD
@@ -503,270 +479,25 @@ class Engine:
         c.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
         c.dirty[slots[c.ended[slots] | (c.motion[slots] == m.Motion.PAUSED)]] = True  # a last frame
 
+    def _confine_steps(self, due: NDArray[np.int64], rows: Rows, discs: Mapping[int, m.Disc]) -> None:
+        """All of some pictures has taken a step of which only a disc was meant."""
+        slots = np.array(list(discs))
+        places = torch.tensor([(disc.x, disc.y, disc.radius) for disc in discs.values()], device=self.device)
+        before = rows.state[torch.from_numpy(np.searchsorted(due, slots)).to(self.device)]
+        index = torch.from_numpy(slots).to(self.device)
+        self.state.confine(index, before, self.state.inside(*places.unbind(1)))
+        self._starts.update_ended(slots)
+        self.controls.uniform[slots] = False
+
     def _tokens(self) -> list[Event]:
         """Snapshots of the sessions whose turn it is, as the tick before has left them."""
-        if not self.config.token_period_s:
-            return []
         c = self.controls
-        turn = c.active & (self._ticks >= self._next_token) & (self._told != c.frame_number)
-        chosen = np.flatnonzero(turn)
-        if not len(chosen):
-            return []
-        self._told[chosen] = c.frame_number[chosen]
-        self._next_token[chosen] = self._ticks + max(1, round(self.config.token_period_s * self.tick_rate_hz))
+        chosen = self._token_turns.take(c.active, (c.motion == m.Motion.PAUSED) & ~c.dirty, c.frame_number)
         sessions = [self.sessions[slot] for slot in chosen.tolist()]
         return [Event(s, token) for s, token in zip(sessions, self.snapshots(sessions), strict=True)]
-
-    def _update_ended(self, slots: NDArray[np.int64]) -> None:
-        """Whether these sessions have anywhere to go."""
-        index = torch.from_numpy(slots).to(self.device)
-        u = self.state.u[index].flatten(1)
-        top = self.state.levels[index, self.state.num_time_steps[index].long()]
-        at_end = torch.stack([u.amax(1) == 0, u.amin(1) >= top]).cpu().numpy()
-        forward = self.controls.motion[slots] == m.Motion.FORWARD
-        self.controls.ended[slots] = np.where(forward, at_end[1], at_end[0])
-
-    # --- commands ---
-
-    def _ready(self, session: Session) -> bool:
-        """Whether the session's next command can be applied now."""
-        if not session.pending:
-            return False
-        at_step = session.pending[0].at_step
-        return at_step is None or at_step <= self.controls.step[session.slot]
-
-    @torch.inference_mode()
-    def _apply_commands(self) -> tuple[list[Event], list[type]]:
-        """Apply what has arrived; injections in rounds of at most one for each session.
-
-        Returns:
-            What clients must be told, and the kinds of the commands that were applied.
-        """
-        events: list[Event] = []
-        applied: list[type] = []
-        touched: set[int] = set()
-        finished: set[int] = set()  # sessions whose next command has to wait for the next tick
-        for _ in range(INJECTION_ROUNDS):
-            injections: list[tuple[Session, m.Inject]] = []
-            for slot, session in list(self._waiting.items()):
-                while slot not in finished and self._ready(session):
-                    pending = session.pending.popleft()
-                    self.controls.landed[slot] = pending.sequence
-                    touched.add(slot)  # also for a rejection: its frame is what the client acknowledges
-                    if isinstance(pending.command, Skip):
-                        continue
-                    step = int(self.controls.step[slot])
-                    if pending.at_step is not None and pending.at_step < step:
-                        error = InvalidValueError("at_step", pending.at_step, f"{step} and later")
-                        events.append(rejection(session, pending.sequence, error))
-                    elif isinstance(pending.command, m.Inject):
-                        applied.append(m.Inject)
-                        injections.append((session, pending.command))
-                        break
-                    else:
-                        try:
-                            events += self._apply(session, pending.command)
-                            applied.append(type(pending.command))
-                        except InvalidValueError as error:
-                            events.append(rejection(session, pending.sequence, error))
-                        if isinstance(pending.command, m.Step):
-                            finished.add(slot)
-                if not session.pending:
-                    self._waiting.pop(slot, None)
-            if not injections:
-                break
-            self._inject(injections)
-        if touched:
-            slots = np.array(sorted(touched))
-            self._update_ended(slots)
-            self.controls.dirty[slots] = True
-            self.controls.uniform[slots] = False
-        return events, applied
-
-    def _apply(self, session: Session, command: m.Command) -> list[Event]:
-        c, slot = self.controls, session.slot
-        match command:
-            case m.Play(direction):
-                c.motion[slot], c.single_step[slot], c.phase[slot] = direction, False, 0
-            case m.Pause():
-                c.motion[slot], c.single_step[slot] = m.Motion.PAUSED, False
-            case m.Step(direction):
-                c.motion[slot], c.single_step[slot], c.phase[slot] = direction, True, 0
-                self._update_ended(np.array([slot]))
-                if c.ended[slot]:
-                    c.motion[slot], c.single_step[slot] = m.Motion.PAUSED, False
-            case m.Restart(seed, origin):
-                if origin is not None:
-                    self._check_origin("restart.origin", origin, session.settings)
-                    session.origin = origin
-                session.seed = session.seed if seed is None else seed
-                c.motion[slot], c.single_step[slot], c.phase[slot] = m.Motion.REVERSE, False, 0
-                self._begin(session)
-            case m.Back():
-                step = int(c.step[slot])
-                if step <= c.first_kept[slot]:
-                    raise InvalidValueError("back", f"from step {step}", f"steps above {c.first_kept[slot]}")
-                self._return_to(session, step - 1)
-            case m.Jump(step, time_step):
-                if step is not None:
-                    first, now = int(c.first_kept[slot]), int(c.step[slot])
-                    m.check_range("jump.step", step, first, now)
-                    self._return_to(session, step)
-                elif time_step is not None:
-                    self._jump_in_time(session, time_step)
-            case m.Configure(change):
-                before = session.settings
-                settings = self._checked_settings(change, before)
-                self._check_capacity(before, settings)
-                session.settings = settings
-                self._store_settings(session)
-                after = session.settings
-                if (after.schedule, after.num_time_steps) != (before.schedule, before.num_time_steps):
-                    schedule = self._set_schedule(session)
-                    return [Event(session, m.Schedule(after.schedule, schedule.alphas_cumprod))]
-        return []
-
-    def _return_to(self, session: Session, step: int) -> None:
-        c, slot = self.controls, session.slot
-        if step != c.step[slot]:
-            self.state.return_to(slot, step)
-            top = float(self.state.levels[slot, session.settings.num_time_steps])
-            self.state.u[slot].clamp_(max=top)  # the schedule may be another one now
-        c.step[slot] = step
-        c.motion[slot], c.single_step[slot], c.phase[slot] = m.Motion.PAUSED, False, 0
-
-    def _jump_in_time(self, session: Session, time_step: float) -> None:
-        c, slot = self.controls, session.slot
-        m.check_range("jump.time_step", time_step, 0, session.settings.num_time_steps)
-        index = torch.tensor([slot], device=self.device)
-        now = float(self.state.time_steps(index).amax())
-        if time_step >= now:
-            schedule = make_schedule(session.settings.schedule.key, session.settings.num_time_steps)
-            level = float(schedule.level_of_time_step(time_step))
-            self.state.noise_up_to(slot, level, session.seed, session.injections)
-            session.injections += 1
-            c.motion[slot], c.single_step[slot], c.phase[slot] = m.Motion.PAUSED, False, 0
-            return
-        steps = np.arange(c.first_kept[slot], c.step[slot])
-        distance = np.abs(self._kept_t[slot, steps % self.kept_states] - time_step)
-        if not len(steps) or distance.min() > JUMP_TOLERANCE:
-            limit = f"{now:g}…{session.settings.num_time_steps}, and the time steps of kept states"
-            raise InvalidValueError("jump.time_step", f"{time_step:g}", limit, "denoise to get there")
-        self._return_to(session, int(steps[::-1][distance[::-1].argmin()]))
-
-    def _inject(self, injections: list[tuple[Session, m.Inject]]) -> None:
-        columns: dict[str, list[float]] = defaultdict(list)
-        for session, inject in injections:
-            disc = inject.disc or m.Disc(0.5, 0.5, 1.0)
-            columns["slots"].append(session.slot)
-            columns["seeds"].append(session.seed)
-            columns["numbers"].append(session.injections)
-            columns["center_x"].append(disc.x)
-            columns["center_y"].append(disc.y)
-            columns["radius"].append(disc.radius if inject.disc else float("inf"))
-            columns["amount"].append(inject.amount)
-            columns["kinds"].append(inject.kind)
-            columns["rules"].append(inject.rule)
-            session.injections += 1
-        integers = ("slots", "seeds", "numbers", "kinds", "rules")
-        tensors = {
-            name: torch.tensor(values, dtype=torch.int64 if name in integers else torch.float32)
-            for name, values in columns.items()
-        }
-        self.state.inject(InjectionRows(**{name: tensor.to(self.device) for name, tensor in tensors.items()}))
-
-    # --- settings and starts ---
-
-    def _checked_settings(self, change: m.SettingsChange, before: m.Settings) -> m.Settings:
-        if change.label is not None and change.label >= self.num_classes:
-            limit = f"−1 (none) and 0…{self.num_classes - 1}"
-            raise InvalidValueError("settings.label", change.label, limit)
-        if change.steps_per_second is not None:
-            m.check_range(
-                "settings.steps_per_second", change.steps_per_second, 0, self.tick_rate_hz, open_low=True
-            )
-        return change.apply_to(before)
-
-    def _check_capacity(self, before: m.Settings, after: m.Settings) -> None:
-        more = demand_of(after) - demand_of(before)
-        alone = self.device_demand == demand_of(before)
-        if more > 0 and not alone and self.capacity is not None:
-            free = self.capacity - self.device_demand
-            if more > free:
-                raise InvalidValueError(
-                    "settings",
-                    f"{more:g} more network rows a second",
-                    f"the {max(free, 0):.0f} that are free",
-                    "the server is full; try a lower speed, or guidance 1",
-                )
-
-    def _check_origin(self, path: str, origin: m.Origin, settings: m.Settings) -> None:
-        if origin.time_step is not None:
-            m.check_range(f"{path}.time_step", origin.time_step, 0, settings.num_time_steps)
-        match origin.source:
-            case m.Pixels(content) if len(content) != np.prod(self.shape):
-                limit = f"{np.prod(self.shape)} bytes, {'×'.join(map(str, self.shape))}"
-                raise InvalidValueError(f"{path}.pixels", f"of {len(content)} bytes", limit)
-            case m.Example() if self.model.examples is None:
-                raise InvalidValueError(f"{path}.example", "", "noise or pixels: this model has no examples")
-            case m.Example(label) if label is not None and label >= self.num_classes:
-                raise InvalidValueError(f"{path}.example.label", label, f"0…{self.num_classes - 1}")
-
-    def _store_settings(self, session: Session) -> None:
-        c, slot, settings = self.controls, session.slot, session.settings
-        c.steps_per_tick[slot] = settings.steps_per_second / self.tick_rate_hz
-        c.stride[slot] = settings.stride
-        c.eta[slot] = {m.Sampler.DDPM: 1.0, m.Sampler.DDIM: settings.eta}.get(settings.sampler, 0.0)
-        c.multistep[slot] = settings.sampler is m.Sampler.DPMPP
-        self.state.forget_earlier(slot)
-        c.label[slot] = settings.label
-        c.guidance[slot] = settings.guidance
-
-    def _set_schedule(self, session: Session) -> NoiseSchedule:
-        settings = session.settings
-        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
-        self.state.set_schedule(session.slot, schedule)
-        return schedule
-
-    @torch.inference_mode()
-    def _begin(self, session: Session) -> None:
-        """Put the session's picture at its origin, with its seed, at step 0."""
-        slot, origin, settings = session.slot, session.origin, session.settings
-        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
-        t = settings.num_time_steps if origin.time_step is None else min(origin.time_step, schedule.T)
-        level = float(schedule.level_of_time_step(t))
-        match origin.source:
-            case m.PureNoise():
-                self.state.start_from_noise(slot, level, session.seed)
-            case m.Pixels(content):
-                picture = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(self.shape)
-                self.state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
-            case m.Example(label):
-                picture = self._example(label, session.seed)
-                self.state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
-        self.controls.seed[slot] = session.seed
-        self.controls.step[slot] = self.controls.first_kept[slot] = 0
-        session.injections = 0
-        self.controls.dirty[slot] = True
-        self._update_ended(np.array([slot]))
-
-    def _example(self, label: int | None, seed: int) -> Tensor:
-        """A bundled picture, chosen by the seed: (C, H, W) uint8."""
-        examples = self.model.examples
-        assert examples is not None  # _check_origin has refused this
-        which = torch.arange(len(examples.labels))
-        if label is not None and bool((examples.labels == label).any()):
-            which = which[examples.labels == label]
-        word = uniform_words(torch.tensor([seed]), Purpose.CHOICE, torch.tensor([0]), 1)
-        return examples.images[which[int(word) % len(which)]]
 
 
 def demand_of(settings: m.Settings) -> float:
     """Network rows a second that a session of these settings asks for."""
     guided = settings.label != m.NO_LABEL and settings.guidance not in (0, 1)
     return settings.steps_per_second * (2 if guided else 1)
-
-
-def rejection(session: Session, sequence: int, error: InvalidValueError) -> Event:
-    """The answer to a command with a bad value."""
-    return Event(session, m.Rejected(sequence, error.field, error.value, error.limit, str(error)))

@@ -73,8 +73,11 @@ class EngineLoop:
                 self._wake.clear()
                 self._make_calls()
                 if all(engine.idle for engine in self._engines):
+                    began = time.perf_counter()
                     self._wake.wait()
                     deadline = time.perf_counter()
+                    for engine in self._engines:
+                        engine.pass_over(int((deadline - began) / period))
                     continue
                 for engine in self._engines:
                     self._tick(engine)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_toy.messages import Settings
+from diffusion_toy.messages import Landed, Settings
 from inference_server.session import Session
 
 
@@ -28,6 +28,8 @@ class FrameBatch:
         stepping: how many of the sessions take a step.
         shape: C, H, W.
         people: sessions on this server.
+        landed_of_rows: the commands that have been applied since each row's frame before, in their order;
+            rows without any are left out.
         server_ms: duration of the tick; set when it is known.
     """
 
@@ -46,6 +48,7 @@ class FrameBatch:
     stepping: int
     shape: tuple[int, int, int]
     people: int
+    landed_of_rows: dict[int, tuple[Landed, ...]] = field(default_factory=dict)
     server_ms: list[float] = field(default_factory=lambda: [0.0])
 
     def __len__(self) -> int:

@@ -92,7 +92,7 @@ class Metrics:
         self._resumed = self._counter("sessions_resumed", "Sessions that went on on a new stream.")
         self._ended = self._counter("sessions_ended", "Sessions that are over.", "reason")
         self._restarts = self._counter("engine_restarts", "Engines started anew after a failure.")
-        self._refused = self._counter("streams_refused", "Streams ended before their welcome.", "reason")
+        self._refused = self._counter("streams_failed", "Streams that ended with an error.", "reason")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
@@ -135,8 +135,8 @@ class Metrics:
         """An engine was started anew after a failure."""
         self._restarts.inc()
 
-    def stream_refused(self, reason: str) -> None:
-        """A stream ended before its welcome; `reason` as the status code in lower case."""
+    def stream_failed(self, reason: str) -> None:
+        """A stream ended with an error; `reason` as the status code in lower case."""
         self._refused.labels(reason).inc()
 
 

@@ -8,10 +8,10 @@ of frames for a reader that has stalled. No IO and no clock in here.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from diffusion_toy.messages import Moving, Rejected, Schedule
+from diffusion_toy.messages import LANDED_MAX, Landed, Moving, Rejected, Schedule
 from inference_server.frames import FrameBatch
 from inference_server.session import SessionSnapshot
 
@@ -24,10 +24,25 @@ class StalledClientError(DiffusionToyError):
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One row of a batch: a frame that has not been written out yet."""
+    """One row of a batch: a frame that has not been written out yet.
+
+    `landed` are the commands that have been applied since the frame that was written out before.
+    """
 
     batch: FrameBatch
     row: int
+    landed: tuple[Landed, ...] = ()
+
+    @staticmethod
+    def of(batch: FrameBatch, row: int, replaced: FrameRecord | None = None) -> FrameRecord:
+        """A row, in place of one that was to be written out."""
+        return FrameRecord(batch, row, batch.landed_of_rows.get(row, ())).in_place_of(replaced)
+
+    def in_place_of(self, replaced: FrameRecord | None) -> FrameRecord:
+        """This frame with what has landed in the one that it replaces as well, but no more than may be."""
+        if replaced is None or not replaced.landed:
+            return self
+        return replace(self, landed=(replaced.landed + self.landed)[-LANDED_MAX:])
 
     @property
     def number(self) -> int:
@@ -71,9 +86,9 @@ class Outbox:
         return self._newest is not None or self._snapshot is not None or bool(self._control)
 
     def offer_frame(self, record: FrameRecord) -> None:
-        """A new frame; it replaces one that has not been sent."""
+        """A new frame; it replaces one that has not been sent, and takes over what has landed in it."""
         self.superseded += self._newest is not None
-        self._newest = record
+        self._newest = record.in_place_of(self._newest)
 
     def offer_snapshot(self, snapshot: SessionSnapshot) -> None:
         """A new snapshot of the session; it replaces one that has not been sent."""

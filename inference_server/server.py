@@ -305,7 +305,7 @@ class Server:
             self._service.end_idle(loop.time())
 
     def _refused(self) -> None:
-        self.metrics.stream_refused("unauthenticated")
+        self.metrics.stream_failed("unauthenticated")
 
     def _load(self) -> Load:
         """For whoever asks for the metrics; reads numbers only."""

@@ -1,4 +1,4 @@
-"""The gRPC service: the protocol's rules, and nothing else. Protobuf stays within this module."""
+"""The gRPC service: how streams begin and end, and who may have one; `conversation` is what lies between."""
 
 from __future__ import annotations
 
@@ -9,66 +9,30 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
 import grpc
 
 from diffusion_toy import __version__, wire
 from diffusion_toy import messages as m
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.schedule import make_schedule
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+from inference_server.conversation import Conversation
 from inference_server.delivery import Connection, Delivery
-from inference_server.engine import Engine, NotHereError, ServerFullError
+from inference_server.engine import Engine, NotHereError
 from inference_server.engine_loop import EngineLoop
 from inference_server.monitoring import Metrics
-from inference_server.outbox import FrameRecord, StalledClientError
-from inference_server.rate_limit import TokenBucket
-from inference_server.session import Pending, Session, SessionSnapshot, Skip
+from inference_server.session import Pending, Session, SessionSnapshot
 from inference_server.snapshots import seal, unseal
-from inference_server.tokens import Sealer, TokenError
+from inference_server.statuses import ServiceError, status_of
+from inference_server.tokens import Sealer
 
 log = logging.getLogger(__name__)
 
-BURST_SECONDS = 4.0
-LAST_WORDS_S = 1.0  # how long a stream may take to end once it has to
-BREAK_S = 0.05  # within this time after its last request, a broken stream is known to be broken
-MEASURED: Final[tuple[Literal["measured_by_residual", "measured_by_rim", "excess_kurtosis"], ...]] = (
-    "measured_by_residual",
-    "measured_by_rim",
-    "excess_kurtosis",
-)
 WELCOME_S = 20.0  # how long a client may take to let its welcome through
 DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting down
-
-
-class ServiceError(DiffusionToyError):
-    """Ends a stream with a status."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-
-
-def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
-    """The status and its text with which an error ends a stream."""
-    match error:
-        case ServiceError():
-            return error.code, str(error)
-        case InvalidValueError() | wire.WireError():
-            return grpc.StatusCode.INVALID_ARGUMENT, str(error)
-        case ServerFullError() | StalledClientError():
-            return grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
-        case NotHereError():
-            return grpc.StatusCode.NOT_FOUND, str(error)
-        case TimeoutError():
-            return grpc.StatusCode.DEADLINE_EXCEEDED, "the client did not take its welcome"
-        case TokenError():
-            return grpc.StatusCode.UNAUTHENTICATED, str(error)
-        case _:
-            log.error("a stream failed", exc_info=error)
-            return grpc.StatusCode.INTERNAL, "the server made a mistake; see its log"
 
 
 @dataclass(frozen=True)
@@ -168,7 +132,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             raise
         except Exception as error:
             code, details = status_of(error)
-            self._metrics.stream_refused(code.name.lower())
+            self._metrics.stream_failed(code.name.lower())
             await context.abort(code, details)
 
     @contextlib.contextmanager
@@ -237,7 +201,9 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
             async with asyncio.timeout(WELCOME_S):
                 await context.write(pb.DenoiseResponse(welcome=self._welcome(opened, start.window)))
-            await self._converse(context, opened, connection)
+            conversation = Conversation(context, connection, self._limits, self._sealer, self._metrics)
+            submit = self._submitter(opened, connection)
+            await conversation.drive(session, opened.landed, submit, repeats=opened.resumed)
         finally:
             if held is None:  # cancelled while joining: the engine may still take the start
                 opening.add_done_callback(lambda done: self._let_go_if_opened(done, connection))
@@ -273,6 +239,15 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             return Opened(engine, session, landed, resumed=True, before=before)
 
         return resume
+
+    def _submitter(self, opened: Opened, connection: Connection) -> Callable[[Pending], None]:
+        """Takes the commands of this connection to the engines' thread."""
+
+        def submit(pending: Pending) -> None:
+            if self._delivery.driver(opened.session) is connection:  # nobody has taken it over meanwhile
+                opened.engine.submit(opened.session, pending)
+
+        return lambda pending: self._loop.post(lambda: submit(pending))
 
     def _let_go(self, opened: Opened, connection: Connection) -> None:
         """A stream has ended: the session ends too, or waits for its client."""
@@ -356,7 +331,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             welcome = self._welcome(opened, start.window, watching=True)
             async with asyncio.timeout(WELCOME_S):
                 await context.write(pb.DenoiseResponse(welcome=welcome))
-            await self._converse(context, opened, connection, watching=True)
+            await Conversation(context, connection, self._limits, self._sealer, self._metrics).watch()
         finally:
             if held is None:
                 looking.add_done_callback(lambda done: self._look_away_if_opened(done, connection))
@@ -370,200 +345,3 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
     def _look_away_if_opened(self, looking: Future[Opened], connection: Connection) -> None:
         if not looking.cancelled() and looking.exception() is None:
             self._look_away(looking.result(), connection)
-
-    # --- the two directions of a stream ---
-
-    async def _converse(
-        self,
-        context: grpc.aio.ServicerContext[Any, Any],
-        opened: Opened,
-        connection: Connection,
-        *,
-        watching: bool = False,
-    ) -> None:
-        """Read and write until the stream ends."""
-        reading = (
-            self._read_watcher(context, connection) if watching else self._read(context, opened, connection)
-        )
-        reader = asyncio.create_task(reading)
-        writer = asyncio.create_task(self._write(context, connection))
-        closed = asyncio.create_task(connection.closed.wait())
-        tasks = (reader, writer, closed)
-        try:
-            await asyncio.wait((writer, closed), return_when=asyncio.FIRST_COMPLETED)
-            # A client that does not read could keep its last words from being written for ever.
-            await asyncio.wait((writer,), timeout=LAST_WORDS_S)
-            if writer.done():
-                await writer
-            elif connection.error is not None:
-                raise connection.error
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _read(
-        self,
-        context: grpc.aio.ServicerContext[Any, Any],
-        opened: Opened,
-        connection: Connection,
-    ) -> None:
-        """Take requests until the client is done; ends the connection in every case."""
-        engine, session = opened.engine, opened.session
-        now = asyncio.get_running_loop().time
-        rate = self._limits.commands_per_second
-        bucket = TokenBucket(rate, BURST_SECONDS * rate, now())
-        last_sequence = opened.landed
-        repeating = opened.resumed
-
-        def submit(pending: Pending) -> None:
-            if self._delivery.driver(session) is connection:  # nobody has taken the session over meanwhile
-                engine.submit(session, pending)
-
-        try:
-            while (message := await context.read()) is not grpc.aio.EOF:
-                connection.heard = now()
-                kind = message.WhichOneof("request")
-                if kind == "acknowledge":
-                    connection.acknowledge(message.acknowledge.frame_number)
-                    continue
-                sequence = message.sequence
-                if repeating and sequence <= opened.landed and kind != "start":
-                    continue  # sent again, and applied already
-                if not last_sequence < sequence <= m.SEQUENCE_MAX:
-                    raise InvalidValueError(
-                        "sequence",
-                        sequence,
-                        f"{last_sequence + 1}…2^63−1",
-                        "it has to rise with every command",
-                    )
-                repeating = False
-                last_sequence = sequence
-                command: m.Command | Skip
-                try:
-                    command = self._checked_command(message, session, bucket.take(now()))
-                except InvalidValueError as error:
-                    self._metrics.command(kind or "unknown", "rejected")
-                    connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
-                    command = Skip()
-                at_step = message.at_step if message.HasField("at_step") else None
-                if isinstance(command, Skip):
-                    at_step = None
-                pending = Pending(sequence, command, at_step)
-                self._loop.post(lambda pending=pending: submit(pending))  # type: ignore[misc]
-            # A connection that breaks reads like one that is done, but the call is cancelled then.
-            await asyncio.sleep(BREAK_S)
-            connection.finish()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            connection.finish(error)
-
-    async def _read_watcher(
-        self, context: grpc.aio.ServicerContext[Any, Any], connection: Connection
-    ) -> None:
-        """The same for a stream that may only acknowledge."""
-        now = asyncio.get_running_loop().time
-        try:
-            while (message := await context.read()) is not grpc.aio.EOF:
-                connection.heard = now()
-                kind = message.WhichOneof("request")
-                if kind is None:
-                    raise wire.WireError("the request is empty")
-                if kind == "acknowledge":
-                    connection.acknowledge(message.acknowledge.frame_number)
-                    continue
-                text = f"{kind}: you are watching; only the one who runs the session can touch it"
-                connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
-            connection.finish()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            connection.finish(error)
-
-    def _checked_command(self, message: pb.DenoiseRequest, session: Session, in_time: bool) -> m.Command:
-        """The command of a message.
-
-        Raises:
-            InvalidValueError: to be rejected; the stream goes on.
-            ServiceError, WireError: the protocol is broken.
-        """
-        rate, waiting = self._limits.commands_per_second, len(session.pending)
-        if not in_time:
-            raise InvalidValueError(
-                "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
-            )
-        if waiting >= self._limits.pending_commands:
-            raise InvalidValueError("commands", f"beyond {waiting} waiting", "the queue", "send fewer")
-        body = wire.request_from_proto(message).body
-        if isinstance(body, m.Start):
-            raise ServiceError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "the session has started already; send restart, or open another stream",
-            )
-        assert not isinstance(body, m.Acknowledge)
-        return body
-
-    async def _write(self, context: grpc.aio.ServicerContext[Any, Any], connection: Connection) -> None:
-        """Send what the outbox allows until the connection closes."""
-        outbox, frames = connection.outbox, FrameMessage()
-        superseded = 0
-        while (message := await connection.next()) is not None:
-            match message:
-                case FrameRecord():
-                    response = frames.fill(message)
-                    self._metrics.frames_sent()
-                    if outbox.superseded > superseded:
-                        self._metrics.frames_superseded(outbox.superseded - superseded)
-                        superseded = outbox.superseded
-                case SessionSnapshot():
-                    token = wire.resume_token_to_proto(seal(message, self._sealer))
-                    response = pb.DenoiseResponse(resume_token=token)
-                case m.Rejected():
-                    response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
-                case m.Schedule():
-                    response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
-                case m.Moving():
-                    response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
-            await context.write(response)
-
-
-class FrameMessage:
-    """The one message for all frames of a stream: filling it anew costs half of making another."""
-
-    def __init__(self) -> None:
-        self._response = pb.DenoiseResponse(frame=pb.Frame())
-        self._frame = self._response.frame
-        self._ranges = self._frame.claimed, self._frame.bookkept, self._frame.time_step
-        self._settings: m.Settings | None = None
-
-    def fill(self, record: FrameRecord) -> pb.DenoiseResponse:
-        """One row of a tick's batch; the reverse of `wire.frame_from_proto`. It holds until the next call."""
-        batch, row, frame = record.batch, record.row, self._frame
-        channels, height, width = batch.shape
-        image, plane = 2 * channels * height * width, 2 * height * width  # bytes
-        begin = row * (2 * image + plane)
-        content = batch.content
-        number, step, landed, motion, resting, seed, first_kept, watchers = batch.numbers_of_rows[row]
-        frame.number, frame.step, frame.landed_sequence = number, step, landed
-        frame.motion = motion  # type: ignore[assignment]
-        frame.resting, frame.seed, frame.first_kept_step, frame.watchers = resting, seed, first_kept, watchers
-        readings = batch.readings_of_rows[row]
-        frame.x_t = content[begin : begin + image]
-        frame.x0_hat = content[begin + image : begin + 2 * image]
-        constant = readings[0] == readings[2]
-        frame.level_map = b"" if constant else content[begin + 2 * image : begin + 2 * image + plane]
-        claimed, bookkept, time_step = self._ranges
-        claimed.min, claimed.mean, claimed.max = readings[0:3]
-        bookkept.min, bookkept.mean, bookkept.max = readings[3:6]
-        time_step.min, time_step.mean, time_step.max = readings[6:9]
-        for name, value in zip(MEASURED, readings[9:12], strict=True):
-            if value == value:
-                setattr(frame, name, value)
-            else:  # NaN says that there is nothing to say
-                frame.ClearField(name)
-        if batch.settings[row] is not self._settings:
-            self._settings = batch.settings[row]
-            frame.settings.CopyFrom(wire.settings_to_proto(self._settings))
-        frame.server_ms, frame.sessions = batch.server_ms[0], batch.people
-        return self._response

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_toy.messages import Command, Motion, Origin, Rejected, Schedule, Settings
+from diffusion_toy.messages import Command, Landed, Motion, Origin, Rejected, Schedule, Settings
+
+LANDED_KEPT = 1024  # commands that a session remembers, for a client that has missed frames
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ def new_session_id() -> str:
 
 @dataclass(eq=False)
 class Session:
-    """A session's host side. Only the engine's thread touches it after the join."""
+    """A session's host side. Only the engine's thread touches it after the join.
+
+    `landed` are the newest commands that have been applied, in their order.
+    """
 
     slot: int
     seed: int
@@ -45,6 +50,7 @@ class Session:
     origin: Origin
     id: str = field(default_factory=new_session_id)
     pending: deque[Pending] = field(default_factory=deque)
+    landed: deque[Landed] = field(default_factory=lambda: deque(maxlen=LANDED_KEPT))
     injections: int = 0
     suspended: bool = False  # its client has gone, and may come back
     suspensions: int = 0  # so many times so far

@@ -10,19 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion_toy import diffusion
-from diffusion_toy.counter_noise import Purpose, standard_normal, uniform_words
+from diffusion_toy.counter_noise import Purpose, standard_normal
 from diffusion_toy.messages import InjectionRule, NoiseKind
+from diffusion_toy.noise_kinds import noise_of_kind
 from diffusion_toy.schedule import T_MAX, NoiseSchedule
 from inference_server.kernel import NO_LEVEL, Advanced, Rows, levels_of, time_steps
 
 HISTORY_STATES_MAX = 120
 HISTORY_BYTES_MAX = 2 * 2**20  # of a session
-BLUR_SIGMA_PX = 1.5
-BLUR_RADIUS_PX = 4
 PADDING_LEVEL = 2.0  # above every level, so that a search in a schedule's table ends before it
 
 
@@ -44,37 +42,6 @@ class InjectionRows:
     amount: Tensor
     kinds: Tensor
     rules: Tensor
-
-
-def blur_kernel(device: torch.device) -> Tensor:
-    """A Gaussian kernel whose squares sum to 1, so that blurred unit noise keeps variance 1."""
-    offsets = torch.arange(-BLUR_RADIUS_PX, BLUR_RADIUS_PX + 1, device=device)
-    line = torch.exp(-0.5 * (offsets / BLUR_SIGMA_PX) ** 2)
-    kernel = line[:, None] * line[None, :]
-    return kernel / kernel.square().sum().sqrt()
-
-
-def injected_noise(kind: NoiseKind, seeds: Tensor, numbers: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Noise of mean 0 and second moment 1, (R, C, H, W) float32, a function of seed and number."""
-    rows, count = len(seeds), int(np.prod(shape))
-    if kind in (NoiseKind.GAUSSIAN, NoiseKind.SMOOTH):
-        z = standard_normal(seeds, Purpose.INJECTION, numbers, shape)
-        if kind is NoiseKind.SMOOTH:  # round the edges, so that every pixel has the same variance
-            kernel = blur_kernel(seeds.device).expand(shape[0], 1, -1, -1)
-            padded = F.pad(z, (BLUR_RADIUS_PX,) * 4, mode="circular")
-            z = F.conv2d(padded, kernel, groups=shape[0])
-        return z
-    if kind is NoiseKind.CONSTANT:
-        word = uniform_words(seeds, Purpose.INJECTION, numbers, 1)
-        return ((word & 1) * 2 - 1).float()[:, :, None, None].expand(rows, *shape)
-    words = uniform_words(seeds, Purpose.INJECTION, numbers, count).reshape(rows, *shape)
-    if kind is NoiseKind.SIGN:
-        return ((words & 1) * 2 - 1).float()
-    centred = (words.double() + 0.5) * 2.0**-31 - 1  # (−1, 1), never ±1
-    if kind is NoiseKind.UNIFORM:
-        return (centred * 3**0.5).float()
-    magnitude = -torch.log1p(-centred.abs()) / 2**0.5  # Laplace of variance 1, by inversion
-    return (magnitude * centred.sign()).float()
 
 
 def history_states(shape: tuple[int, int, int]) -> int:
@@ -153,7 +120,7 @@ class SlotState:
 
     def return_to(self, slot: int, step: int) -> None:
         """Take back the state before `step`, which must still be kept."""
-        self.state[slot] = self.history[slot, step % self.history.shape[1]]
+        self.state[slot] = self.history[slot, step % self.kept_states]
         self.forget_earlier(slot)
 
     def noise_up_to(self, slot: int, level: float, seed: int, number: int) -> None:
@@ -164,6 +131,7 @@ class SlotState:
         z = standard_normal(one, Purpose.INJECTION, torch.full_like(one, number), self.shape)
         update = diffusion.forward_increment(u[None], u_new[None])
         self._store(torch.tensor([slot], device=self.device), update, u_new[None], z)
+        self.forget_earlier(slot)
 
     def packed(self, slots: Tensor) -> Tensor:
         """Everything but the history, to be kept elsewhere: (R, N) float32, see `unpack`."""
@@ -187,6 +155,17 @@ class SlotState:
 
     # --- rows of sessions ---
 
+    @property
+    def kept_states(self) -> int:
+        """How many states a session keeps to return to."""
+        return self.history.shape[1]
+
+    def at_end(self, slots: Tensor) -> Tensor:
+        """Whether every pixel is clean, and whether every pixel is at T: (R, 2) bool."""
+        u = self.u[slots].flatten(1)
+        top = self.levels[slots, self.num_time_steps[slots].long()]
+        return torch.stack([u.amax(1) == 0, u.amin(1) >= top], 1)
+
     def time_steps(self, slots: Tensor) -> Tensor:
         """The time step of each pixel in its session's schedule: (R, H, W) float32."""
         return time_steps(self.levels[slots], self.u[slots])
@@ -197,7 +176,7 @@ class SlotState:
 
     def keep(self, slots: Tensor, steps: Tensor, rows: Rows) -> None:
         """Keep the state of these slots before their steps (R,), to return to."""
-        kept = self.history.shape[1]
+        kept = self.kept_states
         state = rows.state if len(slots) == len(rows.stepping) else rows.state[rows.stepping]
         self.history.view(-1, *self.history.shape[2:]).index_copy_(0, slots * kept + steps % kept, state)
 
@@ -209,13 +188,28 @@ class SlotState:
         for mine, values in zip((self.state, self.earlier, self.earlier_level), new, strict=True):
             mine.index_copy_(0, slots, values)
 
+    def inside(self, center_x: Tensor, center_y: Tensor, radius: Tensor) -> Tensor:
+        """Which pixels lie in discs (R,), in fractions as in `InjectionRows`: (R, H, W) bool."""
+        dx = (self._pixel_x - center_x[:, None, None]) * self._scale_x
+        dy = (self._pixel_y - center_y[:, None, None]) * self._scale_y
+        return dx.square() + dy.square() <= radius[:, None, None].square()
+
+    def confine(self, slots: Tensor, before: Tensor, inside: Tensor) -> None:
+        """Take back what a step has changed outside of a disc.
+
+        Args:
+            slots: (R,) int64, of distinct sessions.
+            before: (R, P, H, W) float32, their state before the step.
+            inside: (R, H, W) bool, the pixels for which the step counts.
+        """
+        self.state[slots] = torch.where(inside[:, None], self.state[slots], before)
+        self.forget_earlier(slots)
+
     def inject(self, rows: InjectionRows) -> None:
         """Apply a round of injections: noise under a disc or everywhere, by each row's rule."""
         slots = rows.slots
         column = (slice(None), None, None)
-        dx = (self._pixel_x - rows.center_x[column]) * self._scale_x
-        dy = (self._pixel_y - rows.center_y[column]) * self._scale_y
-        inside = dx.square() + dy.square() <= rows.radius[column].square()  # (R, H, W)
+        inside = self.inside(rows.center_x, rows.center_y, rows.radius)
         t = self.time_steps(slots)
         t_new = self._clamped(slots, t + torch.where(inside, rows.amount[column], 0.0))
         u = self.u[slots]
@@ -233,7 +227,7 @@ class SlotState:
         z = torch.empty(len(slots), *self.shape, device=self.device)
         for kind in sorted(set(rows.kinds.tolist())):
             chosen = (rows.kinds == kind).nonzero()[:, 0]
-            z[chosen] = injected_noise(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
+            z[chosen] = noise_of_kind(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
         self._store(slots, update, u_new, z)
         self.forget_earlier(slots)
 

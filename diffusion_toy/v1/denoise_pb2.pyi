@@ -19,7 +19,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
-   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it.
+   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it; and in
+   `landed` before which step each was applied.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
    (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
@@ -45,7 +46,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    `Start.resume_token` of it finds it exactly where it paused.
 9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
    everything that the session owns but its history. With the newest one any server that has the
-   same model and key goes on from there. To lose nothing a client keeps the commands above
+   same model and key goes on from there. A session that comes to rest by a `Pause`, `Step`, `Back`
+   or `Jump` sends one of exactly this state at once, within two ticks, though at most four a second:
+   it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
+   while the window is full.) To lose nothing a client keeps the commands above
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
    `Welcome.landed_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
@@ -60,21 +64,25 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     client                                         server
     1: start { settings { label: 7 } }          →
                                                 ←  welcome { seed: 1234, window: 4, … }
-                                                ←  frame { number: 1, step: 0, t 300, landed 1 }
+                                                ←  frame { number: 1, step: 0, t 300,
+                                                     landed_sequence: 1 }
     acknowledge { frame_number: 1 }             →
                                                 ←  frame { number: 2, step: 1, t 299 }
     2: inject { disc { x: 0.5, y: 0.5,          →
          radius: 0.2 }, amount: 40 }            ←  frame { number: 3, step: 2, t 298…300,
-                                                     level_map: …, landed 2 }
+                                                     level_map: …, landed_sequence: 2,
+                                                     landed { sequence: 2, step: 2 } }
     3: inject { disc { radius: 7 } … }          →
                                                 ←  rejected { sequence: 3, field:
                                                      "inject.disc.radius", value: "7",
                                                      limit: "0…1, 0 excluded", … }
     acknowledge { frame_number: 3 }             →  (covers 2 as well)
     4: pause {}                                 →
-                                                ←  frame { number: 4, …, landed 4 }
-                                                   (silence until the next command)
+                                                ←  frame { number: 4, step: 3, …,
+                                                     landed_sequence: 4,
+                                                     landed { sequence: 4, step: 3 } }
                                                 ←  resume_token { token: …, sequence: 4 }
+                                                   (silence until the next command)
     5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
 
     on a new stream, to the same server or to another one:
@@ -83,7 +91,9 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
                                                 ←  welcome { session_id: the same, resumed: true,
                                                      landed_sequence: 4, … }
     5: inject { whole_image {}, amount: 90 }    →
-                                                ←  frame { number: 1, step: 3, t 300, landed 5 }
+                                                ←  frame { number: 1, step: 3, t 300,
+                                                     landed_sequence: 5,
+                                                     landed { sequence: 5, step: 3 } }
     half-close                                  →
                                                 ←  status OK
 """
@@ -235,7 +245,8 @@ class _SamplerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sampler.Value
     """Song et al. 2021, with `Settings.eta`."""
     SAMPLER_DPMPP: _Sampler.ValueType  # 3
     """DPM-Solver++(2M), Lu et al. 2022: second order, no fresh noise. Where the time step is not the
-    same for all pixels, and after any change of picture or settings, its step is that of DDIM.
+    same for all pixels, in a step of a disc (`Step.disc`), and after any change of picture or settings,
+    its step is that of DDIM.
     """
 
 class Sampler(_Sampler, metaclass=_SamplerEnumTypeWrapper):
@@ -248,7 +259,8 @@ SAMPLER_DDIM: Sampler.ValueType  # 2
 """Song et al. 2021, with `Settings.eta`."""
 SAMPLER_DPMPP: Sampler.ValueType  # 3
 """DPM-Solver++(2M), Lu et al. 2022: second order, no fresh noise. Where the time step is not the
-same for all pixels, and after any change of picture or settings, its step is that of DDIM.
+same for all pixels, in a step of a disc (`Step.disc`), and after any change of picture or settings,
+its step is that of DDIM.
 """
 Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
 
@@ -282,7 +294,8 @@ class DenoiseRequest(_message.Message):
     """
     at_step: _builtins.int
     """If set, the command waits until the session is about to take this step (`Frame.step`), and so
-    do the commands behind it; this makes a replay exact. Rejected if that step is already past.
+    do the commands behind it; with the steps of `Frame.landed` this makes a replay exact. Rejected if
+    that step is already past.
     Default: as soon as possible. Ignored for `start` and `acknowledge`.
     """
     @_builtins.property
@@ -367,9 +380,12 @@ class Start(_message.Message):
     resume_token: _builtins.bytes
     """Goes on from a `ResumeToken`: the session itself if this server still has it, else one like it.
     Model, origin, settings and motion are the token's, the fields above but `window` are ignored;
-    with `seed` the token is *branched* instead: a new session begins in the same state, with this
-    seed from here on. Errors: UNAUTHENTICATED for one that was made with another key, or tampered
-    with; NOT_FOUND if the server does not have the model that the session was made with.
+    with `seed` the token is *branched* instead: a new session, of its own name, begins in the same
+    state, with this seed from here on. A token may be branched any number of times, also while its
+    session lives on; a branch with that session's own seed takes the same steps as it would.
+    Errors: UNAUTHENTICATED for one that was made with another key, or tampered with; NOT_FOUND if
+    the server does not have the model that the session was made with; RESOURCE_EXHAUSTED if the
+    server is full, as for any other start.
     """
     watch: _builtins.str
     """Watches the session of this `Welcome.session_id`; all other fields but `window` are ignored.
@@ -564,8 +580,9 @@ Global___Inject: _TypeAlias = Inject  # noqa: Y015
 
 @_typing.final
 class Disc(_message.Message):
-    """A disc with a hard edge: the pixels whose centre lies at most `radius` from (x, y). Pixel centres
-    are at ((column + ½)/W, (row + ½)/H); the origin is the picture's top left corner.
+    """A disc with a hard edge, for an injection or a step: the pixels whose centre lies at most `radius`
+    from (x, y). Pixel centres are at ((column + ½)/W, (row + ½)/H); the origin is the picture's top left
+    corner.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -652,21 +669,31 @@ Global___Pause: _TypeAlias = Pause  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
-    """Takes a single step and rests."""
+    """Takes a single step and rests. Where all pixels are at the end of their way there is no step to take."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DIRECTION_FIELD_NUMBER: _builtins.int
+    DISC_FIELD_NUMBER: _builtins.int
     direction: Global___Motion.ValueType
     """REVERSE or FORWARD. Default (unspecified): REVERSE. Error: rejected for PAUSED."""
+    @_builtins.property
+    def disc(self) -> Global___Disc:
+        """Takes the step for the pixels of this disc only: of all others no bit changes, neither of the picture
+        nor of what is kept about it. Pixels of the disc that are at their end stay as they are; the step
+        counts in `Frame.step` in any case, and `Back` undoes it. Default (unset): every pixel. Error:
+        rejected, as in `Inject`.
+        """
+
     def __init__(
         self,
         *,
         direction: Global___Motion.ValueType = ...,
+        disc: Global___Disc | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disc", b"disc"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "disc", b"disc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1185,6 +1212,7 @@ class Frame(_message.Message):
     MEASURED_BY_RIM_FIELD_NUMBER: _builtins.int
     EXCESS_KURTOSIS_FIELD_NUMBER: _builtins.int
     WATCHERS_FIELD_NUMBER: _builtins.int
+    LANDED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Rises by one with each frame the session makes; what `Acknowledge` refers to. Numbers that are
     skipped were replaced by newer frames (rule 5).
@@ -1247,6 +1275,15 @@ class Frame(_message.Message):
     def settings(self) -> Global___Settings:
         """The settings in force, every field set."""
 
+    @_builtins.property
+    def landed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Landed]:
+        """The commands that have been applied since the last frame of this stream, in their order, without the
+        `Start` and those that were rejected; a frame that replaces another (rule 5) takes over its list. At
+        most 4096: beyond that the oldest are left out. The first frame after a resume, of a session that
+        the server still had, lists its last 1024 commands instead, for a client that has missed frames.
+        A sequence may come again, after a resume with another step: the newer entry counts.
+        """
+
     def __init__(
         self,
         *,
@@ -1270,10 +1307,11 @@ class Frame(_message.Message):
         measured_by_rim: _builtins.float | None = ...,
         excess_kurtosis: _builtins.float | None = ...,
         watchers: _builtins.int = ...,
+        landed: _abc.Iterable[Global___Landed] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "settings", b"settings", "time_step", b"time_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "first_kept_step", b"first_kept_step", "landed_sequence", b"landed_sequence", "level_map", b"level_map", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "motion", b"motion", "number", b"number", "resting", b"resting", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "watchers", b"watchers", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "first_kept_step", b"first_kept_step", "landed", b"landed", "landed_sequence", b"landed_sequence", "level_map", b"level_map", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "motion", b"motion", "number", b"number", "resting", b"resting", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "watchers", b"watchers", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__excess_kurtosis: _TypeAlias = _typing.Literal["excess_kurtosis"]  # noqa: Y015
     _WhichOneofArgType__excess_kurtosis: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis"]  # noqa: Y015
@@ -1289,6 +1327,34 @@ class Frame(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_rim) -> _WhichOneofReturnType__measured_by_rim | None: ...
 
 Global___Frame: _TypeAlias = Frame  # noqa: Y015
+
+@_typing.final
+class Landed(_message.Message):
+    """A command that has been applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Of the command."""
+    step: _builtins.int
+    """The `Frame.step` of the moment, which makes it the `DenoiseRequest.at_step` of a replay. Of a
+    `Restart`, a `Back` and a `Jump` it is the step that the session was at, not the one it went to.
+    """
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Landed: _TypeAlias = Landed  # noqa: Y015
 
 @_typing.final
 class Range(_message.Message):

@@ -19,7 +19,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
-   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it.
+   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it; and in
+   `landed` before which step each was applied.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
    (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
@@ -45,7 +46,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    `Start.resume_token` of it finds it exactly where it paused.
 9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
    everything that the session owns but its history. With the newest one any server that has the
-   same model and key goes on from there. To lose nothing a client keeps the commands above
+   same model and key goes on from there. A session that comes to rest by a `Pause`, `Step`, `Back`
+   or `Jump` sends one of exactly this state at once, within two ticks, though at most four a second:
+   it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
+   while the window is full.) To lose nothing a client keeps the commands above
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
    `Welcome.landed_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
@@ -60,21 +64,25 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     client                                         server
     1: start { settings { label: 7 } }          →
                                                 ←  welcome { seed: 1234, window: 4, … }
-                                                ←  frame { number: 1, step: 0, t 300, landed 1 }
+                                                ←  frame { number: 1, step: 0, t 300,
+                                                     landed_sequence: 1 }
     acknowledge { frame_number: 1 }             →
                                                 ←  frame { number: 2, step: 1, t 299 }
     2: inject { disc { x: 0.5, y: 0.5,          →
          radius: 0.2 }, amount: 40 }            ←  frame { number: 3, step: 2, t 298…300,
-                                                     level_map: …, landed 2 }
+                                                     level_map: …, landed_sequence: 2,
+                                                     landed { sequence: 2, step: 2 } }
     3: inject { disc { radius: 7 } … }          →
                                                 ←  rejected { sequence: 3, field:
                                                      "inject.disc.radius", value: "7",
                                                      limit: "0…1, 0 excluded", … }
     acknowledge { frame_number: 3 }             →  (covers 2 as well)
     4: pause {}                                 →
-                                                ←  frame { number: 4, …, landed 4 }
-                                                   (silence until the next command)
+                                                ←  frame { number: 4, step: 3, …,
+                                                     landed_sequence: 4,
+                                                     landed { sequence: 4, step: 3 } }
                                                 ←  resume_token { token: …, sequence: 4 }
+                                                   (silence until the next command)
     5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
 
     on a new stream, to the same server or to another one:
@@ -83,7 +91,9 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
                                                 ←  welcome { session_id: the same, resumed: true,
                                                      landed_sequence: 4, … }
     5: inject { whole_image {}, amount: 90 }    →
-                                                ←  frame { number: 1, step: 3, t 300, landed 5 }
+                                                ←  frame { number: 1, step: 3, t 300,
+                                                     landed_sequence: 5,
+                                                     landed { sequence: 5, step: 3 } }
     half-close                                  →
                                                 ←  status OK
 """

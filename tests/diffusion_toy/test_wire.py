@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -37,6 +38,7 @@ sources = (
 )
 origins = st.builds(m.Origin, sources, st.none() | st.floats(0, 1000, width=32))
 directions = st.sampled_from([m.Motion.REVERSE, m.Motion.FORWARD])
+discs = st.none() | st.builds(m.Disc, unit, unit, positive)
 bodies = (
     st.builds(
         m.Start, st.text(max_size=9), origins, seeds, changes, st.integers(1, 32), st.sampled_from(m.Motion)
@@ -44,16 +46,19 @@ bodies = (
     | st.builds(m.Acknowledge, st.integers(0, 2**63))
     | st.builds(
         m.Inject,
-        st.none() | st.builds(m.Disc, unit, unit, positive),
+        discs,
         st.floats(0.5, 1000, width=32),
         st.sampled_from(m.NoiseKind),
         st.sampled_from(m.InjectionRule),
     )
     | st.builds(m.Play, directions)
     | st.just(m.Pause())
-    | st.builds(m.Step, directions)
+    | st.builds(m.Step, directions, discs)
     | st.builds(m.Restart, seeds, st.none() | origins)
     | st.builds(m.Configure, changes)
+    | st.just(m.Back())
+    | st.builds(m.Jump, step=st.integers(0, 2**63))
+    | st.builds(m.Jump, time_step=st.floats(0, 1000, width=32))
 )
 requests = st.builds(m.Request, bodies, st.integers(0, 2**63), st.none() | st.integers(0, 2**63))
 
@@ -125,6 +130,10 @@ BAD = [
     ("origin.time_step", pb.DenoiseRequest(start=pb.Start(origin=pb.Origin(time_step=INFINITY)))),
     ("restart.seed", pb.DenoiseRequest(restart=pb.Restart(seed=2**64 - 1))),
     ("play.direction", pb.DenoiseRequest(play=pb.Play(direction=pb.MOTION_PAUSED))),
+    ("step.direction", pb.DenoiseRequest(step=pb.Step(direction=pb.MOTION_PAUSED))),
+    ("step.disc.radius", pb.DenoiseRequest(step=pb.Step(disc=pb.Disc()))),
+    ("step.disc.x", pb.DenoiseRequest(step=pb.Step(disc=pb.Disc(x=-1, radius=0.5)))),
+    ("step.disc.y", pb.DenoiseRequest(step=pb.Step(disc=pb.Disc(y=NAN, radius=0.5)))),
 ]
 
 
@@ -134,6 +143,22 @@ def test_a_value_out_of_range_is_named(field: str, message: pb.DenoiseRequest) -
         wire.request_from_proto(message)
     assert caught.value.field == field
     assert caught.value.limit
+
+
+@pytest.mark.parametrize(("name", "value"), [("x", -0.01), ("y", 1.01), ("radius", 0.0), ("radius", NAN)])
+def test_a_disc_out_of_range_is_named_by_its_command(name: str, value: float) -> None:
+    bad = replace(m.Disc(0.5, 0.5, 0.2), **{name: value})
+    for path, command in (("inject", lambda: m.Inject(bad, 5.0)), ("step", lambda: m.Step(disc=bad))):
+        with pytest.raises(InvalidValueError) as caught:
+            command()
+        assert caught.value.field == f"{path}.disc.{name}"
+
+
+def test_what_has_landed_survives_the_wire() -> None:
+    model = m.ModelInfo("name", "", 1, 2, 2, (), "", None, False)
+    landed = [pb.Landed(sequence=2, step=5), pb.Landed(sequence=3)]
+    message = pb.Frame(x_t=bytes(8), x0_hat=bytes(8), landed=landed)
+    assert wire.frame_from_proto(message, model).landed == (m.Landed(2, 5), m.Landed(3, 0))
 
 
 def test_an_empty_request_is_malformed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,9 @@ def any_session() -> Session:
     return Session(0, 0, m.Settings(), m.Origin())
 
 
-def frame_batch(number: int, sessions: Sequence[Session] = ()) -> FrameBatch:
+def frame_batch(
+    number: int, sessions: Sequence[Session] = (), landed: Mapping[int, tuple[m.Landed, ...]] | None = None
+) -> FrameBatch:
     """A frame of this number for each session; one frame of nobody's without any."""
     rows = max(len(sessions), 1)
     column = np.full(rows, number)
@@ -35,4 +37,5 @@ def frame_batch(number: int, sessions: Sequence[Session] = ()) -> FrameBatch:
         stepping=rows,
         shape=(1, 1, 1),
         people=1,
+        landed_of_rows=dict(landed or {}),
     )

@@ -14,11 +14,10 @@ from diffusion_toy.diffusion import x0_of_velocity
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.sampling import Sampler, SamplerKind, sample
 from diffusion_toy.schedule import make_schedule
-from inference_server.engine import Engine, EngineConfig, NotHereError, ServerFullError, TickResult
+from inference_server.engine import Engine, EngineConfig, NotHereError, ServerFullError
 from inference_server.session import Pending, Session, SessionSnapshot, Skip
+from tests.inference_server.engines import CPU, picture, run_out, send, start, time_step
 from tests.models import tiny_model
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -26,46 +25,11 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(tiny_model(tmp_path), CPU, EngineConfig(8))
 
 
-def start(**changes: object) -> m.Start:
-    settings = m.SettingsChange(**changes)  # type: ignore[arg-type]
-    return m.Start(seed=1, settings=settings)
-
-
-def send(engine: Engine, session: Session, *commands: m.Command | Skip, at_step: int | None = None) -> None:
-    for command in commands:
-        sequence = int(engine.controls.landed[session.slot]) + len(session.pending) + 1
-        engine.submit(session, Pending(sequence, command, at_step))
-
-
-def row_of(result: TickResult, session: Session) -> int:
-    assert result.frames is not None
-    return result.frames.sessions.index(session)
-
-
-def time_step(result: TickResult, session: Session) -> tuple[float, float]:
-    """Least and greatest."""
-    assert result.frames is not None
-    readings = result.frames.readings[row_of(result, session)]
-    return float(readings[6]), float(readings[8])
-
-
-def picture(engine: Engine, session: Session) -> torch.Tensor:
-    return engine.state.x[session.slot].clone()
-
-
 def prediction(engine: Engine, session: Session, label: int = -1, guidance: float = 1.0) -> torch.Tensor:
     """The engine's x̂0 of a session as it is now."""
     state = engine.state.state[[session.slot]]
     v, _ = engine.predict_v(state, np.array([label]), np.array([guidance], np.float32))
     return x0_of_velocity(state[:, :1], v, state[:, 1:2]).clamp(-1, 1)
-
-
-def run_out(engine: Engine, limit: int = 1000) -> TickResult:
-    for _ in range(limit):
-        result = engine.tick()
-        if engine.idle:
-            return result
-    raise AssertionError("the engine never rested")
 
 
 def test_a_session_goes_from_noise_to_clean_and_then_rests(engine: Engine) -> None:
@@ -416,6 +380,21 @@ def test_a_restored_session_takes_a_second_order_step_like_the_one_it_was(engine
     again = engine.restore(snapshot)
     engine.tick()
     assert torch.equal(picture(engine, again), expected)
+
+
+def test_after_a_jump_into_noise_dpm_solver_begins_anew(tmp_path: Path) -> None:
+    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(4, batch_sizes=(1,)))
+    session = engine.join(start(sampler=m.Sampler.DPMPP, stride=40))
+    for _ in range(3):
+        engine.tick()
+    send(engine, session, m.Jump(time_step=200.0))  # below the level of the prediction before
+    engine.tick()
+    forgetful = engine.restore(engine.snapshots([session])[0], branch_seed=1)
+    engine.state.forget_earlier(forgetful.slot)
+    for one in (session, forgetful):
+        send(engine, one, m.Step())
+    engine.tick()
+    assert torch.equal(picture(engine, session), picture(engine, forgetful))
 
 
 def test_a_session_whose_schedule_has_become_shorter_than_its_origin_is_restored(engine: Engine) -> None:

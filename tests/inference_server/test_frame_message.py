@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from diffusion_toy import messages as m
+from inference_server.frame_message import FrameMessage
 from inference_server.outbox import FrameRecord
-from inference_server.service import FrameMessage
 from tests.inference_server.frames import any_session, frame_batch
 
 
 def records() -> tuple[FrameRecord, FrameRecord]:
     """Two frames that share no value, the second of which leaves out what it can."""
-    full, spare = frame_batch(5, [any_session()]), frame_batch(0, [any_session()])
+    landed = m.Landed(7, 4), m.Landed(8, 5)
+    full, spare = frame_batch(5, [any_session()], {0: landed}), frame_batch(0, [any_session()])
     readings = np.arange(1, 13, dtype=np.float32)[None]
     full = replace(
         full,
@@ -25,7 +26,7 @@ def records() -> tuple[FrameRecord, FrameRecord]:
     )
     nothing = np.full((1, 12), 0.5, np.float32)
     nothing[0, 9:] = np.nan
-    return FrameRecord(full, 0), FrameRecord(replace(spare, readings=nothing), 0)
+    return FrameRecord.of(full, 0), FrameRecord.of(replace(spare, readings=nothing), 0)
 
 
 def test_a_frame_is_the_same_whatever_came_before() -> None:
@@ -33,6 +34,15 @@ def test_a_frame_is_the_same_whatever_came_before() -> None:
         message = FrameMessage()
         message.fill(first)
         assert message.fill(second) == FrameMessage().fill(second)
+
+
+def test_what_has_landed_is_listed_in_one_frame_only() -> None:
+    full, spare = records()
+    message = FrameMessage()
+    listed = [
+        [(one.sequence, one.step) for one in message.fill(record).frame.landed] for record in (full, spare)
+    ]
+    assert listed == [[(7, 4), (8, 5)], []]
 
 
 def test_what_was_not_measured_and_a_map_of_one_level_are_left_out() -> None:

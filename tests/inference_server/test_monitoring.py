@@ -62,7 +62,7 @@ def used() -> Metrics:
     metrics.session_resumed()
     metrics.session_ended("done")
     metrics.engine_restarted()
-    metrics.stream_refused("resource_exhausted")
+    metrics.stream_failed("resource_exhausted")
     return metrics
 
 
@@ -78,7 +78,7 @@ def test_a_scrape_says_what_happened() -> None:
     assert value(found, "sessions_resumed_total") == 1
     assert value(found, "sessions_ended_total", reason="done") == 1
     assert value(found, "engine_restarts_total") == 1
-    assert value(found, "streams_refused_total", reason="resource_exhausted") == 1
+    assert value(found, "streams_failed_total", reason="resource_exhausted") == 1
     assert value(found, "build_info", version=__version__) == 1
     assert not [name for name, _ in found if name.endswith("_created")]
 
