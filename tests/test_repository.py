@@ -58,8 +58,9 @@ def test_the_viewer_imports_without_torch() -> None:
 
 
 PURE = (
-    "address", "backlog", "dosing", "geometry", "hands", "keymap", "link", "load_report", "view_model",
-    "wording",
+    "address", "backlog", "branches", "canvas", "colormaps", "companion", "difference", "dosing", "film",
+    "geometry", "hands", "keymap", "link", "load_report", "look", "notebook", "preferences", "recipe", "reel",
+    "replay", "residual", "tour", "twin", "view_model", "wording",
 )  # fmt: skip
 
 

@@ -8,15 +8,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from diffusion_toy import __version__
 from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from viewer_client import preferences
 from viewer_client.address import Endpoint, parse_address
 from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX, MIN_HEIGHT_PX, MIN_WIDTH_PX
 from viewer_client.hands import Mouse
+from viewer_client.keeping import read_recipe
+from viewer_client.look import TEXT_SCALE_MAX, TEXT_SCALE_MIN, Look
+from viewer_client.recipe import Recipe
+from viewer_client.replay import Replay
 from viewer_client.view_model import ViewModel
 
 SERVER_VARIABLE, TOKEN_VARIABLE = "DIFFUSION_TOY_SERVER", "DIFFUSION_TOY_TOKEN"
@@ -64,9 +70,35 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--size",
-        default=f"{DEFAULT_WIDTH_PX}x{DEFAULT_HEIGHT_PX}",
         metavar="WxH",
-        help=f"size of the window, pixels, from {MIN_WIDTH_PX}x{MIN_HEIGHT_PX} (default: %(default)s)",
+        help=f"size of the window, pixels, from {MIN_WIDTH_PX}x{MIN_HEIGHT_PX} "
+        f"(default: {DEFAULT_WIDTH_PX}x{DEFAULT_HEIGHT_PX}, up to twice that on a display with many pixels)",
+    )
+    p.add_argument(
+        "--text-scale",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help=f"size of the text, {TEXT_SCALE_MIN:g}…{TEXT_SCALE_MAX:g} times the one that follows the window "
+        "(default: 1); Ctrl + and Ctrl − change it",
+    )
+    p.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="make the picture of a recipe again, in the window or in the recording: a file that Ctrl+S has "
+        "saved, or a PNG that S has (default: none)",
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for what the keys S, G and Ctrl+S save (default: the one you are in)",
+    )
+    p.add_argument(
+        "--tour",
+        action=argparse.BooleanOptionalAction,
+        help="begin with the tour, or do not (default: until it has been seen; F2 begins it at any time)",
     )
     p.add_argument("--list-models", action="store_true", help="print the server's models and end")
     p.add_argument(
@@ -113,7 +145,8 @@ def _add_headless(p: argparse._ArgumentGroup) -> None:
         "--record",
         type=Path,
         metavar="FILE.gif",
-        help="record a scripted session; an existing file is kept, a number is added",
+        help="record a scripted session, or with --replay that of the recipe; an existing file is kept, a "
+        "number is added",
     )
     p.add_argument(
         "--viewers",
@@ -198,11 +231,16 @@ def check_flags(args: argparse.Namespace) -> None:
         raise InvalidValueError("--viewers", args.viewers, "the use with a window", "add --headless")
     if recording and loading:
         raise InvalidValueError("--record", str(args.record), "the use with --viewers", "choose one of them")
+    _check_keeping(args)
     if args.watch and args.headless:
         raise InvalidValueError("--watch", args.watch, "the use without a window", "leave out --headless")
     for flag, value in (("--ramp", args.ramp), ("--mouse", args.mouse), ("--json", args.json)):
         if value is not None and not loading:
             raise InvalidValueError(flag, value, "its use without --viewers", "add --headless --viewers N")
+    if args.tour and args.headless:
+        raise InvalidValueError("--tour", "given", "the use with a window", "leave out --headless")
+    if args.tour and args.watch:
+        raise InvalidValueError("--tour", "given", "the use with a session of your own", "leave out --watch")
     if args.json is not None and not args.json.parent.is_dir():
         raise InvalidValueError("--json", args.json, "a folder that exists", f"make {args.json.parent} first")
     if args.seconds is not None and loading:
@@ -211,10 +249,40 @@ def check_flags(args: argparse.Namespace) -> None:
         m.check_range("--seconds", args.seconds, SECONDS_MIN, SECONDS_MAX)
 
 
+def _check_keeping(args: argparse.Namespace) -> None:
+    if args.replay is not None:
+        for flag, value, remedy in (
+            ("--viewers", args.viewers, "a recipe is one session"),
+            ("--watch", args.watch or None, "a recipe is a session of your own"),
+            ("--seed", args.seed, "the recipe has one"),
+            ("--label", None if args.label == m.NO_LABEL else args.label, "the recipe has one"),
+            ("--seconds", args.seconds, "the recipe has its own length"),
+        ):
+            if value is not None:
+                raise InvalidValueError(flag, value, "its use without --replay", remedy)
+    if args.out is not None:
+        if args.headless:
+            raise InvalidValueError("--out", args.out, "the use with a window", "--record names its own file")
+        if not args.out.is_dir():
+            raise InvalidValueError("--out", args.out, "a folder that exists", f"make {args.out} first")
+        if not os.access(args.out, os.W_OK):
+            raise InvalidValueError("--out", args.out, "a folder that you may write to", "choose another one")
+
+
 def show(
-    endpoint: Endpoint, start: m.Start, size: tuple[int, int], until: Callable[[], bool] = lambda: False
+    endpoint: Endpoint,
+    start: m.Start,
+    size: tuple[int, int] | None,
+    until: Callable[[], bool] = lambda: False,
+    look: Look | None = None,
+    recipe: Recipe | None = None,
+    out: Path = Path(),
+    tour: bool | None = None,
 ) -> None:
     """Open a window on a session, until the user closes it or `until` says so.
+
+    With a recipe, the session is its replay; `out` is the folder for what the user keeps; `tour` begins
+    with the tour, None does so where it has not been seen and the session is not a recipe's or another's.
 
     Raises:
         DisplayError: no window can be opened.
@@ -223,9 +291,14 @@ def show(
     from viewer_client.app import App
     from viewer_client.connection import Connection
 
-    model = ViewModel(start=start)
+    model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
     connection = Connection(endpoint, model.start_again)
-    app = App(model, connection, size)
+    app = App(model, connection, size, look, out)
+    if tour is None:
+        own = recipe is None and not start.watch
+        tour = own and not preferences.load(preferences.folder()).tour_seen
+    if tour:
+        app.begin_tour()
     connection.open()
     try:
         app.run(until)
@@ -233,8 +306,10 @@ def show(
         connection.close()
 
 
-def record(endpoint: Endpoint, start: m.Start, path: Path, seconds: float) -> str:
-    """Record the scripted session; the summary for the user.
+def record(
+    endpoint: Endpoint, start: m.Start, path: Path, seconds: float, recipe: Recipe | None = None
+) -> str:
+    """Record the scripted session, or the replay of a recipe; the summary for the user.
 
     Raises:
         RecordingError: there was nothing to record.
@@ -243,12 +318,12 @@ def record(endpoint: Endpoint, start: m.Start, path: Path, seconds: float) -> st
     from viewer_client.connection import Connection
     from viewer_client.recorder import Recorder
 
-    model = ViewModel(start=start)
+    model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
     connection = Connection(endpoint, model.start_again)
     recorder = Recorder(connection, model, seconds)
     connection.open()
     try:
-        return str(recorder.record(path))
+        return str(recorder.record(path) if recipe is None else recorder.record_replay(path))
     finally:
         connection.close()
 
@@ -289,8 +364,12 @@ def run(args: argparse.Namespace) -> None:
         DiffusionToyError: bad flags, or nothing can be shown.
     """
     endpoint = endpoint_of(args)
-    size, start = window_size(args.size), start_of(args)
+    size, start = None if args.size is None else window_size(args.size), start_of(args)
+    m.check_range("--text-scale", args.text_scale, TEXT_SCALE_MIN, TEXT_SCALE_MAX)
     check_flags(args)
+    recipe = None if args.replay is None else read_recipe(args.replay)
+    if recipe is not None:
+        start = replace(recipe.start, model=args.model or recipe.start.model)
     if args.list_models:
         from viewer_client.connection import list_models
 
@@ -301,9 +380,10 @@ def run(args: argparse.Namespace) -> None:
     elif args.viewers is not None:
         print(load(args, endpoint, start))
     elif args.headless:
-        print(record(endpoint, start, args.record, args.seconds or SECONDS_DEFAULT))
+        print(record(endpoint, start, args.record, args.seconds or SECONDS_DEFAULT, recipe))
     else:
-        show(endpoint, start, size)
+        look = Look(text_scale=args.text_scale)
+        show(endpoint, start, size, look=look, recipe=recipe, out=args.out or Path(), tour=args.tour)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -32,6 +32,7 @@ LEAVE_S = 1.0  # for the server to end a session that is over
 PING_PERIOD_S = 2.0
 FRAME_RATE_HZ = 60.0
 EVENTS_WAITING = 256  # rejections and the like that nobody has taken; older ones go
+FRAMES_KEPT = 32  # for those who look for a moment that two sessions have had
 UNANSWERED_MAX = 4096  # injections whose landing is awaited
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -74,8 +75,12 @@ class Connection:
     """A session that comes back when it is lost.
 
     Args:
-        make_start: called in the connection's thread before each try.
+        make_start: called in the connection's thread before each try. A start with a token and a seed
+            branches; from its first token on, the branch goes on as a session of its own.
         clock: seconds, monotonic.
+
+    Attributes:
+        full: the last try was turned away because the server has no room.
     """
 
     def __init__(
@@ -86,16 +91,19 @@ class Connection:
     ) -> None:
         self.endpoint, self._make_start, self._clock = endpoint, make_start, clock
         self.statistics = Statistics()
+        self.full = False
         self._lock = threading.Lock()
         self._status = Status(Phase.CONNECTING)
         self._events: deque[m.Welcome | m.Rejected | m.Schedule] = deque(maxlen=EVENTS_WAITING)
         self._newest: m.Frame | None = None
         self._taken: m.Frame | None = None  # what may be acknowledged: of this stream, not an earlier one
+        self._recent: deque[m.Frame] = deque(maxlen=FRAMES_KEPT)
         self._requests: Requests | None = None
         self._stub: pb_grpc.DenoiseServiceStub | None = None
         self._call: Any = None
         self._continuation = Continuation()
         self._asked_to_resume = False  # by the present try
+        self._switching = False  # to another session, as it was asked to
         self._watching = False
         self._watched = False  # the session is there, or was
         self._live_since = 0.0
@@ -111,13 +119,13 @@ class Connection:
         """Begin to connect."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the session and the thread."""
+    def close(self, *, keep_session: bool = False) -> None:
+        """End the thread, and the session unless somebody is to go on with it."""
         self._closing.set()
         self._wake.set()
         with self._lock:
-            streaming = self._requests is not None
-            if self._requests is not None:
+            streaming = self._requests is not None and not keep_session
+            if self._requests is not None and not keep_session:
                 self._requests.put(None)  # half-closes: the server need not keep the session
         if self._thread.is_alive() and streaming:
             self._thread.join(LEAVE_S)
@@ -150,16 +158,40 @@ class Connection:
                 self._newest = None
         return responses
 
-    def send(self, command: m.Command) -> int | None:
+    @property
+    def recent(self) -> list[m.Frame]:
+        """The newest frames of this stream, oldest first, also those that were never taken."""
+        with self._lock:
+            return list(self._recent)
+
+    @property
+    def resume_token(self) -> m.ResumeToken | None:
+        """The newest one, None before the first."""
+        with self._lock:
+            return self._continuation.backlog.newest
+
+    def take_over(self, token: m.ResumeToken) -> None:
+        """End the present session, and go on with the one of this token in its place."""
+        with self._lock:
+            self._continuation.backlog.clear()
+            self._continuation.token(token)
+            self._switching = self._requests is not None
+            if self._requests is not None:
+                self._requests.put(None)
+                self._requests = None  # nothing that still comes in counts
+        self._wake.set()
+
+    def send(self, command: m.Command, at_step: int | None = None, *, ahead: bool = False) -> int | None:
         """Send a command; its sequence, None while there is no session to touch (it is then dropped).
 
-        A command that has a sequence arrives, if need be on a later stream of the same session.
+        A command that has a sequence arrives, if need be on a later stream of the same session. One that
+        is sent `ahead` is to wait for its turn: how long it takes to land is not measured.
         """
         with self._lock:
             if self._requests is None or not self._status.live or self._watching:
                 return None
-            request = self._continuation.command(command)
-            if isinstance(command, m.Inject):
+            request = self._continuation.command(command, at_step)
+            if isinstance(command, m.Inject) and not ahead:
                 self._unlanded.append((request.sequence, self._clock()))
             self._requests.put(request)
             return request.sequence
@@ -210,6 +242,9 @@ class Connection:
                 failure = Failure(sentence, again=False, anew=True)
             if self._closing.is_set():
                 break
+            if self._switching:
+                self._switching, self._status = False, Status(Phase.CONNECTING)
+                continue
             if self._status.live:
                 retries.lasted(self._clock() - self._live_since)
             delay_s = retries.next_s()
@@ -226,6 +261,7 @@ class Connection:
 
     def _explain(self, error: grpc.RpcError) -> Failure:
         """Why the try or the session has failed."""
+        self.full = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         failure = explain(
             error.code(),
             error.details() or "",
@@ -256,16 +292,17 @@ class Connection:
             first = self._continuation.begin(self._make_start(), window)
             self._asked_to_resume = self._continuation.resuming
             requests.put(first)
-            call = stub.Denoise(_messages(requests), metadata=self.endpoint.metadata)
             with self._lock:
+                if self._closing.is_set():  # `close` has found no stream to end
+                    return
+                call = stub.Denoise(_messages(requests), metadata=self.endpoint.metadata)
                 self._stub, self._call, self._requests = stub, call, requests
                 self._unlanded.clear()  # what is sent again would count the time without a server
                 self._newest = self._taken = None
+                self._recent.clear()
                 self._last_number = 0
                 self._next_ping = self._clock() + PING_PERIOD_S
             try:
-                if self._closing.is_set():  # `close` may have come before there was a call to cancel
-                    call.cancel()
                 self._receive(call)
             finally:
                 requests.put(None)
@@ -312,22 +349,30 @@ class Connection:
             self._watching = self._watched = welcome.watching
             self._events.append(welcome)
             self._live_since = self._clock()
+            self.full = False
             self._status = Status(Phase.LIVE)
 
     def _keep(self, token: m.ResumeToken) -> None:
         with self._lock:
-            self._continuation.token(token)
+            if self._requests is not None:
+                self._continuation.token(token)
 
     def _take_frame(self, frame: m.Frame) -> None:
         now = self._clock()
         with self._lock:
+            if self._requests is None:
+                return
             skipped = max(frame.number - self._last_number - 1, 0) if self._last_number else 0
-            skipped += self._newest is not None
+            if self._newest is not None:  # nobody has taken it; what has landed in it is still to be told
+                skipped += 1
+                landed = (self._newest.landed + frame.landed)[-m.LANDED_MAX :]
+                frame = replace(frame, landed=landed)
             self._last_number = frame.number
             self.statistics.arrived(now, frame.step, skipped)
             while self._unlanded and self._unlanded[0][0] <= frame.landed_sequence:
                 self.statistics.landing_ms.append((now - self._unlanded.popleft()[1]) * 1000)
             self._newest = frame
+            self._recent.append(frame)
 
 
 def _messages(requests: Requests) -> Iterator[pb.DenoiseRequest]:

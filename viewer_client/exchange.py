@@ -17,16 +17,22 @@ def exchange(connection: Connection, model: ViewModel) -> m.Frame | None:
         new one.
     """
     fresh: m.Frame | None = None
+    status = connection.status  # before what has arrived: the welcome of a live session is in it
     for response in connection.take():
         model.receive(response)
         if isinstance(response, m.Frame):
             fresh = response
     now = time.monotonic()
-    model.pass_time(connection.status, now)
+    model.pass_time(status, now)
     for command in model.take_commands():
         sequence = connection.send(command)
         if sequence is not None:
             model.sent(command, sequence, now)
+    while (replayed := model.next_replayed(now)) is not None:
+        sequence = connection.send(replayed, ahead=True)
+        if sequence is None:
+            break
+        model.sent(replayed, sequence, now)
     if model.try_again:
         model.try_again = False
         connection.try_again()

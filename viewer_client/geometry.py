@@ -8,6 +8,12 @@ MIN_WIDTH_PX, MIN_HEIGHT_PX = 640, 480
 DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX = 1100, 720
 SCALE_MIN, SCALE_MAX = 0.76, 2.0
 PORTRAIT_RATIO = 1.1  # windows higher than this times their width are laid out in rows
+SIDE_SHARE = 0.45  # of the window's height, which x_t is to have before there is room for all else
+LINE_HEIGHT = 1.42  # of a line of text, times the size of its letters
+SIZE_MIN_PX, SIZE_MIN_SMALL_PX = 11, 9  # of letters; the latter where they are an index
+
+ENLARGEMENTS = (2.0, 1.5)  # of the default size, on displays with many small pixels
+DESKTOP_SHARE = 0.75  # of the display that an enlarged window may take
 
 Point = tuple[float, float]
 
@@ -39,6 +45,25 @@ class Rect:
         return (x, y) if 0 <= x < 1 and 0 <= y < 1 else None
 
 
+def default_size(desktop: tuple[int, int]) -> tuple[int, int]:
+    """The size of the first window on a display of this size, both px: larger where pixels are small."""
+    for factor in ENLARGEMENTS:
+        width, height = round(DEFAULT_WIDTH_PX * factor), round(DEFAULT_HEIGHT_PX * factor)
+        if width <= DESKTOP_SHARE * desktop[0] and height <= DESKTOP_SHARE * desktop[1]:
+            return width, height
+    return DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX
+
+
+def text_size_px(points: float, scale: float) -> int:
+    """The size of letters that are `points` px where the scale is 1; never too small to be read."""
+    return max(round(points * scale), SIZE_MIN_PX if points >= SIZE_MIN_PX else SIZE_MIN_SMALL_PX)
+
+
+def line_px(points: float, scale: float) -> int:
+    """The height of a line of text, px."""
+    return round(text_size_px(points, scale) * LINE_HEIGHT)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The places of a window's parts; none overlaps another.
@@ -47,68 +72,83 @@ class Layout:
         header: the time step and the lines about the session.
         noisy: the large pane with x_t, the only one that can be touched.
         clean: the pane with x̂0, the network's guess.
-        levels: the pane with the level of each pixel, or with what x_t is taken to be made of.
-        rail: what goes on in words, the gauge, and the mouse's settings.
+        noise: the pane with ε̂, the noise that the network sees.
+        rail: what goes on in words, the gauge, and the settings.
+        film: stills of x̂0; None where x_t would become too small for it.
         timeline: from noise (left) to clean (right).
-        status: the connection, and the most important keys.
+        status: the connection, and where there is room, the most important keys.
         title: height of the line above each of the three panes.
-        scale: size of text and gaps; 1 at the window's default size.
+        scale: size of text; 1 at the window's default size with a text scale of 1.
     """
 
     header: Rect
     noisy: Rect
     clean: Rect
-    levels: Rect
+    noise: Rect
     rail: Rect
+    film: Rect | None
     timeline: Rect
     status: Rect
     title: int
     scale: float
 
-    @property
-    def all(self) -> tuple[Rect, ...]:
-        """Every part."""
-        return (self.header, self.noisy, self.clean, self.levels, self.rail, self.timeline, self.status)
 
+def layout(width: int, height: int, text_scale: float = 1.0) -> Layout:
+    """The layout for a window of this size, px; smaller than 640×480 is laid out as that.
 
-def layout(width: int, height: int) -> Layout:
-    """The layout for a window of this size, px; smaller than 640×480 is laid out as that."""
+    `text_scale` is of text, times the scale that follows the window.
+    """
     width, height = max(width, MIN_WIDTH_PX), max(height, MIN_HEIGHT_PX)
-    scale = min(width / DEFAULT_WIDTH_PX, height / DEFAULT_HEIGHT_PX)
-    scale = min(max(scale, SCALE_MIN), SCALE_MAX)
-    gap = round(12 * scale)
+    window = min(width / DEFAULT_WIDTH_PX, height / DEFAULT_HEIGHT_PX)
+    window = min(max(window, SCALE_MIN), SCALE_MAX)
+    for film, keys in ((True, True), (True, False), (False, False)):
+        places = _layout(width, height, window, window * text_scale, film=film, keys=keys)
+        if places.noisy.height >= SIDE_SHARE * min(width, height):
+            break
+    return places
+
+
+def _layout(width: int, height: int, window: float, scale: float, *, film: bool, keys: bool) -> Layout:
+    """With or without a film and a line of keys; `scale` is of text."""
+    gap = round(12 * window)
     full = width - 2 * gap
-    header = Rect(gap, gap, full, round(48 * scale))
-    status_height = round(42 * scale)
+    header = Rect(gap, gap, full, max(round(44 * scale), line_px(15, scale) + line_px(13, scale)))
+    status_height = line_px(12, scale) + (line_px(11, scale) + round(6 * scale) if keys else 0)
     status = Rect(gap, height - status_height - gap // 2, full, status_height)
-    timeline_height = round(82 * scale)
+    timeline_height = round(38 * window + 16 * scale) + line_px(11, scale)
     timeline = Rect(gap, status.y - gap // 2 - timeline_height, full, timeline_height)
-    title = round(22 * scale)
-    room = Rect(gap, header.bottom + gap // 2, full, timeline.y - gap - header.bottom - gap // 2)
+    bottom = timeline
+    strip = None
+    if film:
+        strip_height = round(44 * window + 4 * scale) + line_px(11, scale)
+        strip = bottom = Rect(gap, timeline.y - gap // 2 - strip_height, full, strip_height)
+    title = line_px(14, scale) + round(2 * scale)
+    top = header.bottom + gap // 3
+    room = Rect(gap, top, full, bottom.y - gap // 2 - top)
     panes = _rows(room, gap, title) if height > PORTRAIT_RATIO * width else _columns(room, gap, title)
-    return Layout(header, *panes, timeline, status, title, scale)
+    return Layout(header, *panes, strip, timeline, status, title, scale)
 
 
 def _columns(room: Rect, gap: int, title: int) -> tuple[Rect, Rect, Rect, Rect]:
-    """x_t, a column with x̂0 above the levels, the rail."""
+    """x_t, a column with x̂0 above ε̂, the rail."""
     side = min(room.height - title, round(room.width * 0.54))
-    small = (side - gap - title) // 2
+    small = (side - gap // 2 - title) // 2
     noisy = Rect(room.x, room.y + title, side, side)
     clean = Rect(noisy.right + gap, noisy.y, small, small)
-    levels = Rect(clean.x, noisy.bottom - small, small, small)
+    noise = Rect(clean.x, noisy.bottom - small, small, small)
     rail_x = clean.right + gap
     rail = Rect(rail_x, noisy.y, room.right - rail_x, room.bottom - noisy.y)
-    return noisy, clean, levels, rail
+    return noisy, clean, noise, rail
 
 
 def _rows(room: Rect, gap: int, title: int) -> tuple[Rect, Rect, Rect, Rect]:
-    """x_t, and below it x̂0, the levels and the rail side by side."""
+    """x_t, and below it x̂0, ε̂ and the rail side by side."""
     small = (room.width - 2 * gap) * 3 // 10
     side = min(room.width, room.height - small - 2 * title - gap)
     noisy = Rect(room.x, room.y + title, side, side)
     top = noisy.bottom + gap + title
     clean = Rect(room.x, top, small, small)
-    levels = Rect(clean.right + gap, top, small, small)
-    rail_x = levels.right + gap
+    noise = Rect(clean.right + gap, top, small, small)
+    rail_x = noise.right + gap
     rail = Rect(rail_x, top, room.right - rail_x, room.bottom - top)
-    return noisy, clean, levels, rail
+    return noisy, clean, noise, rail

@@ -56,11 +56,12 @@ class Action(Enum):
 class Binding:
     """Keys that do the same.
 
-    `keys` are names as `key_of` gives them, `shown` is how the help writes them.
+    `keys` are names as `key_of` gives them, `shown` is how the help writes them. What the mouse does has
+    no keys and no action: it stands here for the help.
     """
 
     keys: tuple[str, ...]
-    action: Action
+    action: Action | None
     shown: str
     help: str
 
@@ -102,6 +103,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("down",), Action.WEAKER, "Down", "less noise for each stroke"),
             Binding(("k",), Action.NOISE_KIND, "K", "kind of noise, six of them"),
             Binding(("t",), Action.RULE, "T", "rule: truth, naive, lie"),
+            Binding((), None, "right", "button held: denoise only there"),
+            Binding((), None, "click", "time line, film: go there"),
         ),
     ),
     (
@@ -139,7 +142,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("ctrl+-",), Action.SMALLER_TEXT, "Ctrl −", "smaller text"),
             Binding(("f2",), Action.TOUR, "F2", "the tour"),
             Binding(("h", "f1", "?"), Action.HELP, "H  F1", "this help"),
-            Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close the help"),
+            Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close what is open"),
             Binding(("ctrl+q",), Action.QUIT, "Ctrl+Q", "quit"),
         ),
     ),

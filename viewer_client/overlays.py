@@ -11,7 +11,9 @@ from viewer_client.view_model import ViewModel
 from viewer_client.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Typesetter, keycap
 
 WIDE_PX = 1000
-COLUMNS_NARROW, COLUMNS_WIDE = ((0, 1), (2, 3, 4)), ((0, 3), (1, 4), (2,))  # sections of the key map
+SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Keep", "Window"))
+SECTIONS_WIDE = (("Time", "Network", "Compare"), ("Picture", "Keep"), ("Mouse", "Window"))
+SHRINK, SCALE_LEAST = 0.94, 0.5  # of the help's text, until all of it fits
 INTRODUCTION = (
     "The picture begins as Gaussian noise; the network takes out a little of it at every step. "
     "Move the mouse over the large picture to put noise back in, and watch what becomes of it."
@@ -37,28 +39,61 @@ def draw_banner(surface: pygame.Surface, text: Typesetter, pane: Rect, model: Vi
 
 
 def draw_help(surface: pygame.Surface, text: Typesetter, model: ViewModel) -> None:
-    """All keys, from the key map."""
+    """All keys, from the key map, in the largest text up to the present scale in which nothing is cut."""
     width, height = surface.get_size()
+    sections = dict(SECTIONS)
+    columns = SECTIONS_WIDE if width >= WIDE_PX else SECTIONS_NARROW
+    rows = max(sum(len(sections[title]) + 1.5 for title in column) for column in columns) - 0.5
+    scale = text.scale
+    while scale > SCALE_LEAST and not _fits(text, width, height, columns, rows):
+        scale *= SHRINK
+        text.begin(scale)
     pad = text.px(22)
     used = text.put(surface, "Keys", pad, pad // 2, 24, ACCENT)
     text.put(surface, wording.time_step(model), width - pad, pad // 2, 24, ACCENT, align="right")
-    text.put(surface, "H or Esc closes this", pad + used + text.px(16), pad // 2 + text.px(10), 12, DIM)
+    text.put(
+        surface,
+        "H or Esc closes this",
+        pad + used + text.px(16),
+        pad // 2 + text.line(24) - text.line(12) - text.px(4),
+        12,
+        DIM,
+    )
     top = pad // 2 + text.line(24)
-    top = text.wrap(surface, INTRODUCTION, Rect(pad, top, width - 2 * pad, 0), 13, TEXT) + text.px(8)
-    columns = COLUMNS_WIDE if width >= WIDE_PX else COLUMNS_NARROW
-    rows = max(sum(len(SECTIONS[i][1]) + 2 for i in column) for column in columns)
+    if _introduction_height(text, width) + _least_height(text, rows) <= height:
+        top = text.wrap(surface, INTRODUCTION, Rect(pad, top, width - 2 * pad, 0), 13, TEXT) + text.px(8)
     line = min((height - top - pad // 2) / rows, text.line(13) * 1.5)
-    keys = max(text.width(b.shown, 12) for _, bindings in SECTIONS for b in bindings) + text.px(22)
-    column_width = (width - 2 * pad) // len(columns)
+    keys, column_width = _keys_width(text), (width - 2 * pad) // len(columns)
     for number, column in enumerate(columns):
         x, y = pad + number * column_width, float(top)
-        for index in column:
-            title, bindings = SECTIONS[index]
+        for title in column:
             text.put(surface, title, x, y, 14, DIM)
             y += line
-            for binding in bindings:
+            for binding in sections[title]:
                 keycap(surface, text, binding.shown, x, round(y), 12)
-                room = column_width - keys - text.px(8)
-                text.put(surface, binding.help, x + keys, round(y), 13, width=room)
+                text.put(
+                    surface, binding.help, x + keys, round(y), 13, width=column_width - keys - text.px(8)
+                )
                 y += line
             y += line * 0.5
+
+
+def _keys_width(text: Typesetter) -> int:
+    return max(text.width(b.shown, 12) for _, bindings in SECTIONS for b in bindings) + text.px(22)
+
+
+def _least_height(text: Typesetter, rows: float) -> int:
+    """Of the help without its introduction, px."""
+    return text.px(22) + text.line(24) + round(rows * (text.line(13) + 1))
+
+
+def _introduction_height(text: Typesetter, width: int) -> int:
+    return len(text.lines(INTRODUCTION, width - 2 * text.px(22), 13)) * text.line(13) + text.px(8)
+
+
+def _fits(
+    text: Typesetter, width: int, height: int, columns: tuple[tuple[str, ...], ...], rows: float
+) -> bool:
+    room = (width - 2 * text.px(22)) // len(columns) - _keys_width(text) - text.px(8)
+    widest = max(text.width(b.help, 13) for _, bindings in SECTIONS for b in bindings)
+    return widest <= room and _least_height(text, rows) <= height

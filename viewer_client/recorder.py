@@ -16,12 +16,15 @@ from pathlib import Path
 
 from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError
+from viewer_client import wording
 from viewer_client.connection import Connection
 from viewer_client.dosing import MouseMode
 from viewer_client.exchange import exchange
 from viewer_client.geometry import Point
-from viewer_client.gif import Illustrator, Picture, encode, free_path
+from viewer_client.gif import Illustrator, Picture, encode, of_run
+from viewer_client.keeping import RUN_PICTURES, free_path
 from viewer_client.link import Phase
+from viewer_client.reel import Reel
 from viewer_client.view_model import ViewModel
 
 POLL_S = 1 / 60
@@ -78,6 +81,7 @@ class Summary:
     landing_p50_ms: float | None
     landing_p99_ms: float | None
     step_rates: list[float] = field(default_factory=list)
+    remark: str = ""  # a sentence more
 
     def __str__(self) -> str:
         rate = f"{statistics.median(self.step_rates):.0f}" if self.step_rates else "no"
@@ -88,6 +92,8 @@ class Summary:
         if self.landing_p50_ms is not None and self.landing_p99_ms is not None:
             p50, p99 = self.landing_p50_ms, self.landing_p99_ms
             lines.append(f"command to frame: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        if self.remark:
+            lines.append(self.remark)
         return "\n".join(lines)
 
 
@@ -116,6 +122,7 @@ class Recorder:
         self._illustrator = Illustrator()
         self._pictures: list[Picture] = []
         self._rates: list[float] = []
+        self._reel = Reel()
 
     def record(self, path: Path) -> Summary:
         """Play the script and write it to `path`, or beside it if that exists.
@@ -124,15 +131,42 @@ class Recorder:
             RecordingError: no picture within thirty seconds, or the session was lost, or the file
                 cannot be written.
         """
-        target = free_path(path)
-        if not target.parent.is_dir():
-            raise RecordingError(f"there is no folder {target.parent} to record to; make it first")
+        target = _target(path)
         self._wait_for_first_frame()
         began = time.monotonic()
         for scene in SCENES:
             self._play(scene)
         elapsed = time.monotonic() - began
-        content = encode(self._pictures, PERIOD_MS)
+        return self._write(target, encode(self._pictures, PERIOD_MS), len(self._pictures), elapsed)
+
+    def record_replay(self, path: Path) -> Summary:
+        """Record the model's replay instead, until its picture is there.
+
+        Raises:
+            RecordingError: as above, or it gives another picture.
+        """
+        target, replay = _target(path), self.model.replay
+        assert replay is not None
+        began = moved = time.monotonic()
+        while self.model.replay is not None:
+            if self._exchange():
+                moved = time.monotonic()
+                self._note_rate()
+            refused = self.connection.status.phase is Phase.REFUSED
+            if refused or time.monotonic() > moved + FIRST_FRAME_S:
+                raise RecordingError(self.connection.status.sentence or "the server sends no pictures")
+            time.sleep(POLL_S)
+        if replay.failure:
+            raise RecordingError(replay.failure)
+        moments = self._reel.moments(RUN_PICTURES)
+        caption = wording.SEPARATOR.join(wording.session_parts(self.model)[:3])
+        elapsed, doubt = time.monotonic() - began, self.model.doubt_of(replay.recipe)
+        remark = f"replayed {replay.recipe.steps} steps{'; ' if doubt else ''}{doubt}"
+        return self._write(target, of_run(moments, caption), len(moments), elapsed, remark)
+
+    def _write(
+        self, target: Path, content: bytes, pictures: int, elapsed: float, remark: str = ""
+    ) -> Summary:
         try:
             target.write_bytes(content)
         except OSError as error:
@@ -141,13 +175,14 @@ class Recorder:
         return Summary(
             path=target,
             size_bytes=len(content),
-            pictures=len(self._pictures),
+            pictures=pictures,
             frames=figures.frames,
             superseded=figures.superseded,
             seconds=elapsed,
             landing_p50_ms=figures.landing_quantile_ms(0.5),
             landing_p99_ms=figures.landing_quantile_ms(0.99),
             step_rates=self._rates,
+            remark=remark,
         )
 
     def _wait_for_first_frame(self) -> None:
@@ -200,11 +235,30 @@ class Recorder:
 
     def _keep_picture(self, caption: str) -> None:
         self._pictures.append(self._illustrator.draw(self.model, caption))
+        self._note_rate()
+
+    def _note_rate(self) -> None:
         rate = self.connection.statistics.steps_per_second(time.monotonic())
         if rate > 0:
             self._rates.append(rate)
 
-    def _exchange(self) -> None:
+    def _exchange(self) -> bool:
+        """Whether there was a new frame."""
         fresh = exchange(self.connection, self.model)
-        if fresh is not None:
-            self.connection.drawn(fresh)
+        if fresh is None:
+            return False
+        self._reel.add(fresh, self.model.notebook.runs)
+        self.connection.drawn(fresh)
+        return True
+
+
+def _target(path: Path) -> Path:
+    """Where to record to.
+
+    Raises:
+        RecordingError: there is no such folder.
+    """
+    target = free_path(path)
+    if not target.parent.is_dir():
+        raise RecordingError(f"there is no folder {target.parent} to record to; make it first")
+    return target

@@ -24,9 +24,13 @@ from viewer_client.dosing import (
     Stroke,
     thinned,
 )
+from viewer_client.film import Film
 from viewer_client.geometry import Point
 from viewer_client.keymap import Action, action_of
 from viewer_client.link import Phase, Status
+from viewer_client.notebook import Notebook
+from viewer_client.recipe import Recipe, is_of_speed
+from viewer_client.replay import Replay
 
 RENDER_RATE_HZ = 60
 DABS_PER_FRAME = 8  # at most; a server with a low limit of commands gets fewer
@@ -40,7 +44,11 @@ STRIDES = (1, 2, 3, 5, 10, 15, 30)
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 WATCHING = "you are watching; only the session's owner can touch it"
 ANEW = "the session could not go on; a new one has begun"
-FOR_ALL = (Action.QUIT, Action.HELP, Action.CLOSE_OVERLAY)  # what one who watches may do as well
+TAKEN_OVER = "the replay ends here, and the picture is yours"
+OTHER_WEIGHTS = "the recipe was made with other weights (model {}, {}): they give another picture"
+FOR_ALL = (  # what one who watches may do as well
+    Action.QUIT, Action.HELP, Action.CLOSE_OVERLAY, Action.SAVE, Action.SAVE_GIF,
+)  # fmt: skip
 SEED_DRAW_MAX = 99_999  # drawn seeds are short enough to be read out in a class
 
 
@@ -55,6 +63,7 @@ class Speckle:
     sequence: int
     dab: Dab
     expires: float
+    rule: m.InjectionRule = m.InjectionRule.TRUTH
 
 
 @dataclass(eq=False)
@@ -68,8 +77,12 @@ class ViewModel:
         pointer: the mouse in fractions of the picture, None outside it.
         notice: an answer to the last key or command, "" if there is nothing to say.
         try_again: the user wants another try after a refusal.
+        film: what was seen of this run.
+        notebook: what was done in this session, for its recipe.
+        replay: the recipe that is being replayed, None otherwise; then the mouse adds nothing.
         marks: time steps at which noise was added since the last restart.
         speckles: noise that was sent and is not in a frame yet.
+        listeners: called with each command that is sent, and its sequence number.
     """
 
     start: m.Start = field(default_factory=m.Start)
@@ -89,13 +102,18 @@ class ViewModel:
     welcome: m.Welcome | None = None
     schedule: m.Schedule | None = None
     frame: m.Frame | None = None
+    film: Film = field(default_factory=Film)
+    notebook: Notebook = field(default_factory=Notebook)
+    replay: Replay | None = None
     marks: deque[float] = field(default_factory=lambda: deque(maxlen=MARKS_KEPT))
     speckles: deque[Speckle] = field(default_factory=deque)
+    listeners: list[Callable[[m.Command, int], None]] = field(default_factory=list)
     _outgoing: deque[m.Command] = field(default_factory=deque)
     _dabs: list[Dab] = field(default_factory=list)
     _stroke: Stroke = field(default_factory=Stroke)
     _held: bool = False
     _healing: bool = False  # the right button is held: denoise under the pointer
+    _asked: m.Start = field(default_factory=m.Start)  # what the present stream began with
     _settings: m.Settings = field(default_factory=m.Settings)
     _direction: m.Motion = m.Motion.REVERSE  # where Play goes
     _motion: m.Motion = m.Motion.REVERSE
@@ -117,15 +135,23 @@ class ViewModel:
             case m.Rejected():
                 self.notice = response.message
                 self._forget_choice(response.field)
+                self.notebook.rejected(response.sequence)
+                if self.replay is not None:
+                    self.replay.rejected(response)
+                    self._look_at_replay()
 
     def _receive_welcome(self, welcome: m.Welcome) -> None:
-        again = self.welcome is not None
+        before, again = self.welcome, self.welcome is not None
         self.welcome, self.schedule = welcome, welcome.schedule
+        self.notebook.welcome(welcome, self._asked)
+        if welcome.resumed and before is not None and welcome.session_id != before.session_id:
+            self.replay = None  # another session has taken the place of the one that it was for
         if welcome.resumed:  # it is as it was, and what was on its way still is
             self.notice = ""
             self._speckles_last = True
             return
         self.speckles.clear()
+        self.film.clear()
         self._last_sequence = 0
         if welcome.watching:
             self.notice = WATCHING
@@ -141,9 +167,19 @@ class ViewModel:
             self.start = replace(self.start, seed=welcome.seed)
         elif self.start.seed != welcome.seed:
             self._outgoing.append(m.Restart(self.start.seed))
+        if self.replay is not None:
+            self._outgoing.clear()  # all is as the recipe says
+            self.replay.begin_again()
+            self.notice = self.doubt_of(self.replay.recipe) or self.notice
 
     def _receive_frame(self, frame: m.Frame) -> None:
         self.frame = frame
+        self.film.add(frame)
+        self.notebook.receive(frame)
+        if self.replay is not None:
+            landed = self.replay.receive(frame)
+            self.marks.extend(frame.time_step.max for one in landed if isinstance(one, m.Inject))
+            self._look_at_replay()
         while self.speckles and self.speckles[0].sequence <= frame.landed_sequence:
             self.speckles.popleft()
         if frame.landed_sequence >= self._last_sequence:
@@ -160,15 +196,22 @@ class ViewModel:
 
     def start_again(self) -> m.Start:
         """What a connection begins with: after a loss, the same seed and settings again."""
-        return self.start
+        self._asked = self.start if self.replay is None else self.replay.recipe.session(self.start.model)
+        return self._asked
 
     def sent(self, command: m.Command, sequence: int, now: float) -> None:
         """A command has been sent with this number, at `now` (seconds)."""
         self._last_sequence = sequence
+        self.notebook.sent(command, sequence)
+        for listener in self.listeners:
+            listener(command, sequence)
+        if self.replay is not None and self.replay.sent(command, sequence):
+            return  # far ahead of its turn
         if isinstance(command, m.Inject):
             disc = command.disc
             center, radius = ((disc.x, disc.y), disc.radius) if disc else (None, 1.0)
-            self.speckles.append(Speckle(sequence, Dab(center, radius, command.amount), now + SPECKLE_S))
+            dab = Dab(center, radius, command.amount)
+            self.speckles.append(Speckle(sequence, dab, now + SPECKLE_S, command.rule))
             if self.frame is not None:
                 self.marks.append(self.frame.time_step.max)
 
@@ -198,7 +241,14 @@ class ViewModel:
     @property
     def motion(self) -> m.Motion:
         """What the session does, with the commands that are on their way."""
+        if self.replay is not None:
+            return m.Motion.PAUSED if self.replay.held else self.replay.direction
         return self._motion
+
+    @property
+    def healing(self) -> bool:
+        """The button that denoises under the pointer is held."""
+        return self._healing
 
     @property
     def num_time_steps(self) -> int:
@@ -225,7 +275,7 @@ class ViewModel:
         if self._healing:
             self._stroke.lift()
             return
-        painting = self.mode is not MouseMode.BRUSH_HELD or self._held
+        painting = (self.mode is not MouseMode.BRUSH_HELD or self._held) and self.replay is None
         if point is None or not painting or self.help_open or not self.status.live:
             self._stroke.lift()
             return
@@ -245,7 +295,7 @@ class ViewModel:
         if held and self.watching:
             self.notice = WATCHING
             return
-        self._healing = held
+        self._healing = held and self.replay is None
         self._stroke.lift()
 
     def take_commands(self) -> list[m.Command]:
@@ -255,6 +305,8 @@ class ViewModel:
         if not self.status.live:  # a lost session begins again from `start`
             self._dabs.clear()
             return []
+        if self.replay is not None:
+            commands = self._during_replay(commands)
         if self._dabs:
             self.notice = ""
         waiting = thinned(self._dabs, DABS_WAITING)
@@ -265,6 +317,65 @@ class ViewModel:
             self._motion, self._stepping = m.Motion.PAUSED, True
         return commands
 
+    # --- a replay ---
+
+    def begin_replay(self, recipe: Recipe) -> None:
+        """Replay a recipe in this window: its run takes the place of the present one."""
+        if self.watching:
+            self.notice = WATCHING
+            return
+        self.start = replace(recipe.start, model=self.start.model)
+        self._settings = recipe.start.settings.apply_to(self._settings)
+        self._outgoing.clear()
+        self._dabs.clear()
+        self.film.clear()
+        self.marks.clear()
+        self._healing = False
+        self.replay = Replay(recipe, over=True)
+        self.notice = self.doubt_of(recipe)
+
+    def next_replayed(self, now: float) -> m.Command | None:
+        """What the replay sends next, at `now` (seconds), None if nothing; until it has been `sent`."""
+        if self.replay is None or self.welcome is None or not self.status.live:
+            return None
+        command = self.replay.next(now, self.welcome.limits, self.settings.steps_per_second)
+        if isinstance(command, m.Configure):
+            self._settings = command.settings.apply_to(self._settings)
+        return command
+
+    def _during_replay(self, commands: list[m.Command]) -> list[m.Command]:
+        """What the user wants meanwhile: Space holds it, the speed is free, anything else ends it."""
+        assert self.replay is not None
+        others: list[m.Command] = []
+        for command in commands:
+            match command:
+                case m.Pause():
+                    self.replay.held = True
+                case m.Play() if self.replay.held:
+                    self.replay.held = False
+                case _:
+                    others.append(command)
+        if not all(is_of_speed(command) for command in others):
+            self.replay = None
+            self.notice = TAKEN_OVER
+        return others
+
+    def _look_at_replay(self) -> None:
+        """Whether the replay is over."""
+        replay = self.replay
+        assert replay is not None
+        if replay.done or replay.failure:
+            ending = f"replayed: {replay.recipe.steps} steps; Space goes on from here"
+            self.notice = replay.failure or self.doubt_of(replay.recipe) or ending
+            self.replay = None
+            self._motion, self._stepping, self._direction = m.Motion.PAUSED, True, replay.direction
+
+    def doubt_of(self, recipe: Recipe) -> str:
+        """Why a replay may give another picture, "" if it does not."""
+        if self.welcome is not None and self.welcome.model.fingerprint != recipe.fingerprint:
+            return OTHER_WEIGHTS.format(recipe.start.model, recipe.fingerprint)
+        return f"this recipe is not exact: {recipe.inexact}" if recipe.inexact else ""
+
     @property
     def _caught_up(self) -> bool:
         """Few commands are on their way, so that steps do not go on after the button."""
@@ -274,6 +385,39 @@ class ViewModel:
     def _inject(self, dab: Dab) -> m.Inject:
         disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
         return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), self.kind, self.rule)
+
+    # --- for those who compare ---
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the last command that was sent."""
+        return self._last_sequence
+
+    def rest(self) -> None:
+        """Let the session rest as it is; strokes that have not been sent are dropped."""
+        self._dabs.clear()
+        self._move(m.Pause())
+
+    def play_on(self) -> None:
+        """Let it run again, the way it ran."""
+        self._move(m.Play(self._direction))
+
+    def begun_anew(self, seed: int, origin: m.Origin) -> None:
+        """A restart with these was sent past this model; the picture is denoised from there."""
+        self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
+        self._motion = self._direction = m.Motion.REVERSE
+        self._stepping = False
+        self._dabs.clear()
+        self.film.clear()
+        self.marks.clear()
+
+    def taken_over(self, seed: int) -> None:
+        """The window goes on with another session: of this seed, though its first steps had another."""
+        self.start = replace(self.start, seed=seed)
+        self.notebook = Notebook()  # no recipe has two seeds
+        self.film.clear()
+        self.marks.clear()
+        self._outgoing.clear()
 
     # --- from the keyboard ---
 
@@ -327,9 +471,9 @@ class ViewModel:
             case Action.BACK:
                 self._move(m.Back())
             case Action.RESTART:
-                self._restart()
+                self.restart()
             case Action.NEW_SEED:
-                self._restart(self.draw_seed(), m.Origin())
+                self.restart(self.draw_seed(), m.Origin())
             case Action.EXAMPLE:
                 self._start_from_example()
             case Action.LABEL:
@@ -368,10 +512,29 @@ class ViewModel:
 
     def jump_to(self, time_step: float) -> None:
         """Go to this time step: noise up to it, or the kept state that had it."""
-        if self.frame is not None and self.status.live and not self.help_open:
-            self.notice = ""
-            self._dabs.clear()
-            self._move(m.Jump(time_step=min(max(time_step, 0.0), float(self.num_time_steps))))
+        if self._may_jump():
+            self._jump(m.Jump(time_step=min(max(time_step, 0.0), float(self.num_time_steps))))
+
+    def jump_to_step(self, step: int) -> None:
+        """Go back to this step of the run, if the server still keeps its state."""
+        if not self._may_jump():
+            return
+        assert self.frame is not None
+        if step < self.frame.first_kept_step:
+            self.notice = "the server no longer keeps that moment: choose a picture with a line under it"
+        else:
+            self._jump(m.Jump(step=step))
+
+    def _may_jump(self) -> bool:
+        if self.watching:
+            self.notice = WATCHING
+            return False
+        return self.frame is not None and self.status.live and not self.help_open
+
+    def _jump(self, command: m.Jump) -> None:
+        self.notice = ""
+        self._dabs.clear()
+        self._move(command)
 
     def _move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
         self._outgoing.append(command)
@@ -381,7 +544,8 @@ class ViewModel:
         else:
             self._motion = m.Motion.PAUSED
 
-    def _restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
+    def restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
+        """Begin the picture anew; None keeps the seed or the origin. From a clean one, time runs forward."""
         origin_now = origin or self.start.origin
         forward = origin_now.time_step == 0  # a clean picture has only one way to go
         motion = m.Motion.FORWARD if forward else m.Motion.REVERSE
@@ -391,10 +555,15 @@ class ViewModel:
         self._motion = self._direction = m.Motion.REVERSE
         self._stepping = False
         self._dabs.clear()
+        self.film.clear()
         self.marks.clear()
         self.try_again = self.status.phase is Phase.REFUSED
         if forward:
             self._move(m.Play(m.Motion.FORWARD))
+
+    def dose(self, amount: float) -> None:
+        """Add noise of so many time steps to the whole image, all at once, as kind and rule are chosen."""
+        self._outgoing.append(m.Inject(None, amount, self.kind, self.rule))
 
     def _start_from_example(self) -> None:
         if self.welcome is not None and not self.welcome.model.has_examples:
@@ -402,7 +571,7 @@ class ViewModel:
             return
         label = self.settings.label
         example = m.Example(None if label == m.NO_LABEL else label)
-        self._restart(self.draw_seed(), m.Origin(example, 0.0))
+        self.restart(self.draw_seed(), m.Origin(example, 0.0))
 
     def _choose_label(self, label: int) -> None:
         names = self.welcome.model.label_names if self.welcome is not None else tuple("0123456789")

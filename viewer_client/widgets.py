@@ -1,27 +1,26 @@
-"""What the screen is made of: text, panes, bars and curves on a PyGame surface."""
+"""What the screen is made of: text, pictures, bars and keys on a PyGame surface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pygame
 from numpy.typing import NDArray
 
 from viewer_client.colormaps import Pixels
-from viewer_client.geometry import Rect
+from viewer_client.geometry import Rect, line_px, text_size_px
 
 Color = tuple[int, int, int]
 
 BACKGROUND, PANEL, EDGE = (15, 16, 20), (23, 25, 31), (54, 58, 70)
 TEXT, DIM, FAINT = (224, 227, 234), (142, 149, 166), (92, 98, 114)
 ACCENT, WARNING, CURVE = (255, 190, 92), (255, 128, 110), (120, 172, 255)
-BAND, AREA = (64, 54, 38), (30, 40, 62)
+AREA, KEPT = (30, 40, 62), (98, 182, 150)
 
 FONTS = "dejavusans,segoeui,helveticaneue,liberationsans,notosans,arial"
 BUNDLED_FACTOR = 1.35  # PyGame's own font is drawn smaller than its size says
-SIZE_MIN_PX = 11
-TEXTS_KEPT = 600
+TEXTS_KEPT = 1500
 ELLIPSIS = "…"
 
 
@@ -40,9 +39,15 @@ class Typesetter:
         self._path = path or pygame.font.match_font(FONTS)
         self._fonts: dict[int, pygame.font.Font] = {}
         self._texts: dict[tuple[str, int, Color], pygame.Surface] = {}
+        self._widths: dict[tuple[str, int], int] = {}
         self._scale = 1.0
         self.placed: list[tuple[str, pygame.Rect]] = []
         self.shortened: list[str] = []
+
+    @property
+    def scale(self) -> float:
+        """Of the picture that is being drawn."""
+        return self._scale
 
     def begin(self, scale: float) -> None:
         """A new picture begins, of this size of text."""
@@ -56,11 +61,16 @@ class Typesetter:
 
     def line(self, points: float) -> int:
         """Height of a line of text, px."""
-        return round(self._size(points) * 1.42)
+        return line_px(points, self._scale)
 
     def width(self, text: str, points: float) -> int:
         """Of a text, px."""
-        return self._image(text, points, TEXT).get_width()
+        key = (text, self._size(points))
+        if key not in self._widths:
+            if len(self._widths) > TEXTS_KEPT:
+                self._widths.clear()
+            self._widths[key] = self._font(key[1]).size(text)[0]
+        return self._widths[key]
 
     def put(
         self,
@@ -119,6 +129,10 @@ class Typesetter:
             chosen.append(part)
         return separator.join(chosen)
 
+    def longest(self, texts: Iterable[str], width: float, points: float) -> str:
+        """The first of the texts, which go from long to short, that fits into the width; "" if none does."""
+        return next((text for text in texts if self.width(text, points) <= width), "")
+
     def symbol(
         self, surface: pygame.Surface, letter: str, index: str, x: int, y: int, points: float, *, hat: bool
     ) -> int:
@@ -133,7 +147,7 @@ class Typesetter:
         return x
 
     def _size(self, points: float) -> int:
-        return max(round(points * self._scale), SIZE_MIN_PX if points >= 11 else 9)
+        return text_size_px(points, self._scale)
 
     def _image(self, text: str, points: float, color: Color) -> pygame.Surface:
         size = self._size(points)
@@ -151,33 +165,61 @@ class Typesetter:
         return self._fonts[size]
 
 
-class Pane:
-    """A picture, enlarged with hard pixels; enlarged anew only where it has changed."""
+class Enlarged:
+    """A small picture, enlarged with hard pixels; enlarged anew only where it has changed."""
 
     def __init__(self) -> None:
         self._key: object = None
         self._image: pygame.Surface | None = None
 
+    def draw(self, surface: pygame.Surface, place: Rect, key: object, pixels: Callable[[], Pixels]) -> None:
+        """Draw the pixels (H, W, 3), which `key` stands for."""
+        key = (key, place.width, place.height)
+        if key != self._key or self._image is None:
+            self._image = enlarged(pixels(), place, surface)
+            self._key = key
+        surface.blit(self._image, (place.x, place.y))
+
+
+class Layer:
+    """A part of the screen that is painted anew only when what it shows has changed."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._image: pygame.Surface | None = None
+        self._placed: list[tuple[str, pygame.Rect]] = []
+        self._shortened: list[str] = []
+
     def draw(
-        self, surface: pygame.Surface, place: Rect, key: object, pixels: Callable[[], Pixels] | None
+        self, surface: pygame.Surface, text: Typesetter, place: Rect, key: object, paint: Callable[[], None]
     ) -> None:
-        """Draw the pixels (H, W, 3), which `key` stands for; an empty pane for None."""
-        if pixels is None:
-            pygame.draw.rect(surface, PANEL, area(place))
-        else:
-            key = (key, place.width, place.height)
-            if key != self._key or self._image is None:
-                small = surface_of(pixels())
-                self._image = pygame.transform.scale(small, (place.width, place.height))
-                self._key = key
+        """Paint within the place, or show again what was painted there for the same `key`."""
+        key = (key, place, text.scale)
+        if key == self._key and self._image is not None:
             surface.blit(self._image, (place.x, place.y))
-        pygame.draw.rect(surface, EDGE, area(place), 1)
+            text.placed += self._placed
+            text.shortened += self._shortened
+            return
+        placed, shortened = len(text.placed), len(text.shortened)
+        clip = surface.get_clip()
+        surface.set_clip(area(place))
+        paint()
+        surface.set_clip(clip)
+        self._placed, self._shortened = text.placed[placed:], text.shortened[shortened:]
+        self._image = surface.subsurface(area(place).clip(surface.get_rect())).copy()
+        self._key = key
+
+
+def enlarged(pixels: Pixels, place: Rect, target: pygame.Surface) -> pygame.Surface:
+    """The pixels (H, W, 3) in the size of the place, in the format of the target, which blits fastest."""
+    small = pygame.Surface((pixels.shape[1], pixels.shape[0]), 0, target)
+    small.blit(surface_of(pixels), (0, 0))
+    return pygame.transform.scale(small, (place.width, place.height))
 
 
 def surface_of(pixels: NDArray[np.uint8]) -> pygame.Surface:
-    """A surface of (H, W, 3) or (H, W, 4) bytes."""
-    height, width, depth = pixels.shape
-    return pygame.image.frombuffer(pixels.tobytes(), (width, height), "RGBA" if depth == 4 else "RGB")
+    """A surface of (H, W, 3) bytes."""
+    return pygame.image.frombuffer(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), "RGB")
 
 
 def keycap(surface: pygame.Surface, text: Typesetter, key: str, x: int, y: int, points: float = 12) -> int:
@@ -189,46 +231,28 @@ def keycap(surface: pygame.Surface, text: Typesetter, key: str, x: int, y: int, 
     return width
 
 
-def bar(
+def legend(
     surface: pygame.Surface,
     text: Typesetter,
     place: Rect,
-    name: str,
-    level: tuple[float, float] | float | None,
-) -> None:
-    """A level in 0…1 as a bar up to its mean, with its name and its number.
+    table: NDArray[np.uint8],
+    ends: tuple[str, str],
+    length: float = 32,
+) -> int:
+    """The colours of a table (256, 3) as a bar at the right of the place, with what its ends stand for.
 
-    Of a pair, the second is marked; None says that there is nothing to show.
+    Returns its width; 0 where the place is too narrow for it.
     """
-    points = 12
-    text.put(surface, name, place.x, place.y, points, DIM)
-    left = place.x + text.width("measured", points) + text.px(8)
-    if level is None:
-        text.put(surface, "–", place.right, place.y, points, FAINT, align="right")
-        return
-    mean, most = level if isinstance(level, tuple) else (level, None)
-    text.put(surface, f"{mean:.2f}", place.right, place.y, points, align="right")
-    width = place.right - text.width("0.00", points) - text.px(8) - left
-    height = text.px(7)
-    top = place.y + (text.line(points) - height) // 2
-    pygame.draw.rect(surface, AREA, (left, top, width, height))
-    pygame.draw.rect(surface, CURVE, (left, top, round(width * min(max(mean, 0), 1)), height))
-    if most is None:
-        return
-    mark = left + round((width - 1) * min(max(most, 0), 1))
-    pygame.draw.line(surface, ACCENT, (mark, top - 2), (mark, top + height + 1), 2)
-
-
-def curve(surface: pygame.Surface, place: Rect, values: NDArray[np.float64], color: Color) -> None:
-    """Values in 0…1 over the place, the last one at its left (time runs from noise to clean)."""
-    pygame.draw.aalines(surface, color, False, curve_points(place, values))
-
-
-def curve_points(place: Rect, values: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Where a curve runs; at most one point for each px."""
-    chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), place.width)).astype(int))
-    last = len(values) - 1
-    return [
-        (place.right - place.width * i / last, place.bottom - float(values[i]) * place.height)
-        for i in chosen.tolist()
-    ]
+    points, gap, length = 11, text.px(4), text.px(length)
+    low, high = ends
+    width = text.width(low, points) + text.width(high, points) + length + 2 * gap
+    if width > place.width:
+        return 0
+    x = place.right - width
+    x += text.put(surface, low, x, place.y, points, DIM) + gap
+    height = text.px(8)
+    bar_place = Rect(x, place.y + (text.line(points) - height) // 2, length, height)
+    surface.blit(enlarged(table[None], bar_place, surface), (bar_place.x, bar_place.y))
+    pygame.draw.rect(surface, EDGE, area(bar_place), 1)
+    text.put(surface, high, place.right, place.y, points, DIM, align="right")
+    return width

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+
+import numpy as np
 
 from diffusion_toy import messages as m
+from diffusion_toy.schedule import FloatArray, level_of_alphas_cumprod
 from viewer_client.dosing import MouseMode
 from viewer_client.link import Phase, Statistics
+from viewer_client.look import Look
 from viewer_client.view_model import ViewModel
 
-LEVEL_TOLERANCE = 0.01  # told and real levels that differ by less count as equal
-KURTOSIS_TOLERANCE = 0.75  # of 784 Gaussian values, four standard errors and what the model adds
+LEVEL_TOLERANCE = 0.01  # told and bookkept levels that differ by less count as equal
+RESIDUAL_TOLERANCE = 0.04  # the shipped model's residual reads real pictures to ±0.02
+RIM_TOLERANCE, RIM_TOLERANCE_SHARE = 0.03, 0.3  # the rim is 108 pixels: four of its standard errors
+KURTOSIS_TOLERANCE = 0.75  # at the least: what the network itself adds to that of Gaussian noise
+KURTOSIS_ERRORS = 4.0  # standard errors, √(24/n), that count as chance
+FEW_VALUES = 400  # of which the shape says little
 SEPARATOR = " · "
+UNEVEN_TRUTH = "levels differ from pixel to pixel, and the network is told the truth"
 KIND_NAMES = {
     m.NoiseKind.GAUSSIAN: "Gaussian",
     m.NoiseKind.UNIFORM: "uniform",
     m.NoiseKind.LAPLACE: "Laplace",
     m.NoiseKind.SIGN: "±1",
     m.NoiseKind.SMOOTH: "smooth Gaussian",
-    m.NoiseKind.CONSTANT: "constant, ±1 a dab",
+    m.NoiseKind.CONSTANT: "constant ±1",
+}
+MODE_NAMES = {
+    MouseMode.WHOLE_IMAGE: "whole image",
+    MouseMode.BRUSH: "brush",
+    MouseMode.BRUSH_HELD: "brush, pressed",
 }
 SAMPLER_NAMES = {m.Sampler.DDPM: "DDPM", m.Sampler.DDIM: "DDIM", m.Sampler.DPMPP: "DPM-Solver++"}
 RULE_TEXTS = {
@@ -73,11 +88,61 @@ def session_parts(model: ViewModel) -> list[str]:
     return parts
 
 
-def head_up(model: ViewModel) -> str:
-    """All of it in one line: `t 142/300 · seed 1234 · class 7 · DDPM · …`."""
-    spread = time_step_range(model)
-    first = [time_step(model), spread] if spread else [time_step(model)]
-    return SEPARATOR.join(first + session_parts(model))
+def sigma_parts(model: ViewModel) -> list[str]:
+    """The standard deviation of the noise, s = sin(πu/2), that is told, and the measured one if valid."""
+    frame = model.frame
+    if frame is None:
+        return []
+    told = frame.claimed
+    if frame.level_map is not None:
+        return [f"σ told {sigma(told.min):.2f}–{sigma(told.max):.2f}"]
+    measured = measured_level(frame)
+    parts = [f"σ told {sigma(told.mean):.2f}"]
+    return parts if measured is None else [*parts, f"measured {sigma(measured):.2f}"]
+
+
+def sigma(level: float) -> float:
+    """The standard deviation of the noise at a level u: s = sin(πu/2)."""
+    return math.sin(level * math.pi / 2)
+
+
+def head_up_parts(model: ViewModel) -> list[str]:
+    """`σ told 0.44 · measured 0.61 · seed 1234 · class 7 · DDPM · …`, the most important first."""
+    return sigma_parts(model) + session_parts(model)
+
+
+def mixture(model: ViewModel) -> str:
+    """What x_t is taken to be made of, while that is the same for all pixels."""
+    frame = model.frame
+    if frame is None or frame.level_map is not None:
+        return ""
+    angle = frame.claimed.mean * math.pi / 2
+    return f"{math.cos(angle):.2f} × clean + {math.sin(angle):.2f} × noise"
+
+
+@lru_cache(maxsize=4)
+def _levels(schedule: m.Schedule) -> FloatArray:
+    """The levels u at t = 0…T."""
+    return level_of_alphas_cumprod(schedule.alphas_cumprod)
+
+
+def time_steps_of(schedule: m.Schedule, levels: m.Image) -> FloatArray:
+    """The time steps of levels of any shape, by the schedule's table."""
+    table = _levels(schedule)
+    return np.asarray(np.interp(levels, table, np.arange(len(table))))
+
+
+def time_step_here(model: ViewModel) -> str:
+    """The time step of the pixel under the pointer, "" where there is none."""
+    frame = model.frame
+    if frame is None or model.pointer is None or model.schedule is None:
+        return ""
+    if frame.level_map is None:
+        return f"t {whole(frame.time_step.max)}"
+    height, width = frame.level_map.shape
+    row, column = int(model.pointer[1] * height), int(model.pointer[0] * width)
+    level = frame.level_map[min(row, height - 1), min(column, width - 1)]
+    return f"t {whole(float(time_steps_of(model.schedule, level)))}"
 
 
 def state_sentence(model: ViewModel) -> str:
@@ -96,16 +161,52 @@ def state_sentence(model: ViewModel) -> str:
     return "denoising: each step takes a little noise out"
 
 
+# --- the gauge ---
+
+
 def gauge_sentence(model: ViewModel) -> str:
     """Whether what the network is told agrees with what is in the picture, in words."""
     frame = model.frame
     if frame is None:
         return ""
-    difference = noise_difference(frame)
-    if abs(difference) < LEVEL_TOLERANCE:
-        return "the network is told the truth"
-    word = "noisier" if difference > 0 else "cleaner"
-    return f"the image is {word} than the network is told"
+    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.speckles):
+        return "you are changing what the network is told, not the picture"
+    sentence = _bookkept_sentence(frame)
+    odd = _measured_oddly(frame)
+    if not odd:
+        return sentence
+    agree = abs(noise_difference(frame)) < LEVEL_TOLERANCE
+    return f"{sentence}, yet it measures {odd}" + ("" if agree else " than either")
+
+
+def _bookkept_sentence(frame: m.Frame) -> str:
+    told, real = frame.claimed, frame.bookkept
+    differences = _differences(frame)
+    noisier, cleaner = max(differences) >= LEVEL_TOLERANCE, min(differences) <= -LEVEL_TOLERANCE
+    if noisier and cleaner:
+        return "parts of the picture are noisier than the network is told, others cleaner"
+    whole_picture = frame.level_map is None and real.max - real.min < LEVEL_TOLERANCE
+    where = "the picture is" if whole_picture else "parts of the picture are"
+    if noisier:
+        if told.max < LEVEL_TOLERANCE:
+            return f"{where} noisy, but the network is told that it is clean"
+        return f"{where} noisier than the network is told"
+    if cleaner:
+        if real.max < LEVEL_TOLERANCE:
+            return "the picture is clean, but the network is told that there is noise"
+        return f"{where} cleaner than the network is told"
+    if told.max < LEVEL_TOLERANCE:
+        return "the picture is clean, and the network is told the truth"
+    if not whole_picture:
+        return UNEVEN_TRUTH
+    if told.min > 1 - LEVEL_TOLERANCE:
+        return "pure noise, and the network is told the truth"
+    return "the network is told the truth"
+
+
+def gauge_warns(frame: m.Frame) -> bool:
+    """Whether the three readings do not agree."""
+    return abs(noise_difference(frame)) >= LEVEL_TOLERANCE or bool(_measured_oddly(frame))
 
 
 def measured_level(frame: m.Frame) -> float | None:
@@ -118,20 +219,56 @@ def measured_level(frame: m.Frame) -> float | None:
     return frame.measured_by_residual if frame.measured_by_residual is not None else frame.measured_by_rim
 
 
-def noise_shape(frame: m.Frame) -> tuple[str, bool]:
-    """Whether the noise looks Gaussian, in words, and whether it does not."""
-    kurtosis = frame.excess_kurtosis
-    if kurtosis is None:
-        return "", False
-    odd = abs(kurtosis) > KURTOSIS_TOLERANCE
-    word = "not Gaussian" if odd else "Gaussian"
-    return f"noise looks {word} (excess kurtosis {kurtosis:+.1f})".replace("-", "−"), odd
+def _measured_oddly(frame: m.Frame) -> str:
+    """Whether the measured level is "noisier" or "cleaner" than the others by more than its error, else "".
+
+    A residual is measured with a guess that believes what it is told, so it lies between the levels told
+    and bookkept where those differ.
+    """
+    measured, real = measured_level(frame), frame.bookkept.mean
+    if measured is None:
+        return ""
+    low = high = real
+    tolerance = RIM_TOLERANCE + RIM_TOLERANCE_SHARE * real
+    if frame.measured_by_residual is not None:
+        low, high = sorted((real, frame.claimed.mean))
+        tolerance = RESIDUAL_TOLERANCE
+    return "noisier" if measured > high + tolerance else "cleaner" if measured < low - tolerance else ""
+
+
+def _differences(frame: m.Frame) -> tuple[float, float, float]:
+    real, told = frame.bookkept, frame.claimed
+    return real.mean - told.mean, real.max - told.max, real.min - told.min
 
 
 def noise_difference(frame: m.Frame) -> float:
-    """Real minus told level, of the mean or of the extremes, whichever differ most."""
-    real, told = frame.bookkept, frame.claimed
-    return max((real.mean - told.mean, real.max - told.max, real.min - told.min), key=abs)
+    """Bookkept minus told level, of the mean or of the extremes, whichever differ most."""
+    return max(_differences(frame), key=abs)
+
+
+def noise_shape(frame: m.Frame, values: int) -> tuple[str, bool]:
+    """Whether ε̂ looks Gaussian, in words, and whether it does not; of so many values."""
+    kurtosis = frame.excess_kurtosis
+    if values == 0:
+        return "no noise to look at", False
+    if kurtosis is None:
+        return "too few pixels to tell", False
+    tolerance = max(KURTOSIS_TOLERANCE, KURTOSIS_ERRORS * math.sqrt(24 / values))
+    odd = abs(kurtosis) > tolerance
+    if odd:
+        word = "heavier tails than Gaussian" if kurtosis > 0 else "flatter than Gaussian"
+    else:
+        word = "Gaussian" if values >= FEW_VALUES else "Gaussian, for so few pixels"
+    return word, odd
+
+
+def kurtosis_text(frame: m.Frame) -> str:
+    """The figure behind the words, "" without one."""
+    kurtosis = frame.excess_kurtosis
+    return "" if kurtosis is None else f"excess kurtosis {kurtosis:+.1f}".replace("-", "−")
+
+
+# --- settings ---
 
 
 def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
@@ -139,7 +276,7 @@ def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
     whole_image = model.mode is MouseMode.WHOLE_IMAGE
     reach = "¼ side" if whole_image else "radius"
     return [
-        ("M", "mouse", model.mode.value),
+        ("M", "mouse", MODE_NAMES[model.mode]),
         ("Up", "strength", f"{model.strength:.0f} steps / {reach}"),
         ("[ ]", "radius", "everywhere" if whole_image else f"{100 * model.radius:.0f} % of side"),
         ("K", "noise", KIND_NAMES[model.kind]),
@@ -170,8 +307,24 @@ def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
         (", .", "speed", f"{settings.steps_per_second:g} steps/s"),
         ("D", "sampler", SAMPLER_NAMES[settings.sampler]),
         ("C", "schedule", f"{settings.schedule.key} {settings.num_time_steps}"),
-        ("G", "guidance", f"{settings.guidance:g}"),
+        ("V", "stride", "1 time step" if settings.stride == 1 else f"{settings.stride} time steps"),
+        ("W", "guidance", f"{settings.guidance:g}"),
     ]
+
+
+def look_rows(look: Look) -> list[tuple[str, str, str]]:
+    """How things are shown, as (key, name, value)."""
+    return [
+        ("P", "colours", look.color_map.value),
+        ("O", "heat of t", "where t differs" if look.heat else "off"),
+    ]
+
+
+def heat_notice(look: Look) -> str:
+    """What the key for the layer of time steps has done."""
+    if look.heat:
+        return "the time step of each pixel lies over the picture, where they differ"
+    return "the layer of time steps is off"
 
 
 def status_parts(

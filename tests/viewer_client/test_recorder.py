@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from tests.tools import ROOT, ServerProcess, running_server
-from viewer_client.gif import free_path
 from viewer_client.recorder import SCENES, along
 
 
@@ -103,11 +102,3 @@ def test_a_point_along_a_path_moves_at_even_speed() -> None:
     assert along(path, 0.25) == (0.5, 0.0)
     assert along(path, 0.75) == (1.0, 0.5)
     assert along(path, 1.0) == (1.0, 1.0)
-
-
-def test_a_free_path_is_beside_what_exists(tmp_path: Path) -> None:
-    path = tmp_path / "demo.gif"
-    assert free_path(path) == path
-    for name in ("demo.gif", "demo-2.gif"):
-        (tmp_path / name).touch()
-    assert free_path(path).name == "demo-3.gif"

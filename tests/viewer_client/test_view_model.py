@@ -65,7 +65,7 @@ def test_space_plays_what_is_paused_and_f_turns_back(model: ViewModel) -> None:
 
 
 def test_every_action_has_a_key_and_no_key_two() -> None:
-    assert {binding.action for binding in BINDINGS} == set(Action)
+    assert {binding.action for binding in BINDINGS if binding.keys} == set(Action)
     keys = [key for binding in BINDINGS for key in binding.keys]
     assert len(keys) == len(set(keys))
     assert all(binding.help for binding in BINDINGS)
@@ -170,8 +170,9 @@ def test_the_time_step_is_always_in_words(model: ViewModel) -> None:
 
 
 def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel) -> None:
-    line = "t 150/300 · seed 7 · class any · DDPM · cosine 300 · model mnist · session id"
-    assert wording.head_up(model) == line
+    line = "σ told 0.71 · seed 7 · class any · DDPM · cosine 300 · model mnist · session id"
+    assert wording.time_step(model) == "t 150/300"
+    assert wording.SEPARATOR.join(wording.head_up_parts(model)) == line
     settings = m.Settings(label=3, guidance=2.0, sampler=m.Sampler.DDIM, steps_per_second=10.0)
     model.receive(frame(settings=settings))
     parts = [

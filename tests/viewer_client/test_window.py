@@ -32,11 +32,12 @@ SIZE = (1100, 720)
 class Window:
     """A running viewer and the hands on it."""
 
-    def __init__(self, environment: dict[str, str], address: str) -> None:
+    def __init__(self, environment: dict[str, str], address: str, *flags: str) -> None:
         self._environment = environment
         self._xdotool = require_tool("xdotool", "apt-get install xdotool")
         self._import = require_tool("import", "apt-get install imagemagick")
-        command = [sys.executable, "-m", "viewer_client", "--server", address, "--seed", "7"]
+        command = [sys.executable, "-m", "viewer_client", "--server", address, "--no-tour"]
+        command += flags or ["--seed", "7"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         self._id = ""
 
@@ -95,8 +96,8 @@ def display() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def viewer(environment: dict[str, str], address: str) -> Iterator[Window]:
-    window = Window(environment, address)
+def viewer(environment: dict[str, str], address: str, *flags: str) -> Iterator[Window]:
+    window = Window(environment, address, *flags)
     try:
         window.appears()
         yield window

@@ -1,0 +1,116 @@
+"""The flags that keep and replay, alone and with others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from diffusion_toy import messages as m
+from tests.models import write_model
+from tests.tools import running_server
+from viewer_client import cli
+from viewer_client.connection import list_models
+from viewer_client.recipe import Entry, Recipe
+from viewer_client.recipe_text import to_text
+
+
+def saved(folder: Path, **changes: object) -> Path:
+    """A recipe as a file."""
+    whole = {
+        "start": m.Start(model="tiny", seed=7),
+        "fingerprint": "ffff",
+        "entries": (),
+        "steps": 30,
+        **changes,
+    }
+    path = folder / "a.recipe.json"
+    path.write_text(to_text(Recipe(**whole)), encoding="utf-8")  # type: ignore[arg-type]
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *flags: object) -> tuple[int, str, str]:
+    """Exit status, and what was printed."""
+    status = cli.main([str(flag) for flag in flags])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--viewers", 2, "--headless"], "--viewers 2 is outside its use without --replay; a recipe is one"),
+        (["--watch", "x"], "--watch x is outside its use without --replay"),
+        (["--seed", 0], "--seed 0 is outside its use without --replay; the recipe has one"),
+        (["--label", 3], "--label 3 is outside its use without --replay; the recipe has one"),
+        (["--headless", "--record", "a.gif", "--seconds", 9], "--seconds 9.0 is outside its use without"),
+        (["--headless"], "--headless alone is outside its use; add --record FILE.gif"),
+    ],
+)  # fmt: skip
+def test_flags_that_a_recipe_decides_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: list[object], said: str
+) -> None:
+    status, _, errors = run(capsys, "--replay", saved(tmp_path), *flags)
+    assert status == cli.STATUS_BAD_FLAG
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_folder_that_is_not_there_or_not_for_a_window_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, _, errors = run(capsys, "--out", tmp_path / "gone")
+    assert status == cli.STATUS_BAD_FLAG
+    assert f"is outside a folder that exists; make {tmp_path / 'gone'} first" in errors
+    status, _, errors = run(capsys, "--out", tmp_path, "--headless", "--record", "a.gif")
+    assert status == cli.STATUS_BAD_FLAG
+    assert "--record names its own file" in errors
+    monkeypatch.setattr(cli.os, "access", lambda path, mode: False)
+    status, _, errors = run(capsys, "--out", tmp_path)
+    assert status == cli.STATUS_BAD_FLAG
+    assert "a folder that you may write to; choose another one" in errors
+
+
+def test_a_file_without_a_recipe_is_refused_before_anything_is_opened(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    for name, said in (("none", "cannot be read (No such file"), ("notes.txt", "this is no recipe")):
+        path = tmp_path / name
+        status, _, errors = run(capsys, "--server", "127.0.0.1:1", "--replay", path)
+        assert status == cli.STATUS_FAILURE
+        assert errors.startswith(f"error: {path}")
+        assert said in errors
+
+
+def test_a_replay_is_recorded_until_its_picture_is_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "tiny.safetensors")
+    inject = Entry(10, m.Inject(m.Disc(0.5, 0.5, 0.2), 40.0))
+    with running_server("--model", str(model), "--threads", "1") as server:
+        (served,) = list_models(cli.endpoint_of(cli.parser().parse_args(["--server", server.address])))
+        flags = ["--server", server.address, "--headless", "--record", tmp_path / "a.gif", "--replay"]
+        path = saved(tmp_path, fingerprint=served.fingerprint, entries=(inject,))
+        status, printed, errors = run(capsys, *flags, path)
+        assert (status, errors) == (0, "")
+        assert printed.startswith(f"recorded {tmp_path / 'a.gif'} (")
+        assert printed.endswith("\nreplayed 30 steps\n")
+        with Image.open(tmp_path / "a.gif") as gif:
+            assert gif.n_frames > 8  # type: ignore[attr-defined]
+
+        status, printed, _ = run(capsys, *flags, saved(tmp_path))
+        assert status == 0
+        assert "replayed 30 steps; the recipe was made with other weights (model tiny, ffff)" in printed
+
+        status, _, errors = run(capsys, *flags, saved(tmp_path, start=m.Start(model="fashion", seed=7)))
+        assert status == cli.STATUS_FAILURE
+        assert "there is no model 'fashion'; there is: tiny" in errors
+        status, printed, _ = run(capsys, *flags, tmp_path / "a.recipe.json", "--model", "tiny")
+        assert status == 0
+        assert "other weights (model fashion, ffff)" in printed
+
+        status, _, errors = run(capsys, *flags, saved(tmp_path, steps=400))  # there are only 300 to take
+        assert status == cli.STATUS_FAILURE
+        assert "this replay gives another picture" in errors
