@@ -61,6 +61,8 @@ bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and
 	@$(BIN)/python tests/benchmarks/bench_server.py --most
 	@echo && echo "## The front end beside an empty gRPC server" && echo
 	@$(BIN)/python tests/benchmarks/bench_frontend.py
+	@echo && echo "## The window" && echo
+	@$(BIN)/python tests/benchmarks/bench_viewer.py --window
 	@echo && echo "## A viewer beside bad neighbours" && echo
 	@$(BIN)/python tests/benchmarks/bench_neighbours.py
 	@echo && echo "## The plain toy, a process for each viewer" && echo

@@ -20,6 +20,7 @@ try:
     from training.commandline import add_drawing_flags, check_flags, painter_of, progress_bar, sampler_of
     from training.data import load_splits
     from training.evaluate import add_classifier, add_evaluate
+    from training.experiments import add_experiments
     from training.export import export, load_network
     from training.generation import generate, labels_of
     from training.train import INTERRUPTED, add_train
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     sa.set_defaults(run=run_sample)
     add_evaluate(add_parser)
     add_classifier(add_parser)
+    add_experiments(add_parser)
     return p
 
 

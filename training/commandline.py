@@ -46,9 +46,20 @@ def check_flags(*flags: tuple[str, float, float, float]) -> None:
             raise InvalidValueError(flag, value, f"{low:g}…{high:g}" if high < 2**53 else f"{low:g}…2^63−1")
 
 
+def add_network_flags(p: argparse.ArgumentParser) -> None:
+    """The flags that say which network computes, and how."""
+    p.add_argument("--checkpoint", type=Path, required=True, default=argparse.SUPPRESS, help=CHECKPOINT_HELP)
+    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
+    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
+    p.add_argument(
+        "--compile", action="store_true", help="compile the network first, 20 s; needs a C++ compiler"
+    )
+    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+
+
 def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> None:
     """The flags that say how pictures are drawn; `sampler_of` and `painter_of` read them."""
-    p.add_argument("--checkpoint", type=Path, required=True, default=argparse.SUPPRESS, help=CHECKPOINT_HELP)
+    add_network_flags(p)
     p.add_argument("--sampler", choices=SAMPLERS, default=sampler, help="how a step is taken")
     p.add_argument("--steps", type=int, default=steps, help="network steps a picture, 1…T")
     p.add_argument(
@@ -65,12 +76,6 @@ def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> N
         help="which time step holds how much noise (default: what the network was made for, cosine)",
     )  # fmt: skip
     p.add_argument("--time-steps", type=int, default=300, help=f"T of the schedule, {T_MIN}…{T_MAX}")
-    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
-    p.add_argument(
-        "--compile", action="store_true", help="compile the network first, 20 s; needs a C++ compiler"
-    )
-    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
 
 
 def sampler_of(args: argparse.Namespace) -> Sampler:

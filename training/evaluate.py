@@ -61,7 +61,9 @@ def add_evaluate(add_parser: AddParser) -> None:
         help="to which the brush noises, above 0 up to 1",
     )  # fmt: skip
     p.add_argument("--heal-stride", type=float, default=3, help="time steps (of 300) a healing step, 1…300")
-    p.add_argument("--json", type=Path, default=argparse.SUPPRESS, help="file to write all figures to")
+    p.add_argument(
+        "--json", type=Path, default=argparse.SUPPRESS, help="file to write all figures to, after each row"
+    )
     p.set_defaults(run=run_evaluate)
 
 
@@ -108,20 +110,27 @@ def run_evaluate(args: argparse.Namespace) -> int:
         for choice in choices:
             row = evaluation.generated(painter, choice, sampler, args.count, args.seed, bar.update)
             report.rows.append(row)
+            _write(report, args)  # hours may follow, and not come to their end
     with progress_bar(len(healing) * min(args.heal_count, len(data.test)), "img") as bar:
         for labelled, radius, level in healing:
             scores = evaluation.healed(
                 painter, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, bar.update
             )
             report.healing.append(scores)
+            _write(report, args)
     settings["seconds"] = round(time.perf_counter() - began)
     print(", ".join(f"{name} {value}" for name, value in settings.items()))
     print(f"\n{report}")
+    _write(report, args)
+    if "json" in args:
+        print(f"\nwrote {args.json}")
+    return 0
+
+
+def _write(report: Report, args: argparse.Namespace) -> None:
     if "json" in args:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(args.json, (json.dumps(report.to_json(), indent=1) + "\n").encode())
-        print(f"\nwrote {args.json}")
-    return 0
 
 
 def add_classifier(add_parser: AddParser) -> None:

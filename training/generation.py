@@ -87,19 +87,25 @@ def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
 
 
 def generate(
-    painter: Painter, labels: Tensor, sampler: Sampler, seed: int, progress: Progress = ignored
+    painter: Painter,
+    labels: Tensor,
+    sampler: Sampler,
+    seed: int,
+    progress: Progress = ignored,
+    strength: float = 1.0,
 ) -> Tensor:
     """Pictures from pure noise: (N, C, H, W) uint8, one for each label.
 
     A picture is a function of the seed, its number and its label, up to rounding errors that
-    depend on the batch.
+    depend on the batch. `strength` is the standard deviation of the noise that is begun with; other
+    than 1 it is not what the network is told.
     """
     shape, device, null_label = painter.shape, painter.device, painter.config.num_classes
     images = []
     for first in range(0, len(labels), BATCH):
         batch = labels[first : first + BATCH].to(device)
         seeds = image_seeds(seed, first, len(batch)).to(device)
-        x_T = step_noise(seeds, shape, Purpose.START)(0)
+        x_T = strength * step_noise(seeds, shape, Purpose.START)(0)
         noise = step_noise(seeds, shape)
         for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
             last = moment

@@ -20,7 +20,6 @@ from diffusion_toy import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.address import Endpoint
 from viewer_client.cli import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED, record, show
-from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX
 
 SERVER_START_S = 120.0
 SERVER_END_S = 10.0
@@ -119,8 +118,7 @@ def _show(server: LocalServer) -> bool:
 
     print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
     try:
-        size = (DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX)
-        show(Endpoint(server.address), m.Start(), size, until=lambda: server.ended)
+        show(Endpoint(server.address), m.Start(), None, until=lambda: server.ended)
     except DisplayError as error:
         print(error, file=sys.stderr)
         return False
