@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     ex.add_argument(
         "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
     )
-
+    ex.add_argument(
+        "--float16", action="store_true", help="store the weights in half precision: half the size"
+    )
     ex.set_defaults(run=run_export)
     sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
     add_drawing_flags(sa, sampler="ddpm", steps=300)
@@ -72,7 +74,7 @@ def run_export(args: argparse.Namespace) -> int:
 
     config = config_of(read_checkpoint(args.checkpoint))
     data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
-    export(args.checkpoint, args.out, data)
+    export(args.checkpoint, args.out, data, args.float16)
     print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
     return 0
 

@@ -85,8 +85,11 @@ def load_network(path: Path) -> tuple[DiffusionNetwork, str]:
         raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
 
 
-def export(checkpoint: Path, out: Path, data: Splits) -> None:
+def export(checkpoint: Path, out: Path, data: Splits, half: bool = False) -> None:
     """Write the averaged weights of `checkpoint` as a model file, with examples from `data`.
+
+    With `half` the weights are stored as float16: half the size, each rounded to 11 bits. Whoever loads
+    the file has float32 again.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged, or of a network that cannot be served.
@@ -102,6 +105,8 @@ def export(checkpoint: Path, out: Path, data: Splits) -> None:
         limit = f"the {config.model.num_classes} classes of {checkpoint}"
         raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
     weights = averaged_weights(state)
+    if half:
+        weights = {name: tensor.half() for name, tensor in weights.items()}
     examples = choose_examples(data.test, config.model.num_classes)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(out, weights, describe(config, state, data), examples)

@@ -78,8 +78,8 @@ class Illustrator:
     def _draw_pointer(canvas: Picture, model: ViewModel, pointer: Point, x_t: m.Image) -> None:
         pane_width, pane_height, (left, _) = _panes(x_t)
         draw = ImageDraw.Draw(canvas)
-        whole = model.mode is MouseMode.WHOLE_IMAGE
-        radius = 6.0 if whole else model.radius * min(pane_width, pane_height)
+        whole = model.brush.mode is MouseMode.WHOLE_IMAGE
+        radius = 6.0 if whole else model.brush.radius * min(pane_width, pane_height)
         x, y = left + pointer[0] * pane_width, HEADER_PX + pointer[1] * pane_height
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ACCENT, width=2)
         draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=ACCENT)

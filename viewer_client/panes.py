@@ -71,7 +71,7 @@ class Panes:
                     lost,
                     look.color_map,
                     hot,
-                    object() if name == "noisy" and model.speckles else 0,
+                    object() if name == "noisy" and model.traces.speckles else 0,
                 )
                 make = partial(self._pixels, name, model, frame, residual)
                 self._pictures[name].draw(surface, place, key, make)
@@ -95,7 +95,7 @@ class Panes:
                 pixels = heated(pixels, t / model.num_time_steps)
         if not model.status.live:
             return dimmed(pixels)
-        return self._speckled(pixels, model) if name == "noisy" and model.speckles else pixels
+        return self._speckled(pixels, model) if name == "noisy" and model.traces.speckles else pixels
 
     def _speckled(self, pixels: Pixels, model: ViewModel) -> Pixels:
         """With other noise where noise has just been added, before the server answers."""
@@ -103,7 +103,7 @@ class Panes:
         rows = ((np.arange(height) + 0.5) / height)[:, None]
         columns = ((np.arange(width) + 0.5) / width)[None, :]
         inside = np.zeros((height, width), bool)
-        for speckle in model.speckles:
+        for speckle in model.traces.speckles:
             if speckle.dab.center is None:
                 inside[:] = True
                 break
@@ -172,11 +172,11 @@ class Panes:
         clip = surface.get_clip()
         surface.set_clip(area(place))
         x, y = place.x + model.pointer[0] * place.width, place.y + model.pointer[1] * place.height
-        radius = model.radius * min(place.width, place.height)
+        radius = model.brush.radius * min(place.width, place.height)
         if model.healing:
             self._draw_dashes(surface, x, y, radius)
         else:
-            if model.mode is MouseMode.WHOLE_IMAGE:
+            if model.brush.mode is MouseMode.WHOLE_IMAGE:
                 radius = self._text.px(7)
                 pygame.draw.rect(surface, ACCENT, area(place), 2)
             pygame.draw.circle(surface, (0, 0, 0), (x, y), radius + 1, 3)

@@ -198,7 +198,7 @@ class Recorder:
         model, length = self.model, scene.share * self.seconds
         model.mouse_at(None)
         if scene.mode is not None:
-            model.mode, model.strength = scene.mode, scene.strength
+            model.brush.mode, model.brush.strength = scene.mode, scene.strength
         began = time.monotonic()
         next_picture, looked = 0.0, False
         if scene.mode is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import pygame
 
@@ -88,7 +89,7 @@ class Screen:
             self._figures = wording.status_parts(model, statistics, render_fps, now)
             self._figures_until = now + FIGURES_PERIOD_S
         moment = self._moment_of(surface, model)
-        if moment == self._moment and not model.speckles and now - self._drawn_at < UNCHANGED_S:
+        if moment == self._moment and not model.traces.speckles and now - self._drawn_at < UNCHANGED_S:
             return False
         self._moment, self._drawn_at = moment, now
         places = self.layout_of(surface)
@@ -120,8 +121,8 @@ class Screen:
         return (
             (surface.get_size(), look.color_map, look.heat, look.text_scale, tuple(self._figures)),
             (model.frame, model.welcome, model.schedule, model.status, model.settings, model.motion),
-            (model.pointer, model.healing, model.mode, model.radius, model.strength, model.kind, model.rule),
-            (model.notice, model.help_open, tuple(model.marks), len(model.speckles), model.start.seed),
+            (model.pointer, model.healing, astuple(model.brush), tuple(model.traces.marks)),
+            (model.notice, model.help_open, len(model.traces.speckles), model.start.seed),
         )
 
     # --- header and status ---

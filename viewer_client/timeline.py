@@ -76,7 +76,7 @@ class TimeLine:
             kept = {x_of(t) for t in model.film.time_steps_since(frame.first_kept_step)}
             _ticks(surface, kept, plot.bottom + 1, text.px(3), KEPT)
         height = text.px(5)
-        for x in {x_of(t) for t in model.marks}:
+        for x in {x_of(t) for t in model.traces.marks}:
             points = [(x - height // 2, plot.y), (x + height // 2, plot.y), (x, plot.y + height)]
             pygame.draw.polygon(surface, WARNING, points)
         if frame is not None:

@@ -54,8 +54,8 @@ class TourView(Overlay):
             Situation(
                 frame=model.frame,
                 motion=model.motion,
-                kind=model.kind,
-                rule=model.rule,
+                kind=model.brush.kind,
+                rule=model.brush.rule,
                 session="" if model.welcome is None else model.welcome.session_id,
                 live=model.status.live,
             )

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from diffusion_toy import messages as m
 from viewer_client import companion, wording
+from viewer_client.brush import Painting
 from viewer_client.companion import Companion, OpenLink, SessionLink
 from viewer_client.difference import (
     Difference,
@@ -23,9 +24,8 @@ from viewer_client.difference import (
     next_twin,
     root_mean_square,
 )
-from viewer_client.dosing import Dab, MouseMode, Stroke, thinned
 from viewer_client.geometry import Point
-from viewer_client.view_model import DABS_WAITING, ViewModel
+from viewer_client.view_model import ViewModel
 
 LEAD_S = 0.1  # how far ahead of both sessions a command is meant for, beside the round trip
 INJECTIONS_PER_STEP = 8  # the server takes as many of one session in a tick without letting it step on
@@ -102,7 +102,7 @@ class Twin:
         self._model = model
         settings = model.settings
         self.what = what
-        self.treatment = Treatment(model.kind, model.rule, settings.sampler, settings.label)
+        self.treatment = Treatment(model.brush.kind, model.brush.rule, settings.sampler, settings.label)
         self.label_names = model.welcome.model.label_names
         self.other = first_twin(self.treatment, what, len(self.label_names))
         self.pair: Pair | None = None
@@ -122,9 +122,7 @@ class Twin:
         self._playing = True
         self._touched = False
         self._moves: deque[Move] = deque()
-        self._stroke = Stroke()
-        self._dabs: list[Dab] = []
-        self._held = False
+        self._painting = Painting(model.brush)
         self._beginning = False  # a restart is on its way
         self._stopping = False  # a command is on its way, or at work, that ends in a rest
         self._meant: deque[tuple[int, int]] = deque()  # sequences of what is to land at the same step
@@ -183,17 +181,14 @@ class Twin:
 
     def mouse_at(self, point: Point | None) -> None:
         """The mouse has moved to this point of the left picture, or (None) is outside it."""
-        model = self._model
-        if point is None or (model.mode is MouseMode.BRUSH_HELD and not self._held):
-            self._stroke.lift()
+        if point is None or not self._painting.paints:
+            self._painting.lift()
         elif self._begun:
-            dabs = self._stroke.move(point, model.mode, model.radius, model.strength)
-            self._dabs = thinned([*self._dabs, *dabs], DABS_WAITING)
+            self._painting.move(point)
 
     def mouse_button(self, point: Point | None, held: bool) -> None:
         """The mouse button went down or up."""
-        self._held = held
-        if self._model.mode is MouseMode.BRUSH_HELD:
+        if self._painting.button(held):
             self.mouse_at(point)
 
     def close(self) -> None:
@@ -236,7 +231,7 @@ class Twin:
         self._begun = self._playing = self._beginning = True
         self.parted = self._touched = self._stopping = False
         self._moves.clear()
-        self._dabs.clear()
+        self._painting.drop()
         self._meant.clear()
         self._ahead = self._at_ahead = 0
         self._companion.link.send(m.Configure(self.other.settings))
@@ -255,7 +250,7 @@ class Twin:
             self.parted |= own.steps.pop(first, None) != twin.steps.pop(second, None)
 
     def _send_waiting(self) -> None:
-        if not self._moves and not self._dabs:
+        if not self._moves and not self._painting:
             return
         own, twin = self._own.newest, self._twin.newest
         if own is None or twin is None:
@@ -283,7 +278,7 @@ class Twin:
 
     def _send_at_rest(self, step: int | None) -> None:
         """Both rest. Where they would run as soon as they can, they are held until all is there."""
-        held = bool(self._dabs) and not self._moves and self._playing
+        held = bool(self._painting) and not self._moves and self._playing
         if held:
             self._to_both(m.Pause(), m.Pause(), step)
         if self._moves:
@@ -308,8 +303,7 @@ class Twin:
 
     def _send_dabs(self, most: int, step: int | None) -> int:
         """The first of the strokes' dabs; how many."""
-        count = min(most, self._model.dabs_per_frame)
-        now, self._dabs = self._dabs[:count], self._dabs[count:]
+        now = self._painting.take(min(most, self._model.dabs_per_frame))
         for dab in now:
             self._touched = self._to_both(self.treatment.inject(dab), self.other.inject(dab), step)
         return len(now)

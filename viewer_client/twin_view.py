@@ -247,8 +247,8 @@ class TwinView(Overlay):
         """The ring of the brush on both pictures, at the same place."""
         if self._pointer is None:
             return
-        whole = self._model.mode is MouseMode.WHOLE_IMAGE
-        radius = text.px(7) if whole else self._model.radius * places.own.width
+        whole = self._model.brush.mode is MouseMode.WHOLE_IMAGE
+        radius = text.px(7) if whole else self._model.brush.radius * places.own.width
         for place, color in ((places.own, ACCENT), (places.twin, DIM)):
             clip = surface.get_clip()
             surface.set_clip(area(place))

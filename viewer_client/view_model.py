@@ -12,36 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from diffusion_toy import messages as m
-from viewer_client.dosing import (
-    RADIUS_DEFAULT,
-    RADIUS_MAX,
-    RADIUS_MIN,
-    STRENGTH_DEFAULT,
-    STRENGTH_MAX,
-    STRENGTH_MIN,
-    Dab,
-    MouseMode,
-    Stroke,
-    thinned,
-)
+from viewer_client.brush import DABS_PER_FRAME, Brush, Painting
+from viewer_client.choices import SPEEDS, change_of
 from viewer_client.film import Film
+from viewer_client.forecast import Forecast
 from viewer_client.geometry import Point
 from viewer_client.keymap import Action, action_of
 from viewer_client.link import Phase, Status
 from viewer_client.notebook import Notebook
 from viewer_client.recipe import Recipe, is_of_speed
 from viewer_client.replay import Replay
+from viewer_client.traces import Traces
 
 RENDER_RATE_HZ = 60
-DABS_PER_FRAME = 8  # at most; a server with a low limit of commands gets fewer
-DABS_WAITING = 3 * DABS_PER_FRAME  # more are merged, so that the noise keeps up with the mouse
 OTHER_COMMANDS_HZ = 40  # what the keyboard may need of the server's limit
-SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
-MARKS_KEPT = 64
 HEALING_AHEAD = 8  # commands on their way while the right button denoises
-SCHEDULES = ((m.ScheduleName.COSINE, 300), (m.ScheduleName.LINEAR, 300), (m.ScheduleName.LINEAR, 1000))
-STRIDES = (1, 2, 3, 5, 10, 15, 30)
-SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 WATCHING = "you are watching; only the session's owner can touch it"
 ANEW = "the session could not go on; a new one has begun"
 TAKEN_OVER = "the replay ends here, and the picture is yours"
@@ -56,16 +41,6 @@ def _draw_seed() -> int:
     return random.randint(0, SEED_DRAW_MAX)
 
 
-@dataclass(frozen=True)
-class Speckle:
-    """A dab that was sent and that no frame shows yet."""
-
-    sequence: int
-    dab: Dab
-    expires: float
-    rule: m.InjectionRule = m.InjectionRule.TRUTH
-
-
 @dataclass(eq=False)
 class ViewModel:
     """The state of one viewer.
@@ -73,27 +48,24 @@ class ViewModel:
     Attributes:
         start: what the session begins with; kept up to date, so that a lost one can begin again.
         status: of the connection.
-        mode, radius, strength, kind, rule: what moving the mouse does.
+        brush: what moving the mouse does.
         pointer: the mouse in fractions of the picture, None outside it.
+        healing: the button that denoises under the pointer is held.
         notice: an answer to the last key or command, "" if there is nothing to say.
         try_again: the user wants another try after a refusal.
         film: what was seen of this run.
         notebook: what was done in this session, for its recipe.
         replay: the recipe that is being replayed, None otherwise; then the mouse adds nothing.
-        marks: time steps at which noise was added since the last restart.
-        speckles: noise that was sent and is not in a frame yet.
+        traces: what is seen of the noise that was sent.
         listeners: called with each command that is sent, and its sequence number.
     """
 
     start: m.Start = field(default_factory=m.Start)
     draw_seed: Callable[[], int] = _draw_seed
     status: Status = field(default_factory=lambda: Status(Phase.CONNECTING))
-    mode: MouseMode = MouseMode.WHOLE_IMAGE
-    radius: float = RADIUS_DEFAULT
-    strength: float = STRENGTH_DEFAULT
-    kind: m.NoiseKind = m.NoiseKind.GAUSSIAN
-    rule: m.InjectionRule = m.InjectionRule.TRUTH
+    brush: Brush = field(default_factory=Brush)
     pointer: Point | None = None
+    healing: bool = False
     help_open: bool = False
     quit: bool = False
     asked: deque[Action] = field(default_factory=deque)  # what is for the window to do
@@ -105,21 +77,14 @@ class ViewModel:
     film: Film = field(default_factory=Film)
     notebook: Notebook = field(default_factory=Notebook)
     replay: Replay | None = None
-    marks: deque[float] = field(default_factory=lambda: deque(maxlen=MARKS_KEPT))
-    speckles: deque[Speckle] = field(default_factory=deque)
+    traces: Traces = field(default_factory=Traces)
     listeners: list[Callable[[m.Command, int], None]] = field(default_factory=list)
     _outgoing: deque[m.Command] = field(default_factory=deque)
-    _dabs: list[Dab] = field(default_factory=list)
-    _stroke: Stroke = field(default_factory=Stroke)
-    _held: bool = False
-    _healing: bool = False  # the right button is held: denoise under the pointer
     _asked: m.Start = field(default_factory=m.Start)  # what the present stream began with
-    _settings: m.Settings = field(default_factory=m.Settings)
-    _direction: m.Motion = m.Motion.REVERSE  # where Play goes
-    _motion: m.Motion = m.Motion.REVERSE
-    _stepping: bool = False  # the last movement was a single step, which ends in a pause
-    _last_sequence: int = 0  # of the last command; until it has landed, frames tell of the past
-    _speckles_last: bool = False  # on from now: their commands have just been sent again
+    _forecast: Forecast = field(default_factory=Forecast)
+
+    def __post_init__(self) -> None:
+        self._painting = Painting(self.brush)
 
     # --- from the connection ---
 
@@ -148,20 +113,19 @@ class ViewModel:
             self.replay = None  # another session has taken the place of the one that it was for
         if welcome.resumed:  # it is as it was, and what was on its way still is
             self.notice = ""
-            self._speckles_last = True
+            self.traces.sent_again()
             return
-        self.speckles.clear()
+        self.traces.speckles.clear()
         self.film.clear()
-        self._last_sequence = 0
+        self._forecast.last_sequence = 0
         if welcome.watching:
             self.notice = WATCHING
-            self._settings = welcome.settings
+            self._forecast.settings = welcome.settings
             return
         self.notice = ANEW if again else ""
-        self._motion = self._direction = self.start.motion
-        self._stepping = False
-        self._settings = self.start.settings.apply_to(welcome.settings)
-        if self._settings != welcome.settings:  # chosen while the connection was being made
+        self._forecast.begin(self.start.motion)
+        self._forecast.settings = self.start.settings.apply_to(welcome.settings)
+        if self.settings != welcome.settings:  # chosen while the connection was being made
             self._outgoing.append(m.Configure(self.start.settings))
         if self.start.seed is None:
             self.start = replace(self.start, seed=welcome.seed)
@@ -178,15 +142,10 @@ class ViewModel:
         self.notebook.receive(frame)
         if self.replay is not None:
             landed = self.replay.receive(frame)
-            self.marks.extend(frame.time_step.max for one in landed if isinstance(one, m.Inject))
+            self.traces.marks.extend(frame.time_step.max for one in landed if isinstance(one, m.Inject))
             self._look_at_replay()
-        while self.speckles and self.speckles[0].sequence <= frame.landed_sequence:
-            self.speckles.popleft()
-        if frame.landed_sequence >= self._last_sequence:
-            self._settings = frame.settings
-            self._motion = m.Motion.PAUSED if self._stepping else frame.motion
-            if frame.motion is not m.Motion.PAUSED:
-                self._direction = frame.motion
+        self.traces.landed(frame.landed_sequence)
+        self._forecast.receive(frame)
 
     def _forget_choice(self, path: str) -> None:
         """A choice that the server rejected is not made again after a reconnect."""
@@ -201,37 +160,28 @@ class ViewModel:
 
     def sent(self, command: m.Command, sequence: int, now: float) -> None:
         """A command has been sent with this number, at `now` (seconds)."""
-        self._last_sequence = sequence
+        self._forecast.last_sequence = sequence
         self.notebook.sent(command, sequence)
         for listener in self.listeners:
             listener(command, sequence)
         if self.replay is not None and self.replay.sent(command, sequence):
             return  # far ahead of its turn
         if isinstance(command, m.Inject):
-            disc = command.disc
-            center, radius = ((disc.x, disc.y), disc.radius) if disc else (None, 1.0)
-            dab = Dab(center, radius, command.amount)
-            self.speckles.append(Speckle(sequence, dab, now + SPECKLE_S, command.rule))
-            if self.frame is not None:
-                self.marks.append(self.frame.time_step.max)
+            at = None if self.frame is None else self.frame.time_step.max
+            self.traces.add(command, sequence, now, at)
 
     def pass_time(self, status: Status, now: float) -> None:
         """Once for each picture that is drawn, at `now` (seconds)."""
         self.status = status
-        if not status.live:  # what is on its way may be sent again
-            return
-        if self._speckles_last:
-            self._speckles_last = False
-            self.speckles = deque(replace(speckle, expires=now + SPECKLE_S) for speckle in self.speckles)
-        while self.speckles and self.speckles[0].expires <= now:
-            self.speckles.popleft()
+        if status.live:  # else what is on its way may be sent again
+            self.traces.pass_time(now)
 
     # --- what is known ---
 
     @property
     def settings(self) -> m.Settings:
         """The settings in force, with the changes that are on their way."""
-        return self._settings
+        return self._forecast.settings
 
     @property
     def watching(self) -> bool:
@@ -243,12 +193,7 @@ class ViewModel:
         """What the session does, with the commands that are on their way."""
         if self.replay is not None:
             return m.Motion.PAUSED if self.replay.held else self.replay.direction
-        return self._motion
-
-    @property
-    def healing(self) -> bool:
-        """The button that denoises under the pointer is held."""
-        return self._healing
+        return self._forecast.motion
 
     @property
     def num_time_steps(self) -> int:
@@ -272,22 +217,20 @@ class ViewModel:
     def mouse_at(self, point: Point | None) -> None:
         """The mouse has moved to this point of the picture, or (None) is outside it."""
         self.pointer = point
-        if self._healing:
-            self._stroke.lift()
+        if self.healing:
+            self._painting.lift()
             return
-        painting = (self.mode is not MouseMode.BRUSH_HELD or self._held) and self.replay is None
+        painting = self._painting.paints and self.replay is None
         if point is None or not painting or self.help_open or not self.status.live:
-            self._stroke.lift()
-            return
-        if self.watching:
+            self._painting.lift()
+        elif self.watching:
             self.notice = WATCHING
-            return
-        self._dabs.extend(self._stroke.move(point, self.mode, self.radius, self.strength))
+        else:
+            self._painting.move(point)
 
     def mouse_button(self, held: bool) -> None:
         """The mouse button went down or up."""
-        self._held = held
-        if self.mode is MouseMode.BRUSH_HELD:
+        if self._painting.button(held):
             self.mouse_at(self.pointer)
 
     def heal_button(self, held: bool) -> None:
@@ -295,26 +238,25 @@ class ViewModel:
         if held and self.watching:
             self.notice = WATCHING
             return
-        self._healing = held and self.replay is None
-        self._stroke.lift()
+        self.healing = held and self.replay is None
+        self._painting.lift()
 
     def take_commands(self) -> list[m.Command]:
         """The commands to send now; called once for each picture that is drawn."""
         commands = list(self._outgoing)
         self._outgoing.clear()
         if not self.status.live:  # a lost session begins again from `start`
-            self._dabs.clear()
+            self._painting.drop()
             return []
         if self.replay is not None:
             commands = self._during_replay(commands)
-        if self._dabs:
+        if self._painting:
             self.notice = ""
-        waiting = thinned(self._dabs, DABS_WAITING)
-        now, self._dabs = waiting[: self.dabs_per_frame], waiting[self.dabs_per_frame :]
-        commands += [self._inject(dab) for dab in now]
-        if self._healing and self.pointer is not None and not self.help_open and self._caught_up:
-            commands.append(m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.radius)))
-            self._motion, self._stepping = m.Motion.PAUSED, True
+        commands += [self.brush.inject(dab) for dab in self._painting.take(self.dabs_per_frame)]
+        if self.healing and self.pointer is not None and not self.help_open and self._caught_up:
+            step = m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.brush.radius))
+            commands.append(step)
+            self._forecast.moved(step)
         return commands
 
     # --- a replay ---
@@ -325,12 +267,12 @@ class ViewModel:
             self.notice = WATCHING
             return
         self.start = replace(recipe.start, model=self.start.model)
-        self._settings = recipe.start.settings.apply_to(self._settings)
+        self._forecast.settings = recipe.start.settings.apply_to(self.settings)
         self._outgoing.clear()
-        self._dabs.clear()
+        self._painting.drop()
         self.film.clear()
-        self.marks.clear()
-        self._healing = False
+        self.traces.marks.clear()
+        self.healing = False
         self.replay = Replay(recipe, over=True)
         self.notice = self.doubt_of(recipe)
 
@@ -340,7 +282,7 @@ class ViewModel:
             return None
         command = self.replay.next(now, self.welcome.limits, self.settings.steps_per_second)
         if isinstance(command, m.Configure):
-            self._settings = command.settings.apply_to(self._settings)
+            self._forecast.settings = command.settings.apply_to(self.settings)
         return command
 
     def _during_replay(self, commands: list[m.Command]) -> list[m.Command]:
@@ -368,7 +310,7 @@ class ViewModel:
             ending = f"replayed: {replay.recipe.steps} steps; Space goes on from here"
             self.notice = replay.failure or self.doubt_of(replay.recipe) or ending
             self.replay = None
-            self._motion, self._stepping, self._direction = m.Motion.PAUSED, True, replay.direction
+            self._forecast.rests(replay.direction)
 
     def doubt_of(self, recipe: Recipe) -> str:
         """Why a replay may give another picture, "" if it does not."""
@@ -380,43 +322,38 @@ class ViewModel:
     def _caught_up(self) -> bool:
         """Few commands are on their way, so that steps do not go on after the button."""
         landed = self.frame.landed_sequence if self.frame is not None else 0
-        return self._last_sequence - landed < HEALING_AHEAD
-
-    def _inject(self, dab: Dab) -> m.Inject:
-        disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
-        return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), self.kind, self.rule)
+        return self.last_sequence - landed < HEALING_AHEAD
 
     # --- for those who compare ---
 
     @property
     def last_sequence(self) -> int:
         """Of the last command that was sent."""
-        return self._last_sequence
+        return self._forecast.last_sequence
 
     def rest(self) -> None:
         """Let the session rest as it is; strokes that have not been sent are dropped."""
-        self._dabs.clear()
+        self._painting.drop()
         self._move(m.Pause())
 
     def play_on(self) -> None:
         """Let it run again, the way it ran."""
-        self._move(m.Play(self._direction))
+        self._move(m.Play(self._forecast.direction))
 
     def begun_anew(self, seed: int, origin: m.Origin) -> None:
         """A restart with these was sent past this model; the picture is denoised from there."""
         self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
-        self._motion = self._direction = m.Motion.REVERSE
-        self._stepping = False
-        self._dabs.clear()
+        self._forecast.begin(m.Motion.REVERSE)
+        self._painting.drop()
         self.film.clear()
-        self.marks.clear()
+        self.traces.marks.clear()
 
     def taken_over(self, seed: int) -> None:
         """The window goes on with another session: of this seed, though its first steps had another."""
         self.start = replace(self.start, seed=seed)
         self.notebook = Notebook()  # no recipe has two seeds
         self.film.clear()
-        self.marks.clear()
+        self.traces.marks.clear()
         self._outgoing.clear()
 
     # --- from the keyboard ---
@@ -434,7 +371,14 @@ class ViewModel:
             self._act(action, key)
 
     def _act(self, action: Action, key: str) -> None:
-        settings = self.settings
+        if self.brush.act(action):
+            if action is Action.MOUSE_MODE:
+                self._painting.lift()
+                self._painting.drop()
+            return
+        if (change := change_of(action, self.settings, self.tick_rate_hz)) is not None:
+            self.configure(change)
+            return
         match action:
             case Action.QUIT:
                 self.quit = True
@@ -442,27 +386,11 @@ class ViewModel:
                 self.help_open = not self.help_open
             case Action.CLOSE_OVERLAY:
                 self.help_open = False
-            case Action.MOUSE_MODE:
-                self.mode = self.mode.next
-                self._stroke.lift()
-                self._dabs.clear()
-            case Action.SMALLER_BRUSH:
-                self.radius = max(self.radius / 1.15, RADIUS_MIN)
-            case Action.LARGER_BRUSH:
-                self.radius = min(self.radius * 1.15, RADIUS_MAX)
-            case Action.WEAKER:
-                self.strength = max(self.strength / 1.25, STRENGTH_MIN)
-            case Action.STRONGER:
-                self.strength = min(self.strength * 1.25, STRENGTH_MAX)
-            case Action.NOISE_KIND:
-                self.kind = m.NoiseKind(self.kind % len(m.NoiseKind) + 1)
-            case Action.RULE:
-                self.rule = m.InjectionRule(self.rule % len(m.InjectionRule) + 1)
             case Action.TOGGLE_PLAY:
                 paused = self.motion is m.Motion.PAUSED
-                self._move(m.Play(self._direction) if paused else m.Pause())
+                self._move(m.Play(self._forecast.direction) if paused else m.Pause())
             case Action.TOGGLE_DIRECTION:
-                forward = self._direction is m.Motion.FORWARD
+                forward = self._forecast.direction is m.Motion.FORWARD
                 self._move(m.Play(m.Motion.REVERSE if forward else m.Motion.FORWARD))
             case Action.STEP_REVERSE:
                 self._move(m.Step(m.Motion.REVERSE))
@@ -478,28 +406,6 @@ class ViewModel:
                 self._start_from_example()
             case Action.LABEL:
                 self._choose_label(int(key))
-            case Action.NO_LABEL:
-                self.configure(m.SettingsChange(label=m.NO_LABEL))
-            case Action.SAMPLER:
-                self.configure(m.SettingsChange(sampler=m.Sampler(settings.sampler % len(m.Sampler) + 1)))
-            case Action.SCHEDULE:
-                now = (settings.schedule, settings.num_time_steps)
-                index = SCHEDULES.index(now) if now in SCHEDULES else -1
-                schedule, num_time_steps = SCHEDULES[(index + 1) % len(SCHEDULES)]
-                self.configure(m.SettingsChange(schedule=schedule, num_time_steps=num_time_steps))
-            case Action.SLOWER:
-                slower = [s for s in SPEEDS if s < settings.steps_per_second]
-                self.configure(m.SettingsChange(steps_per_second=slower[-1] if slower else SPEEDS[0]))
-            case Action.FASTER:
-                faster = [s for s in SPEEDS if settings.steps_per_second < s < self.tick_rate_hz]
-                self.configure(m.SettingsChange(steps_per_second=faster[0] if faster else self.tick_rate_hz))
-            case Action.STRIDE:
-                longer = [s for s in STRIDES if s > settings.stride]
-                self.configure(m.SettingsChange(stride=longer[0] if longer else STRIDES[0]))
-            case Action.LESS_GUIDANCE:
-                self.configure(m.SettingsChange(guidance=max(settings.guidance - 0.5, 0.0)))
-            case Action.MORE_GUIDANCE:
-                self.configure(m.SettingsChange(guidance=min(settings.guidance + 0.5, m.GUIDANCE_MAX)))
             case _:
                 self.asked.append(action)
 
@@ -507,7 +413,7 @@ class ViewModel:
         """Change settings; after a loss of the connection they are asked for again."""
         given = {name: value for name, value in vars(change).items() if value is not None}
         self.start = replace(self.start, settings=replace(self.start.settings, **given))
-        self._settings = change.apply_to(self._settings)
+        self._forecast.settings = change.apply_to(self.settings)
         self._outgoing.append(m.Configure(change))
 
     def jump_to(self, time_step: float) -> None:
@@ -533,16 +439,12 @@ class ViewModel:
 
     def _jump(self, command: m.Jump) -> None:
         self.notice = ""
-        self._dabs.clear()
+        self._painting.drop()
         self._move(command)
 
     def _move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
         self._outgoing.append(command)
-        self._stepping = isinstance(command, m.Step)
-        if isinstance(command, m.Play):
-            self._motion = self._direction = command.direction
-        else:
-            self._motion = m.Motion.PAUSED
+        self._forecast.moved(command)
 
     def restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
         """Begin the picture anew; None keeps the seed or the origin. From a clean one, time runs forward."""
@@ -552,18 +454,17 @@ class ViewModel:
         seed_now = self.start.seed if seed is None else seed
         self.start = replace(self.start, seed=seed_now, origin=origin_now, motion=motion)
         self._outgoing.append(m.Restart(seed, origin))
-        self._motion = self._direction = m.Motion.REVERSE
-        self._stepping = False
-        self._dabs.clear()
+        self._forecast.begin(m.Motion.REVERSE)
+        self._painting.drop()
         self.film.clear()
-        self.marks.clear()
+        self.traces.marks.clear()
         self.try_again = self.status.phase is Phase.REFUSED
         if forward:
             self._move(m.Play(m.Motion.FORWARD))
 
     def dose(self, amount: float) -> None:
         """Add noise of so many time steps to the whole image, all at once, as kind and rule are chosen."""
-        self._outgoing.append(m.Inject(None, amount, self.kind, self.rule))
+        self._outgoing.append(m.Inject(None, amount, self.brush.kind, self.brush.rule))
 
     def _start_from_example(self) -> None:
         if self.welcome is not None and not self.welcome.model.has_examples:

@@ -169,7 +169,7 @@ def gauge_sentence(model: ViewModel) -> str:
     frame = model.frame
     if frame is None:
         return ""
-    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.speckles):
+    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.traces.speckles):
         return "you are changing what the network is told, not the picture"
     sentence = _bookkept_sentence(frame)
     odd = _measured_oddly(frame)
@@ -273,14 +273,14 @@ def kurtosis_text(frame: m.Frame) -> str:
 
 def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
     """What the mouse does, as (key, name, value); the most important first."""
-    whole_image = model.mode is MouseMode.WHOLE_IMAGE
+    whole_image = model.brush.mode is MouseMode.WHOLE_IMAGE
     reach = "¼ side" if whole_image else "radius"
     return [
-        ("M", "mouse", MODE_NAMES[model.mode]),
-        ("Up", "strength", f"{model.strength:.0f} steps / {reach}"),
-        ("[ ]", "radius", "everywhere" if whole_image else f"{100 * model.radius:.0f} % of side"),
-        ("K", "noise", KIND_NAMES[model.kind]),
-        ("T", "rule", RULE_TEXTS[model.rule]),
+        ("M", "mouse", MODE_NAMES[model.brush.mode]),
+        ("Up", "strength", f"{model.brush.strength:.0f} steps / {reach}"),
+        ("[ ]", "radius", "everywhere" if whole_image else f"{100 * model.brush.radius:.0f} % of side"),
+        ("K", "noise", KIND_NAMES[model.brush.kind]),
+        ("T", "rule", RULE_TEXTS[model.brush.rule]),
     ]
 
 
@@ -290,12 +290,12 @@ def mouse_sentence(model: ViewModel) -> str:
         MouseMode.WHOLE_IMAGE: "Moving over the picture",
         MouseMode.BRUSH: "The brush",
         MouseMode.BRUSH_HELD: "The brush, while a button is pressed,",
-    }[model.mode]
+    }[model.brush.mode]
     what = {
         m.InjectionRule.TRUTH: "adds noise, and the network is told how much.",
         m.InjectionRule.NAIVE: "adds noise as if the picture were clean: more than the network is told.",
         m.InjectionRule.LIE: "adds no noise, but the network is told there is some.",
-    }[model.rule]
+    }[model.brush.rule]
     return f"{where} {what}"
 
 

@@ -35,7 +35,8 @@ from viewer_client.dosing import Dab, MouseMode
 from viewer_client.link import Phase, Statistics, Status
 from viewer_client.look import ColorMap, Look
 from viewer_client.screen import Screen
-from viewer_client.view_model import RENDER_RATE_HZ, Speckle, ViewModel
+from viewer_client.traces import Speckle
+from viewer_client.view_model import RENDER_RATE_HZ, ViewModel
 
 SIZE = (1100, 720)
 SERVER_FLAGS = ("--threads", "1", "--log-level", "warning")
@@ -68,12 +69,12 @@ def frames(*, uneven: bool) -> Iterator[m.Frame]:
 
 def stroke(model: ViewModel, number: int) -> None:
     """The brush moves and leaves speckle."""
-    model.mode = MouseMode.BRUSH
+    model.brush.mode = MouseMode.BRUSH
     center = 0.5 + 0.3 * np.sin(number / 9), 0.5 + 0.3 * np.cos(number / 7)
     model.pointer = center
-    model.speckles.clear()
-    model.speckles.extend(Speckle(10**9, Dab(center, model.radius, 10.0), 1e9) for _ in range(6))
-    model.marks.append(float(number % 300))
+    model.traces.speckles.clear()
+    model.traces.speckles.extend(Speckle(10**9, Dab(center, model.brush.radius, 10.0), 1e9) for _ in range(6))
+    model.traces.marks.append(float(number % 300))
 
 
 def nothing(model: ViewModel, number: int) -> None:

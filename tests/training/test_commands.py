@@ -103,6 +103,16 @@ def test_training_ends_with_a_model_file_that_says_what_made_it(
     assert command.main([str(f) for f in flags]) == 0
     assert again.read_bytes() == (tmp_path / "run" / "model.safetensors").read_bytes()
 
+    assert command.main([*map(str, flags), "--float16"]) == 0
+    half = load_model(again)
+    assert half.metadata == model.metadata
+    for name, weights in model.network.state_dict().items():
+        assert half.network.state_dict()[name].dtype == torch.float32
+        torch.testing.assert_close(half.network.state_dict()[name], weights, rtol=2**-11, atol=1e-7)
+    weights_bytes = 4 * sum(weights.numel() for weights in model.network.state_dict().values())
+    saved = (tmp_path / "run" / "model.safetensors").stat().st_size - again.stat().st_size
+    assert saved == pytest.approx(weights_bytes / 2, abs=1000)
+
 
 @pytest.mark.usefixtures("tiny")
 def test_a_warm_start_begins_with_the_files_weights_and_says_so(tmp_path: Path, model: Path) -> None:

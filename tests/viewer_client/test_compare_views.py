@@ -244,7 +244,7 @@ def test_keys_choose_what_differs_and_what_the_twin_does() -> None:
     assert press("1") == (Difference.LABEL, 1)
     assert press("-") == (Difference.LABEL, 1)  # the session itself draws any
     assert press("8") == (Difference.LABEL, 8)
-    assert stand.model.kind is m.NoiseKind.GAUSSIAN
+    assert stand.model.brush.kind is m.NoiseKind.GAUSSIAN
     assert stand.model.settings.label == m.NO_LABEL
     for key in ("e", "c", "v", "left", "z", "b", "x", "."):
         assert view.key(key, key)  # would part the two
@@ -273,7 +273,7 @@ def test_strokes_are_taken_from_the_left_picture_only() -> None:
     stand.drawn((1100, 720))
     for x in (900, 950, 1000):
         view.mouse(MouseEvent(MouseKind.MOVE, (x, 200.0)), (1100, 720))
-    assert not twin._dabs
+    assert not twin._painting
     for x in (100, 150, 200):
         view.mouse(MouseEvent(MouseKind.MOVE, (x, 200.0)), (1100, 720))
     stand.run(lambda: any(isinstance(command, m.Inject) for command, _ in stand.own.sent))

@@ -21,7 +21,8 @@ from viewer_client.keymap import BINDINGS
 from viewer_client.link import Phase, Statistics, Status
 from viewer_client.look import ColorMap, Look
 from viewer_client.screen import Screen
-from viewer_client.view_model import Speckle, ViewModel
+from viewer_client.traces import Speckle
+from viewer_client.view_model import ViewModel
 from viewer_client.widgets import KEPT
 
 SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
@@ -76,8 +77,9 @@ def busy() -> ViewModel:
     )
     for step in range(1, 200):
         model.receive(replace(model.frame, step=step, first_kept_step=max(step - 120, 0)))  # type: ignore[type-var]
-    model.marks.extend([20.0, 250.0])
-    model.kind, model.rule, model.mode = m.NoiseKind.CONSTANT, m.InjectionRule.NAIVE, MouseMode.BRUSH_HELD
+    model.traces.marks.extend([20.0, 250.0])
+    brush = model.brush
+    brush.kind, brush.rule, brush.mode = m.NoiseKind.CONSTANT, m.InjectionRule.NAIVE, MouseMode.BRUSH_HELD
     model.pointer = (0.97, 0.5)
     return model
 
@@ -186,7 +188,7 @@ def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> 
 def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -> None:
     for point in ((0.02, 0.02), (0.5, 0.5), (0.99, 0.99)):
         model = model_with(level_map=LEVELS)
-        model.mode, model.pointer = MouseMode.BRUSH, point
+        model.brush.mode, model.pointer = MouseMode.BRUSH, point
         screen, surface = drawn(model)
         pane = screen.layout_of(surface).noisy
         inside = [
@@ -202,7 +204,7 @@ def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -
 
 def test_the_ring_that_heals_has_gaps() -> None:
     model = model_with()
-    model.mode, model.pointer, model.radius = MouseMode.BRUSH, (0.5, 0.5), 0.25
+    model.brush.mode, model.pointer, model.brush.radius = MouseMode.BRUSH, (0.5, 0.5), 0.25
 
     def share_of_ring() -> float:
         """How much of the circle is as light as the ring."""
@@ -225,7 +227,7 @@ def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
     screen, surface = drawn(model)
     pane = screen.layout_of(surface).noisy
     before = pixels(surface, pane)
-    model.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
+    model.traces.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     changed = (pixels(surface, pane) != before).any(axis=2)
     half = len(changed) // 2
@@ -340,7 +342,7 @@ def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_m
         lambda model, look: model.key("]"),
         lambda model, look: model.key("7"),
         lambda model, look: model.key("space"),
-        lambda model, look: model.marks.append(12.0),
+        lambda model, look: model.traces.marks.append(12.0),
         lambda model, look: model.pass_time(LOST, 0.0),
         lambda model, look: look.next_colors(),
         lambda model, look: look.larger_text(),
@@ -368,7 +370,7 @@ def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
 def test_speckle_moves_in_every_picture() -> None:
     model = model_with()
     screen, surface = drawn(model)
-    model.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
+    model.traces.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
     assert redrawn(screen, surface, model)
     before = pygame.surfarray.array3d(surface)
     assert redrawn(screen, surface, model)

@@ -103,7 +103,7 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
 
 def test_its_key_gives_one_dose_as_kind_and_rule_are_chosen(model: ViewModel, view: TourView) -> None:
     view.tour.stage = Stage.SHAPE
-    model.kind = m.NoiseKind.CONSTANT
+    model.brush.kind = m.NoiseKind.CONSTANT
     model.receive(frame(0.0, resting=True))
     view.update(0.0)
     assert view.key("return", "\r")
@@ -145,7 +145,7 @@ def test_no_stage_is_cut_or_covers_a_picture_or_the_time_step(
     for stage in Stage:
         view = TourView(model, screen.look, lambda: None)
         view.tour.stage = stage
-        model.kind = m.NoiseKind.SIGN  # which takes most to be put right
+        model.brush.kind = m.NoiseKind.SIGN  # which takes most to be put right
         view.update(0.0)
         screen.text.begin(places.scale)
         view.draw(surface, screen.text, 0.0)

@@ -122,7 +122,7 @@ class Scene:
         self.others: list[SimulatedSession] = []
         self.twin_late, self.room, self.now = twin_late, room, 0.0
         self.model = ViewModel(start=m.Start(seed=7, settings=m.SettingsChange(**vars(SETTINGS))))
-        self.model.mode = MouseMode.BRUSH
+        self.model.brush.mode = MouseMode.BRUSH
         self.twin: Twin | None = None
         self.run(lambda: self.own.step >= 10)
 
@@ -158,7 +158,12 @@ class Scene:
         assert self.twin is not None
         sides = self.own, self.others[0]
         nothing_left = not any(session._waiting for session in sides)
-        return nothing_left and all(s.resting for s in sides) and not self.twin._dabs and not self.twin._moves
+        return (
+            nothing_left
+            and all(s.resting for s in sides)
+            and not self.twin._painting
+            and not self.twin._moves
+        )
 
     def has_not_parted(self) -> None:
         own, other = self.own, self.others[0]
@@ -189,7 +194,7 @@ def test_both_begin_anew_with_the_seed_and_origin_of_the_session() -> None:
 def test_whatever_is_done_lands_at_the_same_step_of_both(seed: int) -> None:
     rng = random.Random(seed)
     scene = Scene(late=rng.randint(0, 6), twin_late=rng.randint(0, 6))
-    scene.model.strength = rng.choice((2.0, 30.0, 200.0))
+    scene.model.brush.strength = rng.choice((2.0, 30.0, 200.0))
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
     touched = 0
@@ -222,7 +227,7 @@ def test_whatever_is_done_lands_at_the_same_step_of_both(seed: int) -> None:
 
 def test_a_finished_picture_takes_strokes_as_well() -> None:
     scene = Scene()
-    scene.model.strength = 2.0  # so little that it heals between two strokes
+    scene.model.brush.strength = 2.0  # so little that it heals between two strokes
     twin = scene.open()
     scene.run(lambda: twin.pair is not None and twin.pair[0].time_step.max == 0)
     for n in range(60):
@@ -293,7 +298,7 @@ def test_a_sampler_is_the_twins_alone_and_both_begin_anew_for_it() -> None:
 
 def test_the_brush_that_marks_only_while_pressed_does_so_here() -> None:
     scene = Scene()
-    scene.model.mode = MouseMode.BRUSH_HELD
+    scene.model.brush.mode = MouseMode.BRUSH_HELD
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
     for n in range(10):
@@ -371,7 +376,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
 ) -> None:
     endpoint, metrics_port = Endpoint(address[0]), address[1]
     model = ViewModel(start=m.Start(seed=5))
-    model.mode = MouseMode.BRUSH
+    model.brush.mode = MouseMode.BRUSH
     own = Connection(endpoint, model.start_again)
     opened: list[Connection] = []
     twin: Twin | None = None
@@ -406,7 +411,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         return (
             pair is not None
             and all(one.resting and one.time_step.max == 0 for one in pair)
-            and not twin._dabs
+            and not twin._painting
         )
 
     own.open()

@@ -100,7 +100,7 @@ def test_moving_over_the_picture_noises_the_whole_image_by_default(model: ViewMo
 
 def test_a_brush_stroke_becomes_discs_a_few_at_a_time_and_none_is_lost(model: ViewModel) -> None:
     model.key("m")
-    assert model.mode is MouseMode.BRUSH
+    assert model.brush.mode is MouseMode.BRUSH
     model.mouse_at((0.0, 0.5))
     model.mouse_at((1.0, 0.5))
     first, second = model.take_commands(), model.take_commands()
@@ -141,18 +141,18 @@ def test_radius_and_strength_stay_in_range(model: ViewModel) -> None:
     ):
         for _ in range(60):
             model.key(key)
-        assert low <= getattr(model, name) <= high
-    assert model.radius == 0.5
+        assert low <= getattr(model.brush, name) <= high
+    assert model.brush.radius == 0.5
 
 
 def test_kinds_and_rules_cycle(model: ViewModel) -> None:
-    kinds = {model.kind}
+    kinds = {model.brush.kind}
     for _ in range(5):
         model.key("k")
-        kinds.add(model.kind)
+        kinds.add(model.brush.kind)
     assert kinds == set(m.NoiseKind)
     model.key("t")
-    model.mode = MouseMode.WHOLE_IMAGE
+    model.brush.mode = MouseMode.WHOLE_IMAGE
     model.mouse_at((0.1, 0.1))
     model.mouse_at((0.2, 0.1))
     (command,) = model.take_commands()
@@ -277,14 +277,14 @@ def test_speckle_goes_when_the_frame_shows_the_noise_or_time_is_up(model: ViewMo
     for sequence in (5, 6):
         model.sent(inject, sequence, now=0.0)
     model.receive(frame(landed_sequence=5))
-    assert [speckle.sequence for speckle in model.speckles] == [6]
+    assert [speckle.sequence for speckle in model.traces.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=1.0)
-    assert not model.speckles
+    assert not model.traces.speckles
 
 
 def test_when_the_mouse_is_faster_than_the_server_allows_the_dose_is_kept(model: ViewModel) -> None:
     model.key("m")
-    model.radius = 0.03
+    model.brush.radius = 0.03
     model.mouse_at((0.0, 0.5))
     for i in range(20):
         model.mouse_at((1.0 - i % 2, 0.5))
@@ -315,7 +315,7 @@ def test_a_session_that_goes_on_is_left_as_it_is(model: ViewModel) -> None:
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=3.0)
     assert model.take_commands() == []
-    assert list(model.marks) == [150.0]
+    assert list(model.traces.marks) == [150.0]
     assert model.motion is m.Motion.PAUSED
     assert model.notice == ""
     model.receive(frame(landed_sequence=4, settings=m.Settings()))  # what was sent again has not landed
@@ -331,13 +331,13 @@ def test_the_speckle_of_what_is_sent_again_stays_until_it_lands(model: ViewModel
     model.pass_time(LOST, now=9.0)
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=10.0)
-    assert [speckle.sequence for speckle in model.speckles] == [5, 6]
+    assert [speckle.sequence for speckle in model.traces.speckles] == [5, 6]
     model.receive(frame(landed_sequence=5))
-    assert [speckle.sequence for speckle in model.speckles] == [6]
+    assert [speckle.sequence for speckle in model.traces.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=10.1)
-    assert model.speckles
+    assert model.traces.speckles
     model.pass_time(Status(Phase.LIVE), now=11.0)
-    assert not model.speckles
+    assert not model.traces.speckles
 
 
 def test_what_is_touched_without_a_connection_is_not_sent_later(model: ViewModel) -> None:
@@ -355,7 +355,7 @@ def test_a_new_session_after_a_loss_says_so(model: ViewModel) -> None:
     model.pass_time(LOST, now=0.0)
     model.receive(WELCOME)
     assert model.notice == "the session could not go on; a new one has begun"
-    assert not model.speckles
+    assert not model.traces.speckles
 
 
 def test_one_who_watches_sees_everything_and_touches_nothing() -> None:

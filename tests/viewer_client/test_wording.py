@@ -11,7 +11,8 @@ from viewer_client import wording
 from viewer_client.dosing import Dab
 from viewer_client.link import Phase, Status
 from viewer_client.look import Look
-from viewer_client.view_model import Speckle, ViewModel
+from viewer_client.traces import Speckle
+from viewer_client.view_model import ViewModel
 
 LEVELS = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
 TRUTH = "the network is told the truth"
@@ -110,7 +111,7 @@ def test_the_gauge_says_what_is_the_case(
 
 def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
     model = showing()
-    model.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
+    model.traces.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
     assert wording.gauge_sentence(model) == "you are changing what the network is told, not the picture"
     model.receive(frame(landed_sequence=5))
     assert wording.gauge_sentence(model) == TRUTH
@@ -119,7 +120,7 @@ def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
 def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
     model = showing()
     model.sent(m.Inject(None, 20.0, rule=m.InjectionRule.LIE), sequence=3, now=0.0)
-    assert [speckle.rule for speckle in model.speckles] == [m.InjectionRule.LIE]
+    assert [speckle.rule for speckle in model.traces.speckles] == [m.InjectionRule.LIE]
 
 
 def test_before_the_first_frame_nothing_is_claimed() -> None:

@@ -75,7 +75,7 @@ class Viewer:
     def settle(self, *commands: m.Command) -> m.Frame:
         """Send commands and wait until they have landed and the session rests; the frame of that moment."""
         self.send(*commands)
-        last = self.model._last_sequence
+        last = self.model.last_sequence
         self.until(
             lambda: self.frame.landed_sequence >= last and self.frame.resting, "the session to come to rest"
         )
