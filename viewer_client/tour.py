@@ -53,8 +53,8 @@ CAPTIONS = {
     ),
     Stage.MISTELL: Caption(
         "The wrong time step",
-        "With the rule “naive” each stroke adds noise as if the picture had none yet: it becomes noisier "
-        "than the network is told. Compare what comes of it with what came of the scribble before.",
+        "With the rule “naive” each stroke adds noise as if the picture had none yet: where strokes meet, it "
+        "is noisier than the network is told. A light scribble may heal all the same; try a heavy one.",
     ),
     Stage.SHAPE: Caption(
         "Another kind of noise",
@@ -63,8 +63,8 @@ CAPTIONS = {
     ),
     Stage.OVER: Caption(
         "That was the tour",
-        "To compare: R for a fresh picture, K until the noise is Gaussian, and Enter for the same dose once "
-        "t is 0. X lets you draw a picture of your own, H lists all keys.",
+        "To compare: R for a fresh picture, K until the noise is Gaussian, or uniform, which no pixels share "
+        "either, and Enter for the same dose once t is 0. X lets you draw a picture, H lists all keys.",
     ),
 }
 
