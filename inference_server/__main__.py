@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         metavar="FILE",
         help="a .safetensors model file; may be given several times, the first is the default model "
-        "(without it: the MNIST model that comes with the package)",
+        "(without it: those that come with the package, mnist and fashion-mnist)",
     )
     p.add_argument(
         "--models-dir",

@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 SERVICE_NAME = denoise_pb2.DESCRIPTOR.services_by_name["DenoiseService"].full_name
 MODELS = Path(__file__).parent / "models"
-DEFAULT_MODELS = (MODELS / "mnist.safetensors",)
+DEFAULT_MODELS = (MODELS / "mnist.safetensors", MODELS / "fashion-mnist.safetensors")
 KEEPALIVE_MIN_MS = 5_000  # clients may ping this often without being sent away
 REQUEST_BYTES_LEAST = 64 * 1024
 TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state

@@ -18,7 +18,11 @@ from tests.models import write_model
 from tests.tools import ROOT, running_server
 
 PACKAGES = {"diffusion_toy", "inference_server", "viewer_client", "training"}
-WEIGHTS = {"inference_server/models/mnist.safetensors", "training/classifiers/mnist.safetensors"}
+WEIGHTS = {
+    f"{folder}/{dataset}.safetensors"
+    for folder in ("inference_server/models", "training/classifiers")
+    for dataset in ("mnist", "fashion-mnist")
+}
 SCRIPTS = ("diffusion-toy-server", "diffusion-toy-viewer", "diffusion-toy-train")
 VIEWER_MIB_MAX = 160  # beyond an empty environment
 MADE_ANEW = ("RECORD", "WHEEL")  # name the archive that they are in
@@ -145,7 +149,8 @@ def test_each_way_of_installing_brings_what_it_needs_and_no_more(wheel: Path, tm
     assert not environment.has("torchvision")
     command = [str(tmp_path / "clean" / "bin" / "diffusion-toy-server")]
     with running_server(command=command) as server:  # with the weights of the wheel
-        assert environment("diffusion-toy-viewer", "--server", server.address, "--list-models")[:5] == "mnist"
+        listed = environment("diffusion-toy-viewer", "--server", server.address, "--list-models")
+        assert [line.split()[0] for line in listed.splitlines()] == ["mnist", "fashion-mnist"]
 
     environment.install("train")
     print(f"with training: {environment.grown_mib:.0f} MiB")

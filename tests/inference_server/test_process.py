@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from diffusion_toy import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.client import Client
@@ -90,6 +91,22 @@ def test_a_folder_of_models_is_served_beside_the_first(tmp_path: Path) -> None:
     with running_server(*flags) as server, grpc.insecure_channel(server.address) as channel:
         listed = pb_grpc.DenoiseServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10)
     assert [model.name for model in listed.models] == ["first", "a", "b"]
+
+
+def test_the_shipped_models_are_served_and_draw() -> None:
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        listed = pb_grpc.DenoiseServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10)
+        assert [(model.name, model.dataset) for model in listed.models] == [
+            ("mnist", "mnist"), ("fashion-mnist", "fashion-mnist"),
+        ]  # fmt: skip
+        assert listed.models[1].label_names[9] == "ankle boot"
+        assert all(model.has_examples for model in listed.models)
+        for model in listed.models:
+            with Client(server.address) as client:
+                settings = m.SettingsChange(stride=30, label=9)
+                assert client.start(m.Start(model=model.name, settings=settings)).model.name == model.name
+                last = client.frame(lambda frame: frame.time_step.max == 0)
+                assert 0.02 < float((last.x0_hat > 0).mean()) < 0.6  # neither paper nor ink alone
 
 
 def test_the_health_check_works_with_tls_too(tmp_path: Path) -> None:
