@@ -25,6 +25,12 @@ DABS_WAITING = 3 * DABS_PER_FRAME  # more are merged, so that the noise keeps up
 RADIUS_STEP, STRENGTH_STEP = 1.15, 1.25  # factors of one key press
 
 
+def injection(dab: Dab, kind: m.NoiseKind, rule: m.InjectionRule) -> m.Inject:
+    """The command that adds this noise; what a dab has beyond the largest amount is lost."""
+    disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
+    return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), kind, rule)
+
+
 @dataclass(eq=False)
 class Brush:
     """How the mouse paints.
@@ -66,8 +72,7 @@ class Brush:
 
     def inject(self, dab: Dab) -> m.Inject:
         """The command that paints this."""
-        disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
-        return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), self.kind, self.rule)
+        return injection(dab, self.kind, self.rule)
 
 
 class Painting:

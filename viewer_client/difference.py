@@ -10,6 +10,7 @@ import numpy as np
 
 from diffusion_toy import messages as m
 from viewer_client import wording
+from viewer_client.brush import injection
 from viewer_client.dosing import Dab
 
 LABEL_OF_TWIN = 7  # where the window's own session draws any class
@@ -38,8 +39,7 @@ class Treatment:
 
     def inject(self, dab: Dab) -> m.Inject:
         """The dab as this session gets it."""
-        disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
-        return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), self.kind, self.rule)
+        return injection(dab, self.kind, self.rule)
 
     @property
     def settings(self) -> m.SettingsChange:

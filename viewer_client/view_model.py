@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from diffusion_toy import messages as m
 from viewer_client.brush import DABS_PER_FRAME, Brush, Painting
 from viewer_client.choices import SPEEDS, change_of
+from viewer_client.dosing import Dab
 from viewer_client.film import Film
 from viewer_client.forecast import Forecast
 from viewer_client.geometry import Point
@@ -269,9 +270,7 @@ class ViewModel:
         self.start = replace(recipe.start, model=self.start.model)
         self._forecast.settings = recipe.start.settings.apply_to(self.settings)
         self._outgoing.clear()
-        self._painting.drop()
-        self.film.clear()
-        self.traces.marks.clear()
+        self._forget_run()
         self.healing = False
         self.replay = Replay(recipe, over=True)
         self.notice = self.doubt_of(recipe)
@@ -344,17 +343,20 @@ class ViewModel:
         """A restart with these was sent past this model; the picture is denoised from there."""
         self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
         self._forecast.begin(m.Motion.REVERSE)
-        self._painting.drop()
-        self.film.clear()
-        self.traces.marks.clear()
+        self._forget_run()
 
     def taken_over(self, seed: int) -> None:
         """The window goes on with another session: of this seed, though its first steps had another."""
         self.start = replace(self.start, seed=seed)
         self.notebook = Notebook()  # no recipe has two seeds
+        self._forget_run()
+        self._outgoing.clear()
+
+    def _forget_run(self) -> None:
+        """Another run begins: what was seen of this one is over, and strokes of it are not sent any more."""
+        self._painting.drop()
         self.film.clear()
         self.traces.marks.clear()
-        self._outgoing.clear()
 
     # --- from the keyboard ---
 
@@ -455,16 +457,14 @@ class ViewModel:
         self.start = replace(self.start, seed=seed_now, origin=origin_now, motion=motion)
         self._outgoing.append(m.Restart(seed, origin))
         self._forecast.begin(m.Motion.REVERSE)
-        self._painting.drop()
-        self.film.clear()
-        self.traces.marks.clear()
+        self._forget_run()
         self.try_again = self.status.phase is Phase.REFUSED
         if forward:
             self._move(m.Play(m.Motion.FORWARD))
 
     def dose(self, amount: float) -> None:
         """Add noise of so many time steps to the whole image, all at once, as kind and rule are chosen."""
-        self._outgoing.append(m.Inject(None, amount, self.brush.kind, self.brush.rule))
+        self._outgoing.append(self.brush.inject(Dab(None, 1.0, amount)))
 
     def _start_from_example(self) -> None:
         if self.welcome is not None and not self.welcome.model.has_examples:

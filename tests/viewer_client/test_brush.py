@@ -18,10 +18,11 @@ def painted(brush: Brush, moves: int) -> Painting:
 
 @pytest.mark.parametrize("moves", [1, 40, 4000])
 def test_what_waits_is_merged_to_so_many_dabs_of_the_same_dose(moves: int) -> None:
-    brush = Brush(MouseMode.BRUSH, radius=0.03)
-    dabs = painted(brush, moves).take(1000)
-    assert len(dabs) <= DABS_WAITING
-    assert sum(dab.amount for dab in dabs) == pytest.approx(brush.strength * 1 / brush.radius, rel=0.02)
+    brush = Brush(MouseMode.BRUSH, radius=0.03, strength=300.0)
+    commands = [brush.inject(dab) for dab in painted(brush, moves).take(1000)]
+    assert len(commands) <= DABS_WAITING
+    dose = sum(command.amount for command in commands)
+    assert dose == pytest.approx(brush.strength / brush.radius, rel=0.02)
 
 
 def test_dabs_wait_until_they_are_taken() -> None:
