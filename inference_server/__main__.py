@@ -59,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--compile",
         action="store_true",
-        help="compile the network first: two minutes of start-up and a C++ compiler for more speed",
+        help="compile the networks first: minutes of start-up for each model (--model serves one alone) and "
+        "a C++ compiler, for more speed",
     )
     p.add_argument(
         "--fixed-batch",

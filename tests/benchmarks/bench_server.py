@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.benchmarks.environment import describe
 from tests.benchmarks.search import HELD_STEPS_PER_SECOND, most_that_hold
 from tests.benchmarks.viewers import p50_p99, steps_in_all, viewed
-from tests.tools import ServerProcess
+from tests.tools import SHIPPED_MODEL, ServerProcess
 from viewer_client.load_report import Report
 
 SERVER_FLAGS = ("--capacity", "1000000", "--grace", "0", "--log-level", "warning")  # nobody is refused
@@ -42,7 +42,7 @@ class Servers:
             self.close()
             flags = ["--max-sessions", "64", *SERVER_FLAGS]
             if self._compiled:
-                flags += ["--compile", "--fixed-batch", str(rows)]
+                flags += ["--compile", "--fixed-batch", str(rows), "--model", str(SHIPPED_MODEL)]
             self._server, self._rows = ServerProcess(*flags, start_s=COMPILE_S), rows
             viewed(self._server.address, 1, 0.5)
         return self._server.address
