@@ -34,9 +34,12 @@ VIEWERS_MAX = 2000
 WARM_UP_S = 2.0
 REST_S = 0.5  # then a session that rests is started anew
 LEAVE_S = 5.0  # for all sessions to end
+STATUS_S = 2.0  # for a server's status, when a write has failed before it came
 FILES_SPARE = 256  # besides one for each viewer
 
 ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)  # what a write to a broken stream raises
+
+FAILED_WRITE = "Internal error from Core"  # the details that gRPC gives a stream whose write failed
 
 clock = time.perf_counter
 
@@ -141,10 +144,8 @@ class Viewer:
                 if self._over.is_set():  # `leave` came before there was a call
                     await call.done_writing()
                 await self._receive(call)
-            except grpc.aio.AioRpcError as error:
-                return error.code(), error.details() or ""
-            except asyncio.InvalidStateError:  # written to after its end
-                return await call.code(), await call.details()
+            except ENDED:
+                return await status_of(call)
             finally:
                 self._call = None
                 self._rested()
@@ -236,6 +237,20 @@ class Viewer:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
+    """How a stream ended: code and details.
+
+    When a write fails, gRPC's aio gives the stream the status INTERNAL at once, and the server's own
+    (UNAUTHENTICATED, say, which is why it could not be written) a moment later.
+    """
+    until = clock() + STATUS_S
+    while True:
+        code, details = await call.code(), await call.details() or ""
+        if code is not grpc.StatusCode.INTERNAL or details != FAILED_WRITE or clock() > until:
+            return code, details
+        await asyncio.sleep(0.01)
 
 
 def open_channel(endpoint: Endpoint, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:

@@ -13,10 +13,10 @@ import pytest
 
 from diffusion_toy import messages as m
 from tests.viewer_client.resumable import End, Resumable, serving
-from viewer_client import cli, hands
+from viewer_client import cli, hands, load
 from viewer_client.address import Endpoint
 from viewer_client.hands import Mouse, moves
-from viewer_client.load import LoadOptions, run_load
+from viewer_client.load import FAILED_WRITE, LoadOptions, run_load, status_of
 from viewer_client.load_report import Quantiles, Samples, Tally
 
 # --- hands ---
@@ -230,6 +230,31 @@ async def test_a_server_that_refuses_everybody_is_reported() -> None:
     assert report.errors == {"UNAUTHENTICATED": 2}
     assert report.last_failure == "the server refuses this viewer: a bearer token is needed"
     assert report.steps_per_second_mean == 0
+
+
+class Ended:
+    """A stream whose write has failed, as gRPC's aio leaves it: its status changes when the server's comes."""
+
+    def __init__(self, reads_before: int) -> None:
+        self._reads_before = reads_before
+
+    async def code(self) -> grpc.StatusCode:
+        self._reads_before -= 1
+        return grpc.StatusCode.INTERNAL if self._reads_before >= 0 else grpc.StatusCode.UNAUTHENTICATED
+
+    async def details(self) -> str | None:
+        return FAILED_WRITE if self._reads_before >= 0 else "a bearer token is needed"
+
+
+async def test_a_write_that_fails_does_not_hide_why_the_server_ended_the_stream() -> None:
+    for reads_before in (0, 1, 5):
+        code, details = await status_of(Ended(reads_before))
+        assert (code, details) == (grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
+
+
+async def test_a_status_that_never_comes_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "STATUS_S", 0.05)
+    assert await status_of(Ended(1_000_000)) == (grpc.StatusCode.INTERNAL, FAILED_WRITE)
 
 
 def test_bad_numbers_are_refused() -> None:
