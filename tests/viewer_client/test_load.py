@@ -233,7 +233,7 @@ async def test_a_server_that_refuses_everybody_is_reported() -> None:
 
 
 class Ended:
-    """A stream whose write has failed, as gRPC's aio leaves it: its status changes when the server's comes."""
+    """A stream whose write has failed, as gRPC's aio leaves it: the server's status comes later."""
 
     def __init__(self, reads_before: int) -> None:
         self._reads_before = reads_before
