@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,6 +15,7 @@ RATE_WINDOW_S = 1.0
 RENDER_DELAY_S = 2 / 60  # a frame waits for the next picture of the window, and is drawn
 WINDOW_LEAST = 4
 RETRY_DELAYS_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # before the first try, the second, …; the last stays
+JITTER = 0.2  # of a wait, up or down
 STEADY_S = 1.0  # a session that lasted so long is not part of a row of failures
 
 
@@ -43,11 +46,17 @@ class Status:
 class Retries:
     """Counts the tries since the last session that lasted, and spaces them out.
 
-    A session that is lost is tried again at once; one that breaks again and again is not.
+    A session that is lost is tried again at once; one that breaks again and again is not. Waits vary
+    by chance (`JITTER`, the share that gRPC's own backoff takes), so that a class that waits for one server
+    does not knock all together.
+
+    Args:
+        draw: a number from [0, 1).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, draw: Callable[[], float] = random.random) -> None:
         self.attempt = 0
+        self._draw = draw
 
     def lasted(self, seconds: float) -> None:
         """A session has ended after so long."""
@@ -57,7 +66,8 @@ class Retries:
     def next_s(self) -> float:
         """Count one more try; how long to wait before it, seconds."""
         self.attempt += 1
-        return RETRY_DELAYS_S[min(self.attempt, len(RETRY_DELAYS_S)) - 1]
+        delay_s = RETRY_DELAYS_S[min(self.attempt, len(RETRY_DELAYS_S)) - 1]
+        return delay_s * (1 + JITTER * (2 * self._draw() - 1))
 
 
 class Statistics:

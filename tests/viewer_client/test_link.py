@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from grpc import StatusCode
 
 from viewer_client.failures import explain
-from viewer_client.link import Retries, Statistics, window_for
+from viewer_client.link import RETRY_DELAYS_S, Retries, Statistics, window_for
 
 ADDRESS = "box:50051"
 
@@ -41,12 +43,22 @@ def test_quantiles_of_few_values() -> None:
 
 
 def test_a_session_that_lasted_is_tried_again_at_once_and_one_that_breaks_is_not() -> None:
-    retries = Retries()
+    retries = Retries(draw=lambda: 0.5)
     assert [retries.next_s() for _ in range(8)] == [0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
     retries.lasted(0.5)
     assert retries.next_s() == 4.0
     retries.lasted(1.5)
     assert (retries.next_s(), retries.attempt) == (0.0, 1)
+
+
+def test_viewers_that_wait_for_one_server_do_not_all_come_at_once() -> None:
+    waits = []
+    for number in range(30):
+        retries = Retries(random.Random(number).random)
+        waits.append([retries.next_s() for _ in range(7)])
+    for delay_s, one in zip(RETRY_DELAYS_S, zip(*waits, strict=True), strict=True):
+        assert all(0.8 * delay_s <= wait <= 1.2 * delay_s for wait in one)
+    assert max(one[-1] for one in waits) - min(one[-1] for one in waits) > 1.0
 
 
 @pytest.mark.parametrize(
