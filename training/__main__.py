@@ -17,6 +17,7 @@ from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingEx
 try:
     from PIL import Image
 
+    from training.average import add_average
     from training.commandline import add_drawing_flags, check_flags, painter_of, progress_bar, sampler_of
     from training.data import load_splits
     from training.evaluate import add_classifier, add_evaluate
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
     )  # fmt: skip
     sa.set_defaults(run=run_sample)
+    add_average(add_parser)
     add_evaluate(add_parser)
     add_classifier(add_parser)
     add_experiments(add_parser)

@@ -37,3 +37,8 @@ def residual_calibration(network: nn.Module, images: Tensor, null_label: int) ->
         residual = (x - signal(level) * x0_hat) / noise(level)
         measured.append(residual.square().mean().sqrt().item())
     return (measured[0], *measured)
+
+
+def rounded_calibration(network: nn.Module, images: Tensor, null_label: int) -> tuple[float, ...]:
+    """`residual_calibration` to four decimals, as model files hold it."""
+    return tuple(round(value, 4) for value in residual_calibration(network, images, null_label))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffusion_toy.checkpoint import Examples, ModelMetadata, load_model, save_model
 from diffusion_toy.errors import CheckpointError, InvalidValueError
-from training.calibration import residual_calibration
+from training.calibration import rounded_calibration
 from training.config import TrainConfig
 from training.data import ImageSet, Splits
 from training.loop import config_of, read_checkpoint
@@ -40,10 +40,9 @@ def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelM
         "torch": torch.__version__,
     }
     network = network_of(config, state)
-    calibration = residual_calibration(network, data.test.images, config.model.num_classes)
     return ModelMetadata(
         config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress},
-        residual_calibration=tuple(round(value, 4) for value in calibration),
+        residual_calibration=rounded_calibration(network, data.test.images, config.model.num_classes),
     )  # fmt: skip
 
 

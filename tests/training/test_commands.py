@@ -289,7 +289,7 @@ def test_bad_flags_leave_no_traceback() -> None:
     assert done.stderr == "error: --epochs 0 is outside 1 and above\n"
 
 
-@pytest.mark.parametrize("name", ["train", "export", "sample"])
+@pytest.mark.parametrize("name", ["train", "export", "average", "sample"])
 def test_every_flag_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main([name, "--help"])
