@@ -225,7 +225,7 @@ async def test_a_session_that_rests_is_started_anew() -> None:
 
 async def test_a_server_that_refuses_everybody_is_reported() -> None:
     with serving(Resumable(bearer="secret")) as address:
-        report = await run_load(options(address, viewers=2))
+        report = await run_load(options(address, viewers=2, seconds=30.0))  # over when both are refused
     assert report.viewers_with_frames == 0
     assert report.errors == {"UNAUTHENTICATED": 2}
     assert report.last_failure == "the server refuses this viewer: a bearer token is needed"
