@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion_toy.checkpoint import LoadedModel, load_model, save_model
+from diffusion_toy.checkpoint import LoadedModel, load_model
 from diffusion_toy.errors import InvalidValueError
 from training.calibration import rounded_calibration
 from training.commandline import AddParser
 from training.data import load_splits
+from training.export import check_classes, write_model
 
 
 def add_average(add_parser: AddParser) -> None:
@@ -47,12 +48,9 @@ def run_average(args: argparse.Namespace) -> int:
     models = load_alike(args.files)
     first = models[0].metadata
     data = load_splits(first.dataset, args.data, first.config.channels, first.config.height)
-    if len(data.label_names) != first.config.num_classes:
-        limit = f"the {first.config.num_classes} classes of {args.files[0]}"
-        raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
+    check_classes(data, first.config.num_classes, args.files[0])
     network = models[0].network
     network.load_state_dict(mean_weights([model.network.state_dict() for model in models]))
-    weights = {name: w.half() if args.float16 else w for name, w in network.state_dict().items()}
     sources: dict[str, Any] = {model.fingerprint: model.metadata.training for model in models}
     metadata = replace(
         first,
@@ -60,8 +58,7 @@ def run_average(args: argparse.Namespace) -> int:
         scores={},
         residual_calibration=rounded_calibration(network, data.test.images, first.config.num_classes),
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(args.out, weights, metadata, models[0].examples)
+    write_model(args.out, network.state_dict(), metadata, models[0].examples, args.float16)
     print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB), the mean of {len(models)} models")
     return 0
 

@@ -13,7 +13,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a run. With `precision="bfloat16"` they made the shipped weights.
+    """Settings of a run; `training/RESULTS.md` says which runs made the shipped weights.
 
     Attributes:
         dataset: a name that `training.data` knows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,26 @@ def export(checkpoint: Path, out: Path, data: Splits, half: bool = False) -> Non
         raise CheckpointError(
             f"checkpoint {checkpoint} is of the recipe {config.recipe}, which cannot be served"
         )
-    if len(data.label_names) != config.model.num_classes:
-        limit = f"the {config.model.num_classes} classes of {checkpoint}"
-        raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
-    weights = averaged_weights(state)
-    if half:
-        weights = {name: tensor.half() for name, tensor in weights.items()}
+    check_classes(data, config.model.num_classes, checkpoint)
     examples = choose_examples(data.test, config.model.num_classes)
+    write_model(out, averaged_weights(state), describe(config, state, data), examples, half)
+
+
+def check_classes(data: Splits, num_classes: int, path: Path) -> None:
+    """Refuse data of another number of classes than the network of this file has.
+
+    Raises:
+        InvalidValueError: it is another.
+    """
+    if len(data.label_names) != num_classes:
+        limit = f"the {num_classes} classes of {path}"
+        raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
+
+
+def write_model(
+    out: Path, weights: Mapping[str, Tensor], metadata: ModelMetadata, examples: Examples | None, half: bool
+) -> None:
+    """Write a model file, in a folder made for it if there is none; with `half` as float16, see `export`."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(out, weights, describe(config, state, data), examples)
+    stored = {name: tensor.half() if half else tensor for name, tensor in weights.items()}
+    save_model(out, stored, metadata, examples)
