@@ -137,6 +137,7 @@ class Viewer:
         async with open_channel(self._options.endpoint, credentials) as channel:
             stub = pb_grpc.DenoiseServiceStub(channel)
             call: Any = stub.Denoise(metadata=self._options.endpoint.metadata)
+            ending = Ending(call)
             try:
                 first = self._continuation.begin(self._start, self._window)
                 await call.write(wire.request_to_proto(first))
@@ -145,7 +146,7 @@ class Viewer:
                     await call.done_writing()
                 await self._receive(call)
             except ENDED:
-                return await status_of(call)
+                return await ending.status()
             finally:
                 self._call = None
                 self._rested()
@@ -239,18 +240,41 @@ class Viewer:
         task.add_done_callback(self._tasks.discard)
 
 
-async def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
-    """How a stream ended: code and details.
+class Ending:
+    """How a stream ends.
 
-    When a write fails, gRPC's aio gives the stream the status INTERNAL at once, and the server's own
-    (UNAUTHENTICATED, say, which is why it could not be written) a moment later.
+    When a write fails, gRPC's aio gives the stream the status INTERNAL, be it before the server's own status
+    (UNAUTHENTICATED, say, which is why it could not be written) or after it, in its place. The first is
+    therefore kept, and while it is that of the write, the next one is waited for.
     """
-    until = clock() + STATUS_S
-    while True:
-        code, details = await call.code(), await call.details() or ""
-        if code is not grpc.StatusCode.INTERNAL or details != FAILED_WRITE or clock() > until:
-            return code, details
-        await asyncio.sleep(0.01)
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._first: tuple[grpc.StatusCode, str] | None = None
+        call.add_done_callback(self._done)
+
+    def _done(self, call: Any) -> None:
+        self._first = at_once(call.code()), at_once(call.details()) or ""
+
+    async def status(self) -> tuple[grpc.StatusCode, str]:
+        """Code and details, once the stream has ended."""
+        until = clock() + STATUS_S
+        while True:
+            status = self._first or (await self._call.code(), await self._call.details() or "")
+            if status != (grpc.StatusCode.INTERNAL, FAILED_WRITE) or clock() > until:
+                return status
+            self._first = None
+            await asyncio.sleep(0.01)
+
+
+def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise RuntimeError("it waits for something")
 
 
 def open_channel(endpoint: Endpoint, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,7 @@ from tests.viewer_client.resumable import End, Resumable, serving
 from viewer_client import cli, hands, load
 from viewer_client.address import Endpoint
 from viewer_client.hands import Mouse, moves
-from viewer_client.load import FAILED_WRITE, LoadOptions, run_load, status_of
+from viewer_client.load import FAILED_WRITE, Ending, LoadOptions, run_load
 from viewer_client.load_report import Quantiles, Samples, Tally
 
 # --- hands ---
@@ -232,29 +233,45 @@ async def test_a_server_that_refuses_everybody_is_reported() -> None:
     assert report.steps_per_second_mean == 0
 
 
-class Ended:
-    """A stream whose write has failed, as gRPC's aio leaves it: the server's status comes later."""
+WRITE = (grpc.StatusCode.INTERNAL, FAILED_WRITE)
+REFUSED = (grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
 
-    def __init__(self, reads_before: int) -> None:
-        self._reads_before = reads_before
+
+class Ended:
+    """A stream of gRPC's aio that gets one status after another; its callbacks hear of the first."""
+
+    def __init__(self, *statuses: tuple[grpc.StatusCode, str]) -> None:
+        self._statuses = list(statuses)
+
+    def end(self, ended: Callable[[Ended], None]) -> None:
+        ended(self)
+        self._next()
+
+    def add_done_callback(self, ended: Callable[[Ended], None]) -> None:
+        asyncio.get_running_loop().call_soon(self.end, ended)
+
+    def _next(self) -> None:
+        if len(self._statuses) > 1:
+            del self._statuses[0]
+            asyncio.get_running_loop().call_later(0.02, self._next)
 
     async def code(self) -> grpc.StatusCode:
-        self._reads_before -= 1
-        return grpc.StatusCode.INTERNAL if self._reads_before >= 0 else grpc.StatusCode.UNAUTHENTICATED
+        return self._statuses[0][0]
 
     async def details(self) -> str | None:
-        return FAILED_WRITE if self._reads_before >= 0 else "a bearer token is needed"
+        return self._statuses[0][1]
 
 
 async def test_a_write_that_fails_does_not_hide_why_the_server_ended_the_stream() -> None:
-    for reads_before in (0, 1, 5):
-        code, details = await status_of(Ended(reads_before))
-        assert (code, details) == (grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
+    for statuses in ([REFUSED], [REFUSED, WRITE], [WRITE, REFUSED], [WRITE, WRITE, REFUSED]):
+        ending = Ending(Ended(*statuses))
+        await asyncio.sleep(0)
+        assert await ending.status() == REFUSED
 
 
 async def test_a_status_that_never_comes_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "STATUS_S", 0.05)
-    assert await status_of(Ended(1_000_000)) == (grpc.StatusCode.INTERNAL, FAILED_WRITE)
+    assert await Ending(Ended(WRITE)).status() == WRITE
 
 
 def test_bad_numbers_are_refused() -> None:
