@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from diffusion_toy import __version__
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingExtraError
-from inference_server.environment import add_environment
-from inference_server.first_thread import SPIN_COUNT, SPIN_VARIABLE
-from inference_server.logs import configure_logging
+from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
+from inference_server.ops.environment import add_environment
+from inference_server.ops.logs import configure_logging
 
 if TYPE_CHECKING:
     from inference_server.server import ServerConfig
@@ -158,8 +158,8 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
     Raises:
         DiffusionToyError: a secret that cannot be read, or one that is missing.
     """
-    from inference_server.security import ServerSecurity, read_secret, read_token
     from inference_server.server import DEFAULT_MODELS, ServeError, ServerConfig
+    from inference_server.transport.security import ServerSecurity, read_secret, read_token
 
     key = b""
     if args.resume_key_file is not None:

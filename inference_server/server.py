@@ -22,25 +22,25 @@ import torch
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from diffusion_toy.checkpoint import LoadedModel, load_model
+from diffusion_toy.contract.messages import Limits, SettingsChange, Start
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from diffusion_toy.forward import Precision, has_fast_bfloat16, pick_device
-from diffusion_toy.messages import Limits, SettingsChange, Start
+from diffusion_toy.model.checkpoint import LoadedModel, load_model
+from diffusion_toy.predictors.forward import Precision, has_fast_bfloat16, pick_device
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
-from inference_server.delivery import Delivery
-from inference_server.engine import Engine, EngineConfig
-from inference_server.engine_loop import EngineLoop
-from inference_server.first_thread import FirstThread
-from inference_server.monitoring import Load, Metrics, serve_metrics
-from inference_server.security import (
+from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.loop import EngineLoop
+from inference_server.engine.main_thread import FirstThread
+from inference_server.ops.monitoring import Load, Metrics, serve_metrics
+from inference_server.streams.delivery import Delivery
+from inference_server.streams.tokens import Sealer
+from inference_server.transport.grpc_service import DenoiseService
+from inference_server.transport.security import (
     BearerInterceptor,
     ServerSecurity,
     check_binding,
     is_loopback,
     server_credentials,
 )
-from inference_server.service import DenoiseService
-from inference_server.tokens import Sealer
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")

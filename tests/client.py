@@ -9,8 +9,8 @@ from types import TracebackType
 
 import grpc
 
-from diffusion_toy import messages as m
-from diffusion_toy import wire
+from diffusion_toy.contract import messages as m
+from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from diffusion_toy.checkpoint import Examples, LoadedModel, ModelMetadata, load_model, save_model
-from diffusion_toy.unet import UNet, UNetConfig
+from diffusion_toy.model.checkpoint import Examples, LoadedModel, ModelMetadata, load_model, save_model
+from diffusion_toy.model.unet import UNet, UNetConfig
 
 TINY = UNetConfig(base_width=8, mid_width=8, blocks=1, embedding_width=8, attention_heads=1)
 

@@ -17,14 +17,20 @@ from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingEx
 try:
     from PIL import Image
 
-    from training.average import add_average
-    from training.commandline import add_drawing_flags, check_flags, painter_of, progress_bar, sampler_of
-    from training.data import load_splits
-    from training.evaluate import add_classifier, add_evaluate
-    from training.experiments import add_experiments
-    from training.export import export, load_network
-    from training.generation import generate, labels_of
-    from training.train import INTERRUPTED, add_train
+    from training.data.named import load_splits
+    from training.drawing.commandline import (
+        add_drawing_flags,
+        check_flags,
+        painter_of,
+        progress_bar,
+        sampler_of,
+    )
+    from training.drawing.generation import generate, labels_of
+    from training.evaluation.evaluate import add_classifier, add_evaluate
+    from training.experiments.command import add_experiments
+    from training.runs.average import add_average
+    from training.runs.export import export, load_network
+    from training.runs.train import INTERRUPTED, add_train
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "torchvision", "train") from error
 
@@ -72,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run_export(args: argparse.Namespace) -> int:
     """Write a model file."""
-    from training.loop import config_of, read_checkpoint
+    from training.runs.loop import config_of, read_checkpoint
 
     config = config_of(read_checkpoint(args.checkpoint))
     data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)

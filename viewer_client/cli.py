@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from diffusion_toy import __version__
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from viewer_client import preferences
-from viewer_client.address import Endpoint, parse_address
-from viewer_client.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX, MIN_HEIGHT_PX, MIN_WIDTH_PX
-from viewer_client.hands import Mouse
-from viewer_client.keeping import read_recipe
-from viewer_client.look import TEXT_SCALE_MAX, TEXT_SCALE_MIN, Look
-from viewer_client.recipe import Recipe
-from viewer_client.replay import Replay
-from viewer_client.view_model import ViewModel
+from viewer_client.core.appearance import TEXT_SCALE_MAX, TEXT_SCALE_MIN, Look
+from viewer_client.core.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX, MIN_HEIGHT_PX, MIN_WIDTH_PX
+from viewer_client.core.view_model import ViewModel
+from viewer_client.files.saving import read_recipe
+from viewer_client.link.address import Endpoint, parse_address
+from viewer_client.load.scripted_input import Mouse
+from viewer_client.recipes.recipe import Recipe
+from viewer_client.recipes.replay import Replay
 
 SERVER_VARIABLE, TOKEN_VARIABLE = "DIFFUSION_TOY_SERVER", "DIFFUSION_TOY_TOKEN"
 DEFAULT_SERVER = "127.0.0.1:50051"
@@ -288,8 +288,8 @@ def show(
         DisplayError: no window can be opened.
         MissingExtraError: PyGame is not installed.
     """
-    from viewer_client.app import App
-    from viewer_client.connection import Connection
+    from viewer_client.link.connection import Connection
+    from viewer_client.window.app import App
 
     model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
     connection = Connection(endpoint, model.start_again)
@@ -315,8 +315,8 @@ def record(
         RecordingError: there was nothing to record.
         MissingExtraError: Pillow is not installed.
     """
-    from viewer_client.connection import Connection
-    from viewer_client.recorder import Recorder
+    from viewer_client.files.recorder import Recorder
+    from viewer_client.link.connection import Connection
 
     model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
     connection = Connection(endpoint, model.start_again)
@@ -335,7 +335,7 @@ def load(args: argparse.Namespace, endpoint: Endpoint, start: m.Start) -> str:
         InvalidValueError: a flag out of range.
         DiffusionToyError: no viewer got a picture.
     """
-    from viewer_client.load import LoadOptions, run_load
+    from viewer_client.load.load import LoadOptions, run_load
 
     options = LoadOptions(
         endpoint,
@@ -371,7 +371,7 @@ def run(args: argparse.Namespace) -> None:
     if recipe is not None:
         start = replace(recipe.start, model=args.model or recipe.start.model)
     if args.list_models:
-        from viewer_client.connection import list_models
+        from viewer_client.link.connection import list_models
 
         for model in list_models(endpoint):
             shape = f"{model.channels}×{model.height}×{model.width}"

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.address import Endpoint
 from viewer_client.cli import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED, record, show
+from viewer_client.link.address import Endpoint
 
 SERVER_START_S = 120.0
 SERVER_END_S = 10.0
@@ -114,7 +114,7 @@ def has_display() -> bool:
 
 def _show(server: LocalServer) -> bool:
     """Open the window; False if there is no display after all."""
-    from viewer_client.app import DisplayError
+    from viewer_client.window.app import DisplayError
 
     print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
     try:

@@ -17,16 +17,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from inference_server.first_thread import SPIN_COUNT, SPIN_VARIABLE
+from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
 
 os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)  # as the server does
 
 import torch
 
-from diffusion_toy import messages as m
-from diffusion_toy.checkpoint import load_model
-from diffusion_toy.forward import Forward, Precision
-from inference_server.engine import Engine, EngineConfig
+from diffusion_toy.contract import messages as m
+from diffusion_toy.model.checkpoint import load_model
+from diffusion_toy.predictors.forward import Forward, Precision
+from inference_server.engine.engine import Engine, EngineConfig
 from tests.benchmarks.environment import describe
 from tests.tools import SHIPPED_MODEL
 

@@ -23,17 +23,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import grpc.aio
 
-from diffusion_toy import messages as m
-from diffusion_toy import wire
+from diffusion_toy.contract import messages as m
+from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.benchmarks.environment import describe
 from tests.deploy.balancer import Balancer, running_balancer
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
-from viewer_client.address import Endpoint, parse_address
-from viewer_client.hands import Mouse
-from viewer_client.load import LoadOptions, run_load
+from viewer_client.link.address import Endpoint, parse_address
+from viewer_client.load.load import LoadOptions, run_load
+from viewer_client.load.scripted_input import Mouse
 
 EMPTY_SERVER = (sys.executable, str(Path(__file__).with_name("empty_server.py")))
 FLAGS = ("--threads", "1", "--max-sessions", "256", "--capacity", "1000000", "--log-level", "warning")

@@ -17,7 +17,7 @@ from tests.benchmarks.environment import describe
 from tests.benchmarks.search import HELD_STEPS_PER_SECOND, most_that_hold
 from tests.benchmarks.viewers import p50_p99, steps_in_all, viewed
 from tests.tools import SHIPPED_MODEL, ServerProcess
-from viewer_client.load_report import Report
+from viewer_client.load.report import Report
 
 SERVER_FLAGS = ("--capacity", "1000000", "--grace", "0", "--log-level", "warning")  # nobody is refused
 COMPILE_S = 300.0  # for a compiled server to start

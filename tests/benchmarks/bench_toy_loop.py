@@ -1,7 +1,7 @@
 """The plain toy, without a server: each viewer is a process that runs a network of its own, paced.
 
-The network is the common toy recipe's (`training.toy_recipe`), a picture at a time. Each step is a forward
-pass and the ancestral update; nothing is drawn, nothing is sent.
+The network is the common toy recipe's (`training.objectives.toy_recipe`), a picture at a time. Each step
+is a forward pass and the ancestral update; nothing is drawn, nothing is sent.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from inference_server.first_thread import SPIN_COUNT, SPIN_VARIABLE
+from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
 
 os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)  # which is kind to the toy: as our server has it
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffusion_toy.schedule import make_schedule
-from diffusion_toy.unet import UNetConfig
+from diffusion_toy.diffusion.schedule import make_schedule
+from diffusion_toy.model.unet import UNetConfig
 from tests.benchmarks.environment import describe
 from tests.benchmarks.search import HELD_STEPS_PER_SECOND, most_that_hold
-from training.toy_recipe import SCHEDULE, ToyUNet
+from training.objectives.toy_recipe import SCHEDULE, ToyUNet
 
 RATE_HZ = 60.0
 MOST_RANGE = (1, 8)

@@ -18,10 +18,10 @@ import torch
 from diffusers import UNet2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffusion_toy.unet import UNet, UNetConfig
+from diffusion_toy.model.unet import UNet, UNetConfig
 from tests.benchmarks.environment import describe
-from training.levels import sample_level_maps
-from training.recipes import velocity_loss
+from training.objectives.levels import sample_level_maps
+from training.objectives.recipes import velocity_loss
 
 BATCH = 128
 ROUNDS = 12

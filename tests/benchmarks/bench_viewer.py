@@ -23,20 +23,20 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import numpy as np
 import pygame
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from tests.benchmarks.environment import describe
 from tests.models import write_model
 from tests.tools import running_server, virtual_display
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.address import Endpoint
-from viewer_client.app import App
-from viewer_client.connection import Connection
-from viewer_client.dosing import Dab, MouseMode
-from viewer_client.link import Phase, Statistics, Status
-from viewer_client.look import ColorMap, Look
-from viewer_client.screen import Screen
-from viewer_client.traces import Speckle
-from viewer_client.view_model import RENDER_RATE_HZ, ViewModel
+from viewer_client.core.appearance import ColorMap, Look
+from viewer_client.core.dosing import Dab, MouseMode
+from viewer_client.core.traces import Speckle
+from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
+from viewer_client.link.address import Endpoint
+from viewer_client.link.connection import Connection
+from viewer_client.link.status import Phase, Statistics, Status
+from viewer_client.window.app import App
+from viewer_client.window.screen import Screen
 
 SIZE = (1100, 720)
 SERVER_FLAGS = ("--threads", "1", "--log-level", "warning")

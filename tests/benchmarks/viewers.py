@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.tools import ROOT
-from viewer_client.hands import Mouse
-from viewer_client.load_report import Quantiles, Report
+from viewer_client.load.report import Quantiles, Report
+from viewer_client.load.scripted_input import Mouse
 
 
 def viewed(address: str, viewers: int, seconds: float, mouse: Mouse = Mouse.REALISTIC) -> Report:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.tools import ServerProcess
 

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from tests.client import Client
 from tests.inference_server.faults import (
@@ -28,7 +28,7 @@ from tests.inference_server.faults import (
     resident_mib,
     serious,
 )
-from tests.inference_server.test_security import certificate
+from tests.inference_server.transport.test_security import certificate
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
 
@@ -444,7 +444,7 @@ def test_a_system_clock_that_jumps_by_days_changes_nothing(flags: list[str]) -> 
 SLOW = """
 import sys, time
 from inference_server import __main__ as command
-from inference_server.engine import Engine
+from inference_server.engine.engine import Engine
 
 tick = Engine.tick
 

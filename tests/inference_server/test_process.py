@@ -12,11 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.client import Client
-from tests.inference_server.test_security import certificate
+from tests.inference_server.transport.test_security import certificate
 from tests.models import write_model
 from tests.tools import ROOT, ServerProcess, running_server
 
@@ -114,7 +114,7 @@ def test_the_health_check_works_with_tls_too(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.safetensors")
     flags = ["--model", str(model), "--tls-cert", str(cert), "--tls-key", str(key)]
     with running_server(*flags) as server:
-        command = [sys.executable, "-m", "inference_server.healthcheck", server.address]
+        command = [sys.executable, "-m", "inference_server.ops.healthcheck", server.address]
         for environment, status in (({"DIFFUSION_TOY_TLS_CERT": str(cert)}, 0), ({}, 1)):
             done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True)
             assert done.returncode == status, done.stderr

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.inference_server.faults import Relay, serious
 from tests.models import write_model
 from tests.tools import SHIPPED_MODEL, running_server
-from viewer_client import hands, load
-from viewer_client.address import Endpoint
-from viewer_client.load import LoadOptions, Viewer, run_load
-from viewer_client.load_report import Report, Tally
+from viewer_client.link.address import Endpoint
+from viewer_client.load import load
+from viewer_client.load import scripted_input as hands
+from viewer_client.load.load import LoadOptions, Viewer, run_load
+from viewer_client.load.report import Report, Tally
 
 VIEWERS = 3  # that step, and as many that paint
 BACK_S = 2.0
@@ -156,7 +157,7 @@ async def test_rolling_restarts_under_load_lose_nothing(
 FAULTY = """
 import sys, time
 from inference_server import __main__ as command
-from inference_server.engine import Engine
+from inference_server.engine.engine import Engine
 
 tick, due = Engine.tick, None
 

@@ -26,9 +26,9 @@ from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.inference_server.faults import free_port, gauges, resident_mib, serious
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
-from viewer_client.address import Endpoint
-from viewer_client.hands import Mouse
-from viewer_client.load import LoadOptions, run_load
+from viewer_client.link.address import Endpoint
+from viewer_client.load.load import LoadOptions, run_load
+from viewer_client.load.scripted_input import Mouse
 
 LIMIT_MIB = 5.0
 AT_ONCE = 8  # streams that come and go

@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion_toy.checkpoint import load_model
+from diffusion_toy.model.checkpoint import load_model
 from tests.models import TINY, write_model
 from tests.tools import ROOT, SAMPLE, wait_for
 from training import __main__ as command
-from training import train
+from training.runs import train
 
 COMMAND = [sys.executable, "-m", "training"]
 NO_MODEL = ["--checkpoint", "x.safetensors", "--out", "a.png"]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffusion_toy import messages as m
-from diffusion_toy.schedule import make_schedule
+from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.schedule import make_schedule
 
 MODEL = m.ModelInfo("mnist", "0" * 16, 1, 28, 28, tuple("0123456789"), "mnist", -1.0, True)
 SCHEDULE = m.Schedule(m.ScheduleName.COSINE, make_schedule().alphas_cumprod)

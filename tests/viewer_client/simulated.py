@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.link import Phase, Statistics, Status
-from viewer_client.view_model import ViewModel
+from viewer_client.core.view_model import ViewModel
+from viewer_client.link.status import Phase, Statistics, Status
 
 T = 60
 SETTINGS = m.Settings(num_time_steps=T)

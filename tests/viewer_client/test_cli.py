@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from diffusion_toy import messages as m
+from diffusion_toy.contract import messages as m
 from tests.models import write_model
 from tests.tools import running_server
 from viewer_client import cli
-from viewer_client.connection import list_models
-from viewer_client.recipe import Entry, Recipe
-from viewer_client.recipe_text import to_text
+from viewer_client.files.recipe_text import to_text
+from viewer_client.link.connection import list_models
+from viewer_client.recipes.recipe import Entry, Recipe
 
 
 def saved(folder: Path, **changes: object) -> Path:

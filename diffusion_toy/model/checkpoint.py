@@ -1,0 +1,170 @@
+"""Model files: safetensors with everything needed to rebuild and to judge the network.
+
+Loading runs no code from the file (no pickle). The metadata is one JSON text under the key
+`diffusion_toy`; `ModelMetadata` is its shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from diffusion_toy.errors import CheckpointError, DiffusionToyError
+from diffusion_toy.model.unet import UNet, UNetConfig
+
+FORMAT = "diffusion-toy-model"
+FORMAT_VERSION = 1
+_KEY = "diffusion_toy"
+_EXAMPLE_IMAGES, _EXAMPLE_LABELS = "examples.images", "examples.labels"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model file says of itself.
+
+    Attributes:
+        config: rebuilds the network.
+        dataset: the name of what it was trained on.
+        label_names: one for each class.
+        rim_value: the value in [−1, 1] that the data's outermost pixels have, None if not constant.
+        training: what produced the weights (configuration, epochs, images, loss, versions).
+        scores: evaluation figures, name to number.
+        residual_calibration: root mean square of (x − √ᾱ·x̂0)/√(1−ᾱ) on real pictures at levels in even
+            steps from 0 to 1, by which noise is measured; empty where it was not taken.
+    """
+
+    config: UNetConfig
+    dataset: str
+    label_names: tuple[str, ...]
+    rim_value: float | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    residual_calibration: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """A few real pictures that travel with a model: (N, C, H, W) uint8, and (N,) int64 labels."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network in evaluation mode on the CPU, its metadata, examples, name and fingerprint.
+
+    `name` is the file's stem; `fingerprint` the first 16 hex digits of the file's SHA-256;
+    `examples` is None where the file has none.
+    """
+
+    network: UNet
+    metadata: ModelMetadata
+    examples: Examples | None
+    name: str
+    fingerprint: str
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a full disk leaves the previous one in place."""
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_model(
+    path: Path, weights: Mapping[str, Tensor], metadata: ModelMetadata, examples: Examples | None = None
+) -> None:
+    """Write a model file atomically; `weights` is the network's state dict."""
+    header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(metadata)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    if examples is not None:
+        tensors[_EXAMPLE_IMAGES] = examples.images.contiguous()
+        tensors[_EXAMPLE_LABELS] = examples.labels.contiguous()
+    write_atomically(path, save(tensors, {_KEY: json.dumps(header)}))
+
+
+def _parse_metadata(path: Path, text: str | None) -> ModelMetadata:
+    if text is None:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not a Diffusion Toy model; "
+            "make one with: python -m training export"
+        )
+    header = json.loads(text)
+    if not isinstance(header, dict):
+        raise CheckpointError(
+            f"{path} has metadata of another kind; make one with: python -m training export"
+        )
+    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format {header.get('format')} version {header.get('version')}; "
+            f"this release reads {FORMAT} version {FORMAT_VERSION}"
+        )
+    return ModelMetadata(
+        config=UNetConfig(**header["config"]),
+        dataset=header["dataset"],
+        label_names=tuple(header["label_names"]),
+        rim_value=header["rim_value"],
+        residual_calibration=tuple(map(float, header.get("residual_calibration", ()))),
+        training=header["training"],
+        scores=header["scores"],
+    )
+
+
+def _check_examples(examples: Examples, config: UNetConfig) -> None:
+    """Refuse examples that are not pictures for this network.
+
+    Raises:
+        ValueError: another shape or type, or a label that the network does not have.
+    """
+    images, labels = examples.images, examples.labels
+    shape = (len(labels), config.channels, config.height, config.width)
+    if images.dtype != torch.uint8 or images.shape != shape:
+        raise ValueError(f"examples are {images.dtype} {tuple(images.shape)}, not uint8 {shape}")
+    if labels.dtype != torch.int64 or not ((labels >= 0) & (labels < config.num_classes)).all():
+        raise ValueError(f"labels of examples are outside 0…{config.num_classes - 1}")
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Rebuild the network of a model file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a Diffusion Toy model.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"model file {path} does not exist; give --model a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = _parse_metadata(path, (file.metadata() or {}).get(_KEY))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        examples = None
+        if _EXAMPLE_IMAGES in weights:
+            examples = Examples(weights.pop(_EXAMPLE_IMAGES), weights.pop(_EXAMPLE_LABELS))
+            _check_examples(examples, metadata.config)
+        network = UNet(metadata.config)
+        network.load_state_dict(weights)
+    except CheckpointError:
+        raise
+    except (SafetensorError, DiffusionToyError, OSError, RuntimeError, ValueError, TypeError, KeyError) as e:
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise CheckpointError(f"model file {path} is damaged ({reason}); fetch or export it again") from e
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise CheckpointError(f"model file {path} holds weights that are not finite; export it again")
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return LoadedModel(network.eval().requires_grad_(False), metadata, examples, path.stem, fingerprint)

@@ -1,0 +1,251 @@
+"""What clients ask of their sessions: the commands that wait, and what each of them does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.schedule import make_schedule
+from diffusion_toy.errors import InvalidValueError
+from inference_server.engine.controls import Controls
+from inference_server.engine.session import Event, Pending, Session, Skip
+from inference_server.engine.session_setup import Starts
+from inference_server.engine.slots import InjectionRows, SlotState
+from inference_server.engine.snapshot_schedule import TokenTurns
+
+INJECTION_ROUNDS = 9  # injections of one session that a tick applies (540 a second); the rest wait a tick
+JUMP_TOLERANCE = 0.5  # time steps by which a kept state may miss the one that was asked for
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What has come of a tick's commands.
+
+    Attributes:
+        answers: what clients must be told.
+        kinds: of the commands that were applied.
+        discs: by slot, to which pixels the session's step of this tick is confined.
+    """
+
+    answers: list[Event] = field(default_factory=list)
+    kinds: list[type] = field(default_factory=list)
+    discs: dict[int, m.Disc] = field(default_factory=dict)
+
+
+class Commands:
+    """Applies the sessions' commands, each session's in order.
+
+    Args:
+        state, controls: of all slots.
+        starts: for what begins a picture anew or changes settings.
+        token_turns: is told who comes to rest.
+        allow: raises `InvalidValueError` where new settings ask for more than there is.
+    """
+
+    def __init__(
+        self,
+        state: SlotState,
+        controls: Controls,
+        starts: Starts,
+        token_turns: TokenTurns,
+        allow: Callable[[m.Settings, m.Settings], None],
+    ) -> None:
+        self._state, self._controls, self._starts = state, controls, starts
+        self._token_turns, self._allow = token_turns, allow
+        self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot
+        self._landed: dict[int, list[m.Landed]] = {}  # what the next frame of a slot lists
+
+    # --- the queue ---
+
+    def submit(self, session: Session, pending: Pending) -> None:
+        """Queue a command; it is applied in a later tick, in order."""
+        skips = isinstance(pending.command, Skip)
+        if skips and session.pending and isinstance(session.pending[-1].command, Skip):
+            session.pending.pop()  # one stands for many, so that a flood of them takes no room
+        session.pending.append(pending)
+        self._waiting[session.slot] = session
+
+    def forget(self, session: Session) -> None:
+        """Drop what waits of this session, and what it was to be told."""
+        session.pending.clear()
+        self._waiting.pop(session.slot, None)
+        self._landed.pop(session.slot, None)
+
+    def recall(self, session: Session) -> None:
+        """List in the session's next frame all that it remembers to have applied."""
+        self._landed[session.slot] = list(session.landed)
+
+    def take_landed(self) -> dict[int, list[m.Landed]]:
+        """By slot, the commands that the next frame is to list; they are not told again."""
+        landed, self._landed = self._landed, {}
+        return landed
+
+    @property
+    def ready(self) -> bool:
+        """Some command can be applied now."""
+        return any(self._ready(session) for session in self._waiting.values())
+
+    def _ready(self, session: Session) -> bool:
+        """Whether the session's next command can be applied now."""
+        if not session.pending:
+            return False
+        at_step = session.pending[0].at_step
+        return at_step is None or at_step <= self._controls.step[session.slot]
+
+    # --- their turn ---
+
+    @torch.inference_mode()
+    def apply(self) -> Applied:
+        """Apply what has arrived; injections in rounds of at most one for each session."""
+        done = Applied()
+        touched: set[int] = set()
+        finished: set[int] = set()  # sessions whose next command has to wait for the next tick
+        for _ in range(INJECTION_ROUNDS):
+            injections: list[tuple[Session, m.Inject]] = []
+            for slot, session in list(self._waiting.items()):
+                while slot not in finished and self._ready(session):
+                    pending = session.pending.popleft()
+                    self._controls.landed[slot] = pending.sequence
+                    touched.add(slot)  # also for a rejection: its frame is what the client acknowledges
+                    if isinstance(pending.command, Skip):
+                        continue
+                    step = int(self._controls.step[slot])
+                    try:
+                        if pending.at_step is not None and pending.at_step < step:
+                            raise InvalidValueError("at_step", pending.at_step, f"{step} and later")
+                        if not isinstance(pending.command, m.Inject):
+                            self._apply(session, pending.command, done)
+                    except InvalidValueError as error:
+                        done.answers.append(rejection(session, pending.sequence, error))
+                        continue
+                    done.kinds.append(type(pending.command))
+                    self._has_landed(session, m.Landed(pending.sequence, step))
+                    if isinstance(pending.command, m.Step):
+                        finished.add(slot)
+                    if isinstance(pending.command, m.Inject):
+                        injections.append((session, pending.command))
+                        break
+                if not session.pending:
+                    self._waiting.pop(slot, None)
+            if not injections:
+                break
+            self._inject(injections)
+        if touched:
+            slots = np.array(sorted(touched))
+            self._starts.update_ended(slots)
+            self._controls.dirty[slots] = True
+            self._controls.uniform[slots] = False
+        return done
+
+    def _has_landed(self, session: Session, landed: m.Landed) -> None:
+        session.landed.append(landed)
+        self._landed.setdefault(session.slot, []).append(landed)
+
+    def _apply(self, session: Session, command: m.Command, done: Applied) -> None:
+        c, slot, starts = self._controls, session.slot, self._starts
+        match command:
+            case m.Play(direction):
+                c.play(slot, direction)
+            case m.Pause():
+                c.rest(slot)
+                self._token_turns.bring_to_rest(slot)
+            case m.Step(direction, disc):
+                c.play(slot, direction, single_step=True)
+                self._token_turns.bring_to_rest(slot)
+                starts.update_ended(np.array([slot]))
+                if c.ended[slot]:
+                    c.rest(slot)
+                elif disc is not None:
+                    done.discs[slot] = disc
+            case m.Restart(seed, origin):
+                if origin is not None:
+                    starts.check_origin("restart.origin", origin, session.settings)
+                    session.origin = origin
+                session.seed = session.seed if seed is None else seed
+                c.play(slot, m.Motion.REVERSE)
+                starts.begin(session)
+            case m.Back():
+                step, first = int(c.step[slot]), int(c.first_kept[slot])
+                if step <= first:
+                    raise InvalidValueError("back", f"from step {step}", f"steps above {first}")
+                self._return_to(session, step - 1)
+            case m.Jump(step, time_step):
+                if step is not None:
+                    m.check_range("jump.step", step, int(c.first_kept[slot]), int(c.step[slot]))
+                    self._return_to(session, step)
+                elif time_step is not None:
+                    self._jump_in_time(session, time_step)
+            case m.Configure(change):
+                before = session.settings
+                after = starts.checked_settings(change, before)
+                self._allow(before, after)
+                session.settings = after
+                starts.store_settings(session)
+                if (after.schedule, after.num_time_steps) != (before.schedule, before.num_time_steps):
+                    table = starts.set_schedule(session).alphas_cumprod
+                    done.answers.append(Event(session, m.Schedule(after.schedule, table)))
+
+    def _rest(self, slot: int) -> None:
+        self._controls.rest(slot)
+        self._controls.phase[slot] = 0
+        self._token_turns.bring_to_rest(slot)
+
+    def _return_to(self, session: Session, step: int) -> None:
+        c, slot = self._controls, session.slot
+        if step != c.step[slot]:
+            self._state.return_to(slot, step)
+            top = float(self._state.levels[slot, session.settings.num_time_steps])
+            self._state.u[slot].clamp_(max=top)  # the schedule may be another one now
+        c.step[slot] = step
+        self._rest(slot)
+
+    def _jump_in_time(self, session: Session, time_step: float) -> None:
+        c, slot, settings = self._controls, session.slot, session.settings
+        m.check_range("jump.time_step", time_step, 0, settings.num_time_steps)
+        index = torch.tensor([slot], device=self._state.device)
+        now = float(self._state.time_steps(index).amax())
+        if time_step >= now:
+            schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
+            level = float(schedule.level_of_time_step(time_step))
+            self._state.noise_up_to(slot, level, session.seed, session.injections)
+            session.injections += 1
+            self._rest(slot)
+            return
+        steps = np.arange(c.first_kept[slot], c.step[slot])
+        distance = np.abs(c.kept_t[slot, steps % c.kept_t.shape[1]] - time_step)
+        if not len(steps) or distance.min() > JUMP_TOLERANCE:
+            limit = f"{now:g}…{settings.num_time_steps}, and the time steps of kept states"
+            raise InvalidValueError("jump.time_step", f"{time_step:g}", limit, "denoise to get there")
+        self._return_to(session, int(steps[::-1][distance[::-1].argmin()]))
+
+    def _inject(self, injections: list[tuple[Session, m.Inject]]) -> None:
+        columns: dict[str, list[float]] = defaultdict(list)
+        for session, inject in injections:
+            disc = inject.disc or m.Disc(0.5, 0.5, 1.0)
+            columns["slots"].append(session.slot)
+            columns["seeds"].append(session.seed)
+            columns["numbers"].append(session.injections)
+            columns["center_x"].append(disc.x)
+            columns["center_y"].append(disc.y)
+            columns["radius"].append(disc.radius if inject.disc else float("inf"))
+            columns["amount"].append(inject.amount)
+            columns["kinds"].append(inject.kind)
+            columns["rules"].append(inject.rule)
+            session.injections += 1
+        integers = ("slots", "seeds", "numbers", "kinds", "rules")
+        device = self._state.device
+        tensors = {
+            name: torch.tensor(values, dtype=torch.int64 if name in integers else torch.float32).to(device)
+            for name, values in columns.items()
+        }
+        self._state.inject(InjectionRows(**tensors))
+
+
+def rejection(session: Session, sequence: int, error: InvalidValueError) -> Event:
+    """The answer to a command with a bad value."""
+    return Event(session, m.Rejected(sequence, error.field, error.value, error.limit, str(error)))

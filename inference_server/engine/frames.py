@@ -1,0 +1,75 @@
+"""The frames of one tick, kept as one batch until somebody sends them.
+
+A frame that is replaced before it is sent never costs more than a reference to its batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.contract.messages import Landed, Settings
+from inference_server.engine.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """R frames.
+
+    Attributes:
+        sessions, settings: whose they are, and the settings that were in force.
+        seeds, numbers, steps, landed, first_kept, watchers, motion: (R,) int64, as in the protocol's `Frame`.
+        resting: (R,) bool.
+        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other.
+        readings: (R, 12) float32, see `kernel.readings`.
+        stepping: how many of the sessions take a step.
+        shape: C, H, W.
+        people: sessions on this server.
+        landed_of_rows: the commands that have been applied since each row's frame before, in their order;
+            rows without any are left out.
+        server_ms: duration of the tick; set when it is known.
+    """
+
+    sessions: list[Session]
+    settings: list[Settings]
+    seeds: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    landed: NDArray[np.int64]
+    first_kept: NDArray[np.int64]
+    watchers: NDArray[np.int64]
+    motion: NDArray[np.int64]
+    resting: NDArray[np.bool_]
+    pixels: NDArray[np.float16]
+    readings: NDArray[np.float32]
+    stepping: int
+    shape: tuple[int, int, int]
+    people: int
+    landed_of_rows: dict[int, tuple[Landed, ...]] = field(default_factory=dict)
+    server_ms: list[float] = field(default_factory=lambda: [0.0])
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    @cached_property
+    def content(self) -> bytes:
+        """All pixels as bytes; rows are slices of it (protobuf refuses a memoryview)."""
+        return self.pixels.astype("<f2", copy=False).tobytes()
+
+    @cached_property
+    def numbers_of_rows(self) -> list[tuple[int, int, int, int, bool, int, int, int]]:
+        """Each row's number, step, landed, motion, resting, seed, first_kept and watchers, as Python's."""
+        columns = (
+            *(self.numbers, self.steps, self.landed, self.motion, self.resting),
+            *(self.seeds, self.first_kept, self.watchers),
+        )
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    @cached_property
+    def readings_of_rows(self) -> list[list[float]]:
+        """Each row's readings, likewise."""
+        rows: list[list[float]] = self.readings.tolist()
+        return rows

@@ -1,0 +1,114 @@
+"""The engines' loop: time, and the way in and out.
+
+Calls come in through a queue and are made between two ticks; results go out through a callback. It
+belongs into the program's first thread: see `first_thread`.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from inference_server.engine.engine import Engine, TickResult
+from inference_server.engine.main_thread import promised
+from inference_server.ops.monitoring import Metrics
+
+log = logging.getLogger(__name__)
+R = TypeVar("R")
+
+
+class EngineLoop:
+    """Ticks some engines in turn, `tick_rate_hz` times a second.
+
+    Args:
+        engines: all with the same tick rate.
+        publish: called with each tick's result; must not block.
+        failed: called, at most once, if a tick raises; the loop then ends.
+        metrics: told of every tick.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        publish: Callable[[TickResult], None],
+        failed: Callable[[BaseException], object],
+        metrics: Metrics,
+    ) -> None:
+        self._engines = list(engines)
+        self._publish, self._failed, self._metrics = publish, failed, metrics
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._over = False
+
+    def stop(self) -> None:
+        """Make `run` return after the present tick."""
+        self._stopping.set()
+        self._wake.set()
+
+    def call(self, function: Callable[[], R]) -> Future[R]:
+        """Run `function` between two ticks; its result or exception is the future's."""
+        future, run = promised(function)
+        self.post(run)
+        return future
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Run `function` between two ticks, without an answer; it must not raise."""
+        self._calls.put(function)
+        self._wake.set()
+        if self._over:
+            self._make_calls()
+
+    def run(self) -> None:
+        """Tick until `stop`, or until a tick raises."""
+        period = 1 / self._engines[0].tick_rate_hz
+        deadline = time.perf_counter()
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                self._make_calls()
+                if all(engine.idle for engine in self._engines):
+                    began = time.perf_counter()
+                    self._wake.wait()
+                    deadline = time.perf_counter()
+                    for engine in self._engines:
+                        engine.pass_over(int((deadline - began) / period))
+                    continue
+                for engine in self._engines:
+                    self._tick(engine)
+                # An overrun slows everybody equally; ticks that were missed are not made up for.
+                deadline = max(deadline + period, time.perf_counter())
+                time.sleep(max(0.0, deadline - time.perf_counter()))
+        except BaseException as error:
+            log.exception("the engine failed")
+            self._failed(error)
+        finally:
+            self._over = True
+            self._make_calls()  # nobody waits for a loop that has ended
+
+    def _tick(self, engine: Engine) -> None:
+        began = time.perf_counter()
+        result = engine.tick()
+        duration = time.perf_counter() - began
+        if result.frames is not None:
+            result.frames.server_ms[0] = duration * 1000
+            self._metrics.tick(duration, result.forward_s, result.rows, int(result.frames.stepping))
+        if result.broken:
+            log.error("%d states were not finite and were not taken over", result.broken)
+        for kind in result.applied:
+            self._metrics.command(kind.__name__.lower(), "applied")
+        if result.frames is not None or result.events or result.ended:
+            self._publish(result)
+
+    def _make_calls(self) -> None:
+        while True:
+            try:
+                function = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            function()

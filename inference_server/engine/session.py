@@ -1,0 +1,85 @@
+"""One person's image as the engine sees it on the host: settings and waiting commands.
+
+The picture itself lives in a slot of `slots.SlotState`, the numbers that every tick needs in a row
+of `engine.Controls`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.contract.messages import Command, Landed, Motion, Origin, Rejected, Schedule, Settings
+
+LANDED_KEPT = 1024  # commands that a session remembers, for a client that has missed frames
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Stands for a command that was rejected before it reached the engine."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A command that waits for its turn, or for the step it is meant for."""
+
+    sequence: int
+    command: Command | Skip
+    at_step: int | None = None
+
+
+def new_session_id() -> str:
+    """Names a session; whoever knows it can watch, so it cannot be guessed."""
+    return secrets.token_urlsafe(9)
+
+
+@dataclass(eq=False)
+class Session:
+    """A session's host side. Only the engine's thread touches it after the join.
+
+    `landed` are the newest commands that have been applied, in their order.
+    """
+
+    slot: int
+    seed: int
+    settings: Settings
+    origin: Origin
+    id: str = field(default_factory=new_session_id)
+    pending: deque[Pending] = field(default_factory=deque)
+    landed: deque[Landed] = field(default_factory=lambda: deque(maxlen=LANDED_KEPT))
+    injections: int = 0
+    suspended: bool = False  # its client has gone, and may come back
+    suspensions: int = 0  # so many times so far
+
+
+@dataclass(frozen=True, eq=False)
+class SessionSnapshot:
+    """Everything that a session owns but its history.
+
+    `landed`: all commands up to it are in the state. `state` is a row of `SlotState.packed`.
+    """
+
+    session_id: str
+    model: str
+    fingerprint: str
+    seed: int
+    step: int
+    injections: int
+    landed: int
+    motion: Motion
+    phase: float
+    settings: Settings
+    origin: Origin
+    state: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """Something other than a frame that a session's client must be told."""
+
+    session: Session
+    message: Rejected | Schedule | SessionSnapshot

@@ -1,0 +1,122 @@
+"""Where a session begins, and what it is set to: settings, schedule and first picture of a slot."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.counter_noise import Purpose, uniform_words
+from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.model.checkpoint import LoadedModel
+from inference_server.engine.controls import Controls
+from inference_server.engine.session import Session
+from inference_server.engine.slots import SlotState
+
+
+class Starts:
+    """Checks what a client wishes for, and writes it into a session's slot.
+
+    Args:
+        model: whose classes and pictures there are.
+        state, controls: of all slots.
+        tick_rate_hz: the fastest that a session can step.
+    """
+
+    def __init__(self, model: LoadedModel, state: SlotState, controls: Controls, tick_rate_hz: float) -> None:
+        self._model, self._state, self._controls = model, state, controls
+        self._num_classes = model.network.config.num_classes
+        self._tick_rate_hz = tick_rate_hz
+
+    def checked_settings(self, change: m.SettingsChange, before: m.Settings) -> m.Settings:
+        """The settings with this change made.
+
+        Raises:
+            InvalidValueError: a setting that this model or server does not allow.
+        """
+        if change.label is not None and change.label >= self._num_classes:
+            limit = f"−1 (none) and 0…{self._num_classes - 1}"
+            raise InvalidValueError("settings.label", change.label, limit)
+        if change.steps_per_second is not None:
+            m.check_range(
+                "settings.steps_per_second", change.steps_per_second, 0, self._tick_rate_hz, open_low=True
+            )
+        return change.apply_to(before)
+
+    def check_origin(self, path: str, origin: m.Origin, settings: m.Settings) -> None:
+        """Refuse an origin that a session of these settings cannot have.
+
+        Raises:
+            InvalidValueError: naming the field below `path`.
+        """
+        if origin.time_step is not None:
+            m.check_range(f"{path}.time_step", origin.time_step, 0, settings.num_time_steps)
+        shape = self._state.shape
+        match origin.source:
+            case m.Pixels(content) if len(content) != np.prod(shape):
+                limit = f"{np.prod(shape)} bytes, {'×'.join(map(str, shape))}"
+                raise InvalidValueError(f"{path}.pixels", f"of {len(content)} bytes", limit)
+            case m.Example() if self._model.examples is None:
+                raise InvalidValueError(f"{path}.example", "", "noise or pixels: this model has no examples")
+            case m.Example(label) if label is not None and label >= self._num_classes:
+                raise InvalidValueError(f"{path}.example.label", label, f"0…{self._num_classes - 1}")
+
+    def store_settings(self, session: Session) -> None:
+        """Let the session's settings count from the next step on; its schedule is `set_schedule`'s."""
+        c, slot, settings = self._controls, session.slot, session.settings
+        c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
+        c.stride[slot] = settings.stride
+        c.eta[slot] = {m.Sampler.DDPM: 1.0, m.Sampler.DDIM: settings.eta}.get(settings.sampler, 0.0)
+        c.multistep[slot] = settings.sampler is m.Sampler.DPMPP
+        self._state.forget_earlier(slot)
+        c.label[slot] = settings.label
+        c.guidance[slot] = settings.guidance
+
+    def set_schedule(self, session: Session) -> NoiseSchedule:
+        """Give the slot the schedule of the session's settings."""
+        settings = session.settings
+        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
+        self._state.set_schedule(session.slot, schedule)
+        return schedule
+
+    @torch.inference_mode()
+    def begin(self, session: Session) -> None:
+        """Put the session's picture at its origin, with its seed, at step 0."""
+        slot, origin, settings = session.slot, session.origin, session.settings
+        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
+        t = settings.num_time_steps if origin.time_step is None else min(origin.time_step, schedule.T)
+        level = float(schedule.level_of_time_step(t))
+        match origin.source:
+            case m.PureNoise():
+                self._state.start_from_noise(slot, level, session.seed)
+            case m.Pixels(content):
+                picture = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(self._state.shape)
+                self._state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
+            case m.Example(label):
+                picture = self._example(label, session.seed)
+                self._state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
+        c = self._controls
+        c.seed[slot] = session.seed
+        c.step[slot] = c.first_kept[slot] = 0
+        session.injections = 0
+        c.dirty[slot] = True
+        self.update_ended(np.array([slot]))
+
+    def update_ended(self, slots: NDArray[np.int64]) -> None:
+        """Note whether the sessions of these slots have anywhere to go."""
+        at_end = self._state.at_end(torch.from_numpy(slots).to(self._state.device)).cpu().numpy()
+        forward = self._controls.motion[slots] == m.Motion.FORWARD
+        self._controls.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
+
+    def _example(self, label: int | None, seed: int) -> Tensor:
+        """A bundled picture, chosen by the seed: (C, H, W) uint8."""
+        examples = self._model.examples
+        assert examples is not None  # check_origin has refused this
+        which = torch.arange(len(examples.labels))
+        if label is not None and bool((examples.labels == label).any()):
+            which = which[examples.labels == label]
+        word = uniform_words(torch.tensor([seed]), Purpose.CHOICE, torch.tensor([0]), 1)
+        return examples.images[which[int(word) % len(which)]]

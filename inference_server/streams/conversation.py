@@ -1,0 +1,201 @@
+"""A stream after its welcome: what the client says, and what it is told, until one of them is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import grpc
+
+from diffusion_toy.contract import messages as m
+from diffusion_toy.contract import wire
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.v1 import denoise_pb2 as pb
+from inference_server.engine.session import Pending, Session, SessionSnapshot, Skip
+from inference_server.ops.monitoring import Metrics
+from inference_server.streams.delivery import Connection
+from inference_server.streams.frame_message import FrameMessage
+from inference_server.streams.outbox import FrameRecord
+from inference_server.streams.rate_limit import TokenBucket
+from inference_server.streams.snapshots import seal
+from inference_server.streams.tokens import Sealer
+from inference_server.transport.grpc_status import ServiceError
+
+BURST_SECONDS = 4.0
+LAST_WORDS_S = 1.0  # how long a stream may take to end once it has to
+BREAK_S = 0.05  # within this time after its last request, a broken stream is known to be broken
+
+
+class Conversation:
+    """Reads and writes one stream.
+
+    Args:
+        context: the stream.
+        connection: what the client is to be told, and how it stands with its acknowledgements.
+        limits: what it is held to.
+        sealer: makes the resume tokens.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        connection: Connection,
+        limits: m.Limits,
+        sealer: Sealer,
+        metrics: Metrics,
+    ) -> None:
+        self._context, self._connection = context, connection
+        self._limits, self._sealer, self._metrics = limits, sealer, metrics
+
+    async def drive(
+        self, session: Session, landed: int, submit: Callable[[Pending], None], *, repeats: bool
+    ) -> None:
+        """Converse with the client that runs a session.
+
+        Args:
+            landed: all commands up to this sequence have been applied.
+            submit: takes the others, in their order.
+            repeats: the client may send some again that have been applied.
+        """
+        await self._converse(self._read(session, landed, submit, repeats))
+
+    async def watch(self) -> None:
+        """Converse with a client that may only acknowledge."""
+        await self._converse(self._read_watcher())
+
+    async def _converse(self, reading: Coroutine[Any, Any, None]) -> None:
+        """Read and write until the stream ends."""
+        connection = self._connection
+        reader = asyncio.create_task(reading)
+        writer = asyncio.create_task(self._write())
+        closed = asyncio.create_task(connection.closed.wait())
+        tasks = (reader, writer, closed)
+        try:
+            await asyncio.wait((writer, closed), return_when=asyncio.FIRST_COMPLETED)
+            # A client that does not read could keep its last words from being written for ever.
+            await asyncio.wait((writer,), timeout=LAST_WORDS_S)
+            if writer.done():
+                await writer
+            elif connection.error is not None:
+                raise connection.error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(
+        self, session: Session, landed: int, submit: Callable[[Pending], None], repeating: bool
+    ) -> None:
+        """Take requests until the client is done; ends the connection in every case."""
+        connection = self._connection
+        now = asyncio.get_running_loop().time
+        rate = self._limits.commands_per_second
+        bucket = TokenBucket(rate, BURST_SECONDS * rate, now())
+        last_sequence = landed
+        try:
+            while (message := await self._context.read()) is not grpc.aio.EOF:
+                connection.heard = now()
+                kind = message.WhichOneof("request")
+                if kind == "acknowledge":
+                    connection.acknowledge(message.acknowledge.frame_number)
+                    continue
+                sequence = message.sequence
+                if repeating and sequence <= landed and kind != "start":
+                    continue  # sent again, and applied already
+                if not last_sequence < sequence <= m.SEQUENCE_MAX:
+                    raise InvalidValueError(
+                        "sequence",
+                        sequence,
+                        f"{last_sequence + 1}…2^63−1",
+                        "it has to rise with every command",
+                    )
+                repeating = False
+                last_sequence = sequence
+                command: m.Command | Skip
+                try:
+                    command = self._checked_command(message, session, bucket.take(now()))
+                except InvalidValueError as error:
+                    self._metrics.command(kind or "unknown", "rejected")
+                    connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
+                    command = Skip()
+                at_step = message.at_step if message.HasField("at_step") else None
+                if isinstance(command, Skip):
+                    at_step = None
+                submit(Pending(sequence, command, at_step))
+            # A connection that breaks reads like one that is done, but the call is cancelled then.
+            await asyncio.sleep(BREAK_S)
+            connection.finish()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            connection.finish(error)
+
+    async def _read_watcher(self) -> None:
+        """The same for a stream that may only acknowledge."""
+        connection = self._connection
+        now = asyncio.get_running_loop().time
+        try:
+            while (message := await self._context.read()) is not grpc.aio.EOF:
+                connection.heard = now()
+                kind = message.WhichOneof("request")
+                if kind is None:
+                    raise wire.WireError("the request is empty")
+                if kind == "acknowledge":
+                    connection.acknowledge(message.acknowledge.frame_number)
+                    continue
+                text = f"{kind}: you are watching; only the one who runs the session can touch it"
+                connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
+            connection.finish()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            connection.finish(error)
+
+    def _checked_command(self, message: pb.DenoiseRequest, session: Session, in_time: bool) -> m.Command:
+        """The command of a message.
+
+        Raises:
+            InvalidValueError: to be rejected; the stream goes on.
+            ServiceError, WireError: the protocol is broken.
+        """
+        rate, waiting = self._limits.commands_per_second, len(session.pending)
+        if not in_time:
+            raise InvalidValueError(
+                "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
+            )
+        if waiting >= self._limits.pending_commands:
+            raise InvalidValueError("commands", f"beyond {waiting} waiting", "the queue", "send fewer")
+        body = wire.request_from_proto(message).body
+        if isinstance(body, m.Start):
+            raise ServiceError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "the session has started already; send restart, or open another stream",
+            )
+        assert not isinstance(body, m.Acknowledge)
+        return body
+
+    async def _write(self) -> None:
+        """Send what the outbox allows until the connection closes."""
+        connection = self._connection
+        outbox, frames = connection.outbox, FrameMessage()
+        superseded = 0
+        while (message := await connection.next()) is not None:
+            match message:
+                case FrameRecord():
+                    response = frames.fill(message)
+                    self._metrics.frames_sent()
+                    if outbox.superseded > superseded:
+                        self._metrics.frames_superseded(outbox.superseded - superseded)
+                        superseded = outbox.superseded
+                case SessionSnapshot():
+                    token = wire.resume_token_to_proto(seal(message, self._sealer))
+                    response = pb.DenoiseResponse(resume_token=token)
+                case m.Rejected():
+                    response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
+                case m.Schedule():
+                    response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
+                case m.Moving():
+                    response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
+            await self._context.write(response)

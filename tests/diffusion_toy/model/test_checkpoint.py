@@ -1,0 +1,138 @@
+"""Model files come back as they were; whatever else a file may be is refused in one sentence."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from diffusion_toy.errors import CheckpointError
+from diffusion_toy.model import checkpoint
+from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model, write_atomically
+from diffusion_toy.model.unet import UNet, UNetConfig
+from tests.models import random_network, write_model
+
+
+def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
+    model = load_model(write_model(tmp_path / "m.safetensors"))
+    assert model.name == "m"
+    assert len(model.fingerprint) == 16
+    assert model.metadata.dataset == "noise"
+    assert model.metadata.rim_value == -1.0
+    assert model.metadata.scores == {"score": 1.0}
+    expected = random_network().state_dict()
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert model.examples is not None
+    assert model.examples.images.dtype == torch.uint8
+
+
+def test_a_model_may_come_without_examples(tmp_path: Path) -> None:
+    assert load_model(write_model(tmp_path / "m.safetensors", examples=False)).examples is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["empty", "random", "truncated", "pickle"])
+def test_a_damaged_file_is_refused(tmp_path: Path, kind: str) -> None:
+    path = write_model(tmp_path / "m.safetensors")
+    content = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "random": bytes(range(256)) * 40,
+        "truncated": content[: len(content) // 2],
+        "pickle": pickle.dumps({"weights": [1, 2, 3]}),
+    }
+    path.write_bytes(damaged[kind])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_model(path)
+
+
+def test_somebody_elses_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="not a Diffusion Toy model"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1]", "metadata of another kind"),
+        ("not json", "damaged"),
+        ('{"format": "diffusion-toy-model", "version": 1}', "damaged"),
+        ('{"format": "something", "version": 1}', "format something"),
+    ],
+)
+def test_metadata_of_another_kind_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.zeros(3)}, path, {"diffusion_toy": text})
+    with pytest.raises(CheckpointError, match=said):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(2, 1, 9, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 10])),
+    ],
+)
+def test_examples_that_do_not_fit_the_network_are_refused(
+    tmp_path: Path, images: torch.Tensor, labels: torch.Tensor
+) -> None:
+    path, network = tmp_path / "m.safetensors", random_network()
+    metadata = ModelMetadata(network.config, "noise", ("0",))
+    save_model(path, network.state_dict(), metadata, Examples(images, labels))
+    with pytest.raises(CheckpointError, match="examples"):
+        load_model(path)
+
+
+def test_the_default_network_with_examples_stays_below_eight_million_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    network = UNet(UNetConfig())
+    examples = Examples(torch.zeros(50, 1, 28, 28, dtype=torch.uint8), torch.arange(50) % 10)
+    save_model(
+        path, network.state_dict(), ModelMetadata(network.config, "mnist", tuple("0123456789")), examples
+    )
+    assert path.stat().st_size < 8_000_000 - 20_000  # room for more metadata
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    network = random_network()
+    with torch.no_grad():
+        network.conv_out.bias[0] = float("nan")
+    path = tmp_path / "nan.safetensors"
+    save_model(path, network.state_dict(), ModelMetadata(network.config, "noise", ("0",)))
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_model(path)
+
+
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 99)
+    path = write_model(tmp_path / "m.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="version 99"):
+        load_model(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,78 @@
+"""What tests of the engine do to a session, and read of it. No thread, no socket, no clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from diffusion_toy.contract import messages as m
+from inference_server.engine.engine import Engine, TickResult
+from inference_server.engine.session import Pending, Session, Skip
+
+CPU = torch.device("cpu")
+
+
+def start(**changes: object) -> m.Start:
+    """A start of seed 1 with these settings."""
+    settings = m.SettingsChange(**changes)  # type: ignore[arg-type]
+    return m.Start(seed=1, settings=settings)
+
+
+def send(engine: Engine, session: Session, *commands: m.Command | Skip, at_step: int | None = None) -> None:
+    """Queue commands with the next sequences."""
+    for command in commands:
+        sequence = int(engine.controls.landed[session.slot]) + len(session.pending) + 1
+        engine.submit(session, Pending(sequence, command, at_step))
+
+
+def row_of(result: TickResult, session: Session) -> int:
+    """The session's row in the frames of a tick."""
+    assert result.frames is not None
+    return result.frames.sessions.index(session)
+
+
+def time_step(result: TickResult, session: Session) -> tuple[float, float]:
+    """Least and greatest."""
+    assert result.frames is not None
+    readings = result.frames.readings[row_of(result, session)]
+    return float(readings[6]), float(readings[8])
+
+
+def picture(engine: Engine, session: Session) -> torch.Tensor:
+    """The session's x_t as it is now, (C, H, W)."""
+    return engine.state.x[session.slot].clone()
+
+
+def whole_state(engine: Engine, session: Session) -> torch.Tensor:
+    """The session's picture, level, gain and noise variance, (C + 3, H, W)."""
+    return engine.state.state[session.slot].clone()
+
+
+def under(disc: m.Disc, height: int = 28, width: int = 28) -> torch.Tensor:
+    """The pixels of a disc by the protocol's words, one by one: (H, W) bool."""
+    side = min(height, width)
+    inside = [
+        [
+            np.hypot(((column + 0.5) / width - disc.x) * width, ((row + 0.5) / height - disc.y) * height)
+            <= disc.radius * side
+            for column in range(width)
+        ]
+        for row in range(height)
+    ]
+    return torch.tensor(np.array(inside))
+
+
+def landed(result: TickResult, session: Session) -> list[tuple[int, int]]:
+    """The sequence and step of each command that the session's frame lists."""
+    assert result.frames is not None
+    commands = result.frames.landed_of_rows.get(row_of(result, session), ())
+    return [(command.sequence, command.step) for command in commands]
+
+
+def run_out(engine: Engine, limit: int = 1000) -> TickResult:
+    """Tick until nothing happens any more; the result of the last tick."""
+    for _ in range(limit):
+        result = engine.tick()
+        if engine.idle:
+            return result
+    raise AssertionError("the engine never rested")

@@ -1,0 +1,27 @@
+"""The loop's ends: nobody waits for one that is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.loop import EngineLoop
+from inference_server.ops.monitoring import Load, Metrics
+from tests.models import tiny_model
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_to_a_loop_that_has_ended_is_answered(tmp_path: Path, fails: bool) -> None:
+    engine = Engine(tiny_model(tmp_path), torch.device("cpu"), EngineConfig(2))
+    failures: list[BaseException] = []
+    loop = EngineLoop([engine], lambda _: None, failures.append, Metrics(Load))
+    if fails:
+        loop.post(lambda: 1 / 0)  # type: ignore[arg-type]
+    else:
+        loop.stop()
+    loop.run()
+    assert [type(failure) for failure in failures] == [ZeroDivisionError] * fails
+    assert loop.call(lambda: 5).result(1) == 5

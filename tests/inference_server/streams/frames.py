@@ -1,0 +1,41 @@
+"""Batches of frames for tests that need any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from diffusion_toy.contract import messages as m
+from inference_server.engine.frames import FrameBatch
+from inference_server.engine.session import Session
+
+
+def any_session() -> Session:
+    return Session(0, 0, m.Settings(), m.Origin())
+
+
+def frame_batch(
+    number: int, sessions: Sequence[Session] = (), landed: Mapping[int, tuple[m.Landed, ...]] | None = None
+) -> FrameBatch:
+    """A frame of this number for each session; one frame of nobody's without any."""
+    rows = max(len(sessions), 1)
+    column = np.full(rows, number)
+    return FrameBatch(
+        sessions=list(sessions),
+        settings=[m.Settings()] * rows,
+        seeds=column,
+        numbers=column,
+        steps=column,
+        landed=column,
+        first_kept=column,
+        watchers=column,
+        motion=column,
+        resting=column < 0,
+        pixels=np.zeros((rows, 3), np.float16),
+        readings=np.zeros((rows, 12), np.float32),
+        stepping=rows,
+        shape=(1, 1, 1),
+        people=1,
+        landed_of_rows=dict(landed or {}),
+    )

@@ -1,0 +1,422 @@
+"""Branches: that they come from one moment, what is said of them, and that nothing of them is left."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffusion_toy.contract import messages as m
+from tests.inference_server.faults import free_port, gauges
+from tests.models import write_model
+from tests.tools import ServerProcess, running_server, wait_for
+from tests.viewer_client.frames import frame
+from tests.viewer_client.simulated import SimulatedSession, exchanged
+from viewer_client.core.geometry import Rect
+from viewer_client.core.sync import exchange
+from viewer_client.core.view_model import ViewModel
+from viewer_client.experiments.branches import (
+    BRANCHES,
+    FINISHED,
+    NO_TOKEN,
+    TOKEN_S,
+    Branches,
+    Stage,
+    agreement,
+    obstacle,
+    outcome,
+    seeds_of,
+)
+from viewer_client.experiments.companion import grid
+from viewer_client.link.address import Endpoint
+from viewer_client.link.connection import Connection
+from viewer_client.link.status import Phase, Status
+
+DIGIT = np.random.default_rng(0).uniform(-1, 1, (1, 28, 28)).astype(np.float32)
+
+
+# --- what is said ---
+
+
+def test_seeds_follow_the_sessions_own_and_stay_in_range() -> None:
+    assert seeds_of(1234) == [1235, 1236, 1237, 1238, 1239, 1240, 1241, 1242]
+    assert seeds_of(m.SEED_MAX, 2) == [0, 1]
+
+
+def test_agreement_counts_the_largest_group_that_looks_alike() -> None:
+    other = np.flip(DIGIT, 2)
+    slightly = DIGIT + 0.05 * other
+    result = agreement([DIGIT, slightly, DIGIT, other])
+    assert result.alike == 3
+    assert not result.same
+    assert 0 < result.correlation < 0.8
+    assert agreement([DIGIT, DIGIT]).same
+    assert agreement([DIGIT, -DIGIT]).correlation == pytest.approx(-1)
+
+
+def test_pictures_of_one_value_agree_only_with_their_equals() -> None:
+    black, white = np.full((3, 4, 5), -1, np.float32), np.full((3, 4, 5), 1, np.float32)
+    assert agreement([black, black]).correlation == 1
+    assert agreement([black, white]).correlation == 0
+    assert agreement([black, white]).alike == 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sampler", "words"),
+    [
+        ([DIGIT, np.flip(DIGIT, 1)], m.Sampler.DDPM, "no two look alike"),
+        ([DIGIT, DIGIT * 0.9, np.flip(DIGIT, 1)], m.Sampler.DDPM, "2 of 3 look alike"),
+        ([DIGIT, DIGIT * 0.9 + 0.1], m.Sampler.DDPM, "all 2 look alike"),
+        ([DIGIT, DIGIT], m.Sampler.DDIM, "DDIM adds no noise"),
+        ([DIGIT, DIGIT], m.Sampler.DDPM, "nothing was left open"),
+    ],
+)
+def test_the_outcome_says_how_many_look_alike(
+    pictures: list[m.Image], sampler: m.Sampler, words: str
+) -> None:
+    origin = frame(243.0, settings=m.Settings(sampler=sampler))
+    assert words in outcome(agreement(pictures), len(pictures), origin)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("size", [(600, 300), (1076, 520), (1880, 800), (690, 1000), (200, 40)])
+def test_the_grid_fills_its_room_and_no_two_places_overlap(count: int, size: tuple[int, int]) -> None:
+    room, gap, caption = Rect(10, 20, *size), 9, 18
+    places = grid(count, room, gap, caption)
+    assert len(places) == count
+    assert len({place.width for place in places} | {place.height for place in places}) == 1
+    for place in places:
+        assert place.x >= room.x
+        assert place.y >= room.y
+        assert place.right <= room.right
+        assert place.bottom + caption <= room.bottom
+    for number, place in enumerate(places):
+        for other in places[:number]:
+            apart_x = place.x >= other.right + gap or other.x >= place.right + gap
+            apart_y = place.y >= other.bottom + caption + gap or other.y >= place.bottom + caption + gap
+            assert apart_x or apart_y
+
+
+def test_no_room_has_no_places() -> None:
+    assert grid(8, Rect(0, 0, 10, 10), 9, 18) == []
+
+
+# --- with sessions that are simulated ---
+
+
+class Scene:
+    """A window's session, its branches, and a clock."""
+
+    def __init__(self, room_for: int = BRANCHES, motion: m.Motion = m.Motion.REVERSE) -> None:
+        self.own = SimulatedSession(m.Start(seed=7))
+        self.opened: list[SimulatedSession] = []
+        self.room_for, self.now = room_for, 0.0
+        self.model = ViewModel(start=m.Start(seed=7))
+        self.branches: Branches | None = None
+        self.run(lambda: self.own.step >= 20)
+        if motion is m.Motion.PAUSED:
+            self.model.key("space")
+            self.run(lambda: self.model.frame is not None and self.model.frame.resting)
+
+    def open(self) -> Branches:
+        self.branches = Branches(self.model, self.own, self._open)
+        return self.branches
+
+    def _open(self, start: m.Start) -> SimulatedSession:
+        self.opened.append(SimulatedSession(start, full=len(self.opened) >= self.room_for))
+        return self.opened[-1]
+
+    def run(self, until: Callable[[], bool], ticks: int = 400) -> None:
+        for _ in range(ticks):
+            if until():
+                return
+            self.now += 1 / 60
+            for session in (self.own, *self.opened):
+                session.tick()
+            exchanged(self.model, self.own, self.now)
+            if self.branches is not None:
+                self.branches.update(self.now)
+        raise AssertionError("in vain")
+
+    def ended(self) -> bool:
+        return all(session.ended for session in self.opened)
+
+
+def test_all_begin_from_the_moment_at_which_the_session_rests() -> None:
+    scene = Scene()
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    assert branches.origin is not None
+    assert [session.start.seed for session in scene.opened] == seeds_of(7)
+    tokens = {session.start.resume_token for session in scene.opened}
+    assert tokens == {f"{branches.origin.step} {branches.origin.time_step.max}".encode()}
+    assert branches.title == f"8 ways on from t {branches.origin.time_step.max:.0f}/60"
+    scene.run(lambda: branches.stage is Stage.FINISHED)
+    assert scene.own.step == branches.origin.step  # it has rested all the while
+    assert "no two look alike" in branches.sentence
+
+
+def test_strokes_that_wait_are_dropped_so_that_the_moment_stays_what_it_is() -> None:
+    scene = Scene()
+    scene.model.mouse_at((0.2, 0.2))
+    scene.model.mouse_at((0.8, 0.8))
+    scene.open()
+    scene.run(lambda: len(scene.opened) == BRANCHES)
+    assert not any(isinstance(command, m.Inject) for command, _ in scene.own.sent)
+
+
+@pytest.mark.parametrize("motion", [m.Motion.REVERSE, m.Motion.PAUSED])
+def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> None:
+    scene = Scene(motion=motion)
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    branches.close()
+    wait_for(scene.ended, 10, "the branches to end")
+    step = scene.own.step
+    for _ in range(30):
+        scene.own.tick()
+        exchanged(scene.model, scene.own, scene.now)
+    assert (scene.own.step > step) == (motion is m.Motion.REVERSE)
+    assert not any(session.kept for session in scene.opened)
+
+
+def test_a_busy_server_shows_fewer_and_it_is_said() -> None:
+    scene = Scene(room_for=5)
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    assert len(branches.branches) == 5
+    assert branches.room == "the server has room for 5 of 8"
+    wait_for(lambda: all(session.ended for session in scene.opened[5:]), 10, "the others to be given up")
+
+
+def test_a_full_server_is_said_and_the_session_plays_on() -> None:
+    scene = Scene(room_for=0)
+    branches = scene.open()
+    scene.run(lambda: branches.closed)
+    assert scene.model.notice == "the server has no room for branches"
+    scene.run(lambda: not scene.own.resting)
+
+
+def test_without_a_token_the_branches_give_up() -> None:
+    scene = Scene()
+    scene.own.tokens = False
+    branches = scene.open()
+    scene.run(lambda: branches.closed, ticks=round(TOKEN_S * 60) + 60)
+    assert scene.model.notice == NO_TOKEN
+    assert not scene.opened
+
+
+def test_a_token_of_an_earlier_moment_is_not_taken() -> None:
+    scene = Scene()
+    scene.own.resume_token = m.ResumeToken(b"3 57", 1)
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    assert all(session.start.resume_token != b"3 57" for session in scene.opened)
+
+
+def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
+    scene = Scene()
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    for session in (scene.own, *scene.opened):
+        session.lose("the connection to box:1 broke")
+    scene.run(lambda: branches.closed)
+    assert scene.model.notice == "the branches are gone: the connection to box:1 broke"
+    wait_for(scene.ended, 10, "the branches to end")
+
+
+def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
+    scene = Scene()
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Stage.RUNNING)
+    chosen = scene.opened[2]
+    chosen.resume_token = m.ResumeToken(b"9 9", 9)
+    branches.adopt(branches.branches[2])
+    assert not branches.closed  # it does not run yet
+    scene.run(lambda: not chosen.resting)
+    scene.run(lambda: chosen.step > 25)
+    branches.adopt(branches.branches[2])
+    assert branches.closed
+    assert scene.own.taken_over == chosen.resume_token
+    assert scene.model.start.seed == chosen.seed == 10
+    wait_for(scene.ended, 10, "all to end")
+    assert [session.kept for session in scene.opened] == [session is chosen for session in scene.opened]
+    assert not any(isinstance(command, m.Play) for command in scene.model.take_commands())
+
+
+def test_there_is_a_reason_where_there_can_be_no_branches() -> None:
+    model = ViewModel()
+    assert obstacle(model)
+    model.pass_time(Status(Phase.LIVE), now=0.0)
+    model.receive(frame(0.0))
+    assert obstacle(model) == FINISHED
+    model.receive(frame(20.0))
+    assert obstacle(model) == ""
+
+
+# --- with a real server ---
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+class Live:
+    """A view model on a real server, and a loop like the window's."""
+
+    def __init__(self, server: ServerProcess, start: m.Start) -> None:
+        self.endpoint = Endpoint(server.address)
+        self.model = ViewModel(start=start)
+        self.own = Connection(self.endpoint, self.model.start_again)
+        self.own.open()
+        self.opened: list[Connection] = []
+        self.branches: Branches | None = None
+
+    def open(self) -> Branches:
+        self.branches = Branches(self.model, self.own, self._open)
+        return self.branches
+
+    def _open(self, start: m.Start) -> Connection:
+        connection = Connection(self.endpoint, lambda: start)
+        self.opened.append(connection)
+        connection.open()
+        return connection
+
+    def run(self, until: Callable[[], object], what: str) -> None:
+        def there() -> bool:
+            fresh = exchange(self.own, self.model)
+            if fresh is not None:
+                self.own.drawn(fresh)
+            if self.branches is not None:
+                self.branches.update(time.monotonic())
+            return bool(until())
+
+        wait_for(there, 60, what)
+
+    def close(self) -> None:
+        if self.branches is not None:
+            self.branches.close()
+        self.own.close()
+
+
+@pytest.fixture
+def live() -> Iterator[Callable[..., Live]]:
+    made: list[Live] = []
+
+    def make(server: ServerProcess, **start: object) -> Live:
+        made.append(Live(server, m.Start(seed=5, **start)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def server_flags(model_file: Path, *more: object) -> list[str]:
+    flags = ["--model", model_file, "--threads", 1, "--capacity", 100_000, "--fixed-batch", 16, *more]
+    return [str(flag) for flag in flags]
+
+
+def test_branches_begin_from_one_picture_differ_in_the_end_and_leave_nothing_behind(
+    model_file: Path, live: Callable[..., Live]
+) -> None:
+    port = free_port()
+    with running_server(*server_flags(model_file, "--metrics-port", port)) as server:
+        window = live(server)
+        window.run(lambda: window.model.frame and window.model.frame.step > 20, "some steps")
+        branches = window.open()
+        first: dict[int, m.Frame] = {}
+
+        def seen() -> bool:
+            for connection in window.opened:
+                for shown in connection.recent:
+                    if branches.origin is not None and shown.step == branches.origin.step:
+                        first.setdefault(shown.seed, shown)
+            return branches.stage is Stage.FINISHED
+
+        window.run(seen, "all to finish")
+        assert branches.origin is not None
+        assert sorted(first) == seeds_of(5)
+        for shown in first.values():
+            assert (shown.x_t == branches.origin.x_t).all()
+        last = [branch.frame for branch in branches.branches]
+        assert len({shown.x_t.tobytes() for shown in last if shown is not None}) == BRANCHES
+        assert gauges(port)["sessions"] == BRANCHES + 1
+        origin = branches.origin
+        branches.close()
+        wait_for(lambda: gauges(port)["sessions"] == 1, 10, "the branches' sessions to end")
+        window.run(lambda: window.model.frame and window.model.frame.step > origin.step + 5, "it to play on")
+        window.close()
+        wait_for(lambda: gauges(port)["sessions"] == 0, 10, "the last session to end")
+
+
+def test_a_server_without_room_for_all_shows_as_many_as_there_is_room_for(
+    model_file: Path, live: Callable[..., Live]
+) -> None:
+    with running_server(*server_flags(model_file, "--max-sessions", 4)) as server:
+        window = live(server)
+        window.run(lambda: window.model.frame and window.model.frame.step > 5, "some steps")
+        branches = window.open()
+        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        assert branches.room == "the server has room for 3 of 8"
+
+
+def test_the_window_goes_on_with_the_branch_that_is_chosen(
+    model_file: Path, live: Callable[..., Live]
+) -> None:
+    port = free_port()
+    with running_server(*server_flags(model_file, "--metrics-port", port)) as server:
+        window = live(server, settings=m.SettingsChange(num_time_steps=1000))
+        window.run(lambda: window.model.frame and window.model.frame.step > 20, "some steps")
+        branches = window.open()
+        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        chosen = branches.branches[3]
+        window.run(lambda: chosen.frame and chosen.frame.motion is m.Motion.REVERSE, "it to run")
+        window.run(lambda: chosen.link.resume_token, "its token")
+        assert chosen.frame is not None
+        step = chosen.frame.step
+        branches.adopt(chosen)
+        assert branches.closed
+        window.run(
+            lambda: window.model.frame and window.model.frame.seed == chosen.seed, "the window to show it"
+        )
+        assert window.model.frame is not None
+        assert window.model.frame.step >= step
+        wait_for(lambda: gauges(port)["sessions"] == 1, 10, "all others to end")
+        before = window.model.frame.step
+        window.run(lambda: window.model.frame and window.model.frame.step > before, "it to go on")
+        window.model.key("space")
+        window.run(lambda: window.model.frame and window.model.frame.resting, "it to take commands")
+
+
+def test_a_session_that_was_left_for_another_says_nothing_more() -> None:
+    connection = Connection(Endpoint("box:1"), m.Start)
+    connection._requests = requests = queue.SimpleQueue()
+    connection.take_over(m.ResumeToken(b"of the other", 3))
+    assert requests.get() is None  # its end
+    connection._keep(m.ResumeToken(b"of the one before", 9))
+    connection._take_frame(frame())
+    assert connection.resume_token == m.ResumeToken(b"of the other", 3)
+    assert connection.take() == []
+    assert connection.send(m.Pause()) is None
+
+
+def test_a_server_that_dies_ends_the_branches_and_no_thread_is_left(
+    model_file: Path, live: Callable[..., Live]
+) -> None:
+    with running_server(*server_flags(model_file)) as server:
+        window = live(server)
+        window.run(lambda: window.model.frame and window.model.frame.step > 5, "some steps")
+        branches = window.open()
+        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        server.process.kill()
+        window.run(lambda: branches.closed, "them to close")
+        assert window.model.notice.startswith("the branches are gone: ")
+        wait_for(
+            lambda: all(one.status.phase is Phase.CLOSED for one in window.opened), 20, "their threads to end"
+        )

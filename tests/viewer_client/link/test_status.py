@@ -1,0 +1,107 @@
+"""The connection's figures, and what the status of an ended call means to a person."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from grpc import StatusCode
+
+from viewer_client.link.failures import explain
+from viewer_client.link.status import RETRY_DELAYS_S, Retries, Statistics, window_for
+
+ADDRESS = "box:50051"
+
+
+@pytest.mark.parametrize(("round_trip_s", "window"), [(0.0, 4), (0.01, 4), (0.1, 9), (0.25, 18), (2.0, 32)])
+def test_the_window_grows_with_the_round_trip_within_its_limits(round_trip_s: float, window: int) -> None:
+    assert window_for(round_trip_s, 60.0, 32) == window
+
+
+def test_steps_a_second_are_those_of_the_last_second() -> None:
+    statistics = Statistics()
+    assert statistics.steps_per_second(0.0) == 0
+    for i in range(120):
+        statistics.arrived(i / 60, step=2 * i, skipped=0)
+    assert statistics.steps_per_second(119 / 60) == pytest.approx(120)
+    assert statistics.steps_per_second(10.0) == 0
+
+
+def test_a_restart_does_not_make_the_rate_negative() -> None:
+    statistics = Statistics()
+    for step in (10, 11, 12, 0, 1, 2):
+        statistics.arrived(step / 60 + (0.2 if step < 10 else 0), step, 0)
+    assert statistics.steps_per_second(0.3) > 0
+
+
+def test_quantiles_of_few_values() -> None:
+    statistics = Statistics()
+    assert statistics.landing_quantile_ms(0.5) is None
+    statistics.landing_ms.extend([30.0, 10.0, 20.0])
+    assert statistics.landing_quantile_ms(0.5) == 20.0
+    assert statistics.landing_quantile_ms(0.99) == 30.0
+
+
+def test_a_session_that_lasted_is_tried_again_at_once_and_one_that_breaks_is_not() -> None:
+    retries = Retries(draw=lambda: 0.5)
+    assert [retries.next_s() for _ in range(8)] == [0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
+    retries.lasted(0.5)
+    assert retries.next_s() == 4.0
+    retries.lasted(1.5)
+    assert (retries.next_s(), retries.attempt) == (0.0, 1)
+
+
+def test_viewers_that_wait_for_one_server_do_not_all_come_at_once() -> None:
+    waits = []
+    for number in range(30):
+        retries = Retries(random.Random(number).random)
+        waits.append([retries.next_s() for _ in range(7)])
+    for delay_s, one in zip(RETRY_DELAYS_S, zip(*waits, strict=True), strict=True):
+        assert all(0.8 * delay_s <= wait <= 1.2 * delay_s for wait in one)
+    assert max(one[-1] for one in waits) - min(one[-1] for one in waits) > 1.0
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "was_live", "words", "again"),
+    [
+        (StatusCode.UNIMPLEMENTED, "", False, "not Diffusion Toy's", True),
+        (StatusCode.UNAVAILABLE, "Connection refused", False, f"no server at {ADDRESS}", True),
+        (StatusCode.UNAVAILABLE, "Socket closed", True, f"the connection to {ADDRESS} broke", True),
+        (StatusCode.UNAVAILABLE, "Socket closed", False, "hangs up at once", True),
+        (StatusCode.UNAVAILABLE, "DNS resolution failed", False, "not known; check its spelling", True),
+        (StatusCode.UNAVAILABLE, "connection timed out", False, "check the address and the firewall", True),
+        (StatusCode.UNAVAILABLE, "No route to host", False, "check the network", True),
+        (StatusCode.UNAVAILABLE, "the server is shutting down", True, "the server is shutting down", True),
+        (StatusCode.UNAVAILABLE, "odd", False, "cannot be reached (odd)", True),
+        (StatusCode.DEADLINE_EXCEEDED, "", False, "does not answer", True),
+        (StatusCode.RESOURCE_EXHAUSTED, "", False, "the server is full", True),
+        (StatusCode.UNAUTHENTICATED, "a token is needed", False, "a token is needed", False),
+        (StatusCode.FAILED_PRECONDITION, "begin with start", False, "begin with start", False),
+        (StatusCode.INTERNAL, "boom", True, "internal: boom", True),
+        (StatusCode.ABORTED, "taken over", True, "in another window", False),
+        (StatusCode.DEADLINE_EXCEEDED, "", True, "nothing was done here for so long", False),
+        (StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED", False, "is not trusted", True),
+    ],
+)
+def test_every_failure_has_a_sentence_of_its_own(
+    code: StatusCode, details: str, was_live: bool, words: str, again: bool
+) -> None:
+    failure = explain(code, details, ADDRESS, was_live=was_live)
+    assert words in failure.sentence
+    assert failure.again is again
+
+
+@pytest.mark.parametrize(
+    "code", [StatusCode.NOT_FOUND, StatusCode.UNAUTHENTICATED, StatusCode.INVALID_ARGUMENT]
+)
+def test_a_refused_resume_token_means_a_new_session(code: StatusCode) -> None:
+    failure = explain(code, "another key", ADDRESS, resuming=True)
+    assert (failure.again, failure.anew) == (True, True)
+    assert "another key" in failure.sentence
+    assert not explain(code, "another key", ADDRESS).again
+
+
+def test_a_server_that_is_away_does_not_cost_the_session() -> None:
+    for code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.DEADLINE_EXCEEDED):
+        failure = explain(code, "", ADDRESS, resuming=True)
+        assert (failure.again, failure.anew) == (True, False)

@@ -1,0 +1,328 @@
+"""The load generator: its hands, its figures, and that it keeps to the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from diffusion_toy.contract import messages as m
+from tests.viewer_client.link.resumable import End, Resumable, serving
+from viewer_client import cli
+from viewer_client.link.address import Endpoint
+from viewer_client.load import load
+from viewer_client.load import scripted_input as hands
+from viewer_client.load.load import FAILED_WRITE, Ending, LoadOptions, run_load
+from viewer_client.load.report import Quantiles, Samples, Tally
+from viewer_client.load.scripted_input import Mouse, moves
+
+# --- hands ---
+
+
+def test_the_hands_paint_strokes_with_pauses_and_now_and_then_do_something_else() -> None:
+    done = list(itertools.islice(moves(random.Random(1), 10), 3000))
+    pauses = [pause_s for pause_s, _ in done if pause_s > 0.1]
+    dabs = [command for _, command in done if isinstance(command, m.Inject)]
+    assert 1 <= min(pauses) < max(pauses) <= 4
+    assert len(dabs) / len(pauses) == pytest.approx(0.9 * 30, rel=0.3)  # a stroke takes 0.3…1.5 s
+    assert all(
+        dab.disc is not None and 0.1 <= dab.disc.radius <= 0.2 and 5 <= dab.amount <= 40 for dab in dabs
+    )
+    others = [command for _, command in done if not isinstance(command, m.Inject)]
+    assert {type(command) for command in others} == {m.Restart, m.Configure}
+    assert len(others) < 0.05 * len(done)
+
+
+def test_the_same_seed_moves_the_same_way() -> None:
+    first, again, other = (
+        [command for _, command in itertools.islice(moves(random.Random(seed), 10), 200)]
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_model_without_classes_gets_no_class() -> None:
+    done = itertools.islice(moves(random.Random(1), 0), 3000)
+    assert not any(isinstance(command, m.Configure) for _, command in done)
+
+
+# --- figures ---
+
+
+def tally(counts_from: float = 0.0) -> Tally:
+    return Tally(Samples(counts_from))
+
+
+def test_intervals_and_steps_are_those_while_the_session_runs() -> None:
+    one = tally()
+    for i in range(61):
+        one.frame(i / 60, i + 1, step=2 * i, landed_sequence=0, resting=i == 60)
+    one.frame(9.0, 62, step=0, landed_sequence=0, resting=False)  # after a rest
+    one.frame(9.5, 63, step=60, landed_sequence=0, resting=False)
+    one.finish(9.5)
+    assert one.steps_per_second == pytest.approx(120)
+    assert len(one.samples.interval_ms) == 61
+    assert max(one.samples.interval_ms) == 500
+    assert one.superseded == 0
+
+
+def test_a_restart_counts_the_steps_since_it() -> None:
+    one = tally()
+    for now, step in ((0.0, 100), (0.1, 106), (0.2, 3)):
+        one.frame(now, round(10 * now) + 1, step, 0, False)
+    assert one.steps_per_second == pytest.approx(45)
+
+
+def test_numbers_that_are_skipped_were_superseded() -> None:
+    one = tally()
+    for number in (1, 2, 5, 6, 8):
+        one.frame(number / 60, number, number, 0, False)
+    assert one.superseded == 3
+
+
+def test_the_time_to_be_back_is_a_figure_of_its_own() -> None:
+    one = tally()
+    one.frame(1.0, 50, 50, 0, False)
+    one.injected(2, 1.0)
+    one.broke(1.4)
+    one.broke(1.6)  # a try in vain
+    one.frame(2.0, 1, 45, 2, False)
+    one.frame(2.1, 2, 51, 2, True)
+    one.broke(7.0)  # it rested: nothing was missed
+    one.finish(7.5)
+    assert list(one.samples.back_s) == pytest.approx([1.0, 0.5])
+    assert list(one.samples.interval_ms) == pytest.approx([100], rel=1e-3)
+    assert not one.samples.landing_ms
+    assert one.steps_per_second == pytest.approx(60)
+
+
+def test_a_server_that_stops_sending_is_seen() -> None:
+    one = tally()
+    one.frame(0.0, 1, 0, 0, False)
+    one.frame(1.0, 2, 60, 0, False)
+    one.finish(3.0)
+    assert one.steps_per_second == pytest.approx(20)
+    assert tally().steps_per_second == 0
+
+
+def test_an_injection_lands_in_the_first_frame_that_has_it() -> None:
+    one = tally()
+    for sequence in (2, 3, 4):
+        one.injected(sequence, sequence / 10)
+    one.frame(0.5, 1, 1, 3, False)
+    one.frame(0.6, 2, 2, 4, False)
+    assert list(one.samples.landing_ms) == pytest.approx([300, 200, 200], rel=1e-4)
+
+
+def test_the_warm_up_does_not_count() -> None:
+    one = tally(counts_from=10.0)
+    one.injected(2, 9.0)
+    one.frame(9.0, 1, 1, 0, False)
+    one.frame(9.9, 50, 50, 2, False)
+    assert one.seen
+    assert (one.frames, one.superseded, len(one.samples.interval_ms), len(one.samples.landing_ms)) == (
+        0,
+        0,
+        0,
+        0,
+    )
+    one.frame(10.1, 60, 60, 2, False)
+    assert (one.frames, one.superseded) == (1, 9)
+
+
+def test_quantiles() -> None:
+    assert Quantiles.of([]) is None
+    assert Quantiles.of(list(range(101))) == Quantiles(50.0, 95.0, 99.0)
+
+
+# --- against a server ---
+
+
+@pytest.fixture
+def busy_hands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hands, "PAUSE_S", (0.02, 0.05))
+
+
+def options(address: str, **changes: object) -> LoadOptions:
+    known = {"viewers": 3, "seconds": 0.8, "warm_up_s": 0.2}
+    return LoadOptions(Endpoint(address), **(known | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("busy_hands")
+async def test_viewers_look_and_touch_and_report() -> None:
+    service = Resumable()
+    with serving(service) as address:
+        report = await run_load(
+            options(address, ramp_s=0.2, start=m.Start(settings=m.SettingsChange(label=3)))
+        )
+    assert (report.viewers, report.viewers_with_frames) == (3, 3)
+    assert report.seconds == pytest.approx(0.8, abs=0.5)
+    assert 0 < report.steps_per_second_least <= report.steps_per_second_mean < 250
+    assert report.frames > 10
+    assert report.frame_interval_ms is not None
+    assert 0 < report.frame_interval_ms.p50 < 300
+    assert report.command_to_frame_ms is not None
+    assert (report.resumed, report.lost, report.errors, report.rejections) == (0, 0, {}, {})
+    assert 0 < report.cpu_share < 2
+    assert len(service.left) == 3  # each has ended its session
+    for applied in service.applied.values():
+        assert applied == list(range(2, len(applied) + 2))
+    bodies = [first.body for first in service.starts]
+    assert all(isinstance(body, m.Start) and body.settings.label == 3 for body in bodies)
+    assert len({body.seed for body in bodies if isinstance(body, m.Start)}) == 3
+    read_back = json.loads(report.to_json())
+    assert read_back["frames"] == report.frames
+    assert read_back["frame_interval_ms"]["p99"] == report.frame_interval_ms.p99
+    assert "3 viewers on 127.0.0.1" in str(report)
+    assert "0 resumed, 0 lost" in str(report)
+
+
+@pytest.mark.usefixtures("busy_hands")
+async def test_viewers_come_back_when_their_server_is_replaced_and_lose_no_command() -> None:
+    first, second = Resumable(), Resumable()
+    with serving(first) as address:
+        running = asyncio.create_task(run_load(options(address, seconds=1.5)))
+        await asyncio.sleep(0.8)
+        first.end = End(grpc.StatusCode.UNAVAILABLE, "restarting", moving=True)
+        first.refusal = grpc.StatusCode.UNAVAILABLE
+        await asyncio.sleep(0.1)
+    with serving(second, int(address.rpartition(":")[2])):
+        report = await running
+    assert (report.resumed, report.lost) == (3, 0)
+    assert report.back_s_max is not None
+    assert 0 < report.back_s_max < 4
+    assert report.errors["UNAVAILABLE"] >= 3
+    assert second.applied.keys() == first.applied.keys()
+    for applied in second.applied.values():
+        assert applied == list(range(2, len(applied) + 2))
+
+
+async def test_sessions_that_cannot_go_on_are_lost_and_begin_anew() -> None:
+    service = Resumable(refusal=grpc.StatusCode.UNAUTHENTICATED)
+    with serving(service) as address:
+        running = asyncio.create_task(run_load(options(address, viewers=1, mouse=Mouse.NONE)))
+        await asyncio.sleep(0.5)
+        service.end = End(grpc.StatusCode.UNAVAILABLE)
+        report = await running
+    assert (report.resumed, report.lost) == (0, 1)
+    assert report.errors == {"UNAVAILABLE": 1, "UNAUTHENTICATED": 1}
+    assert report.command_to_frame_ms is None
+
+
+async def test_a_session_that_rests_is_started_anew() -> None:
+    service = Resumable(rest_at=10)
+    with serving(service) as address:
+        report = await run_load(options(address, viewers=1, mouse=Mouse.NONE, seconds=1.2))
+    (applied,) = service.applied.values()
+    assert len(applied) >= 2  # a restart for each rest, half a second after it began
+    assert report.frame_interval_ms is not None
+    assert report.frame_interval_ms.p99 < 300
+
+
+async def test_a_server_that_refuses_everybody_is_reported() -> None:
+    with serving(Resumable(bearer="secret")) as address:
+        report = await run_load(options(address, viewers=2, seconds=30.0))  # over when both are refused
+    assert report.viewers_with_frames == 0
+    assert report.errors == {"UNAUTHENTICATED": 2}
+    assert report.last_failure == "the server refuses this viewer: a bearer token is needed"
+    assert report.steps_per_second_mean == 0
+
+
+WRITE = (grpc.StatusCode.INTERNAL, FAILED_WRITE)
+REFUSED = (grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
+
+
+class Ended:
+    """A stream of gRPC's aio that gets one status after another; its callbacks hear of the first."""
+
+    def __init__(self, *statuses: tuple[grpc.StatusCode, str]) -> None:
+        self._statuses = list(statuses)
+
+    def end(self, ended: Callable[[Ended], None]) -> None:
+        ended(self)
+        self._next()
+
+    def add_done_callback(self, ended: Callable[[Ended], None]) -> None:
+        asyncio.get_running_loop().call_soon(self.end, ended)
+
+    def _next(self) -> None:
+        if len(self._statuses) > 1:
+            del self._statuses[0]
+            asyncio.get_running_loop().call_later(0.02, self._next)
+
+    async def code(self) -> grpc.StatusCode:
+        return self._statuses[0][0]
+
+    async def details(self) -> str | None:
+        return self._statuses[0][1]
+
+
+async def test_a_write_that_fails_does_not_hide_why_the_server_ended_the_stream() -> None:
+    for statuses in ([REFUSED], [REFUSED, WRITE], [WRITE, REFUSED], [WRITE, WRITE, REFUSED]):
+        ending = Ending(Ended(*statuses))
+        await asyncio.sleep(0)
+        assert await ending.status() == REFUSED
+
+
+async def test_a_status_that_never_comes_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "STATUS_S", 0.05)
+    assert await Ending(Ended(WRITE)).status() == WRITE
+
+
+def test_bad_numbers_are_refused() -> None:
+    for changes, words in (
+        ({"viewers": 0}, "--viewers 0"),
+        ({"viewers": 2001}, "--viewers 2001"),
+        ({"seconds": 0.0}, "--seconds 0"),
+        ({"ramp_s": -1.0}, "--ramp -1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            options("host:1", **changes)
+
+
+# --- the command line ---
+
+
+def test_the_command_prints_a_table_and_writes_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "load.json"
+    with serving(Resumable(bearer="secret")) as address:
+        flags = ["--headless", "--viewers", "1", "--server", address, "--seconds", "0.3", "--mouse", "none"]
+        assert cli.main([*flags, "--json", str(target)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: no viewer got a picture: the server refuses this viewer")
+        monkeypatch.setenv("DIFFUSION_TOY_TOKEN", "secret")
+        assert cli.main([*flags, "--json", str(target)]) == 0
+    assert "steps a second, each" in capsys.readouterr().out
+    assert json.loads(target.read_text())["viewers_with_frames"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--headless", "add --record FILE.gif or --viewers N"),
+        ("--viewers 3", "add --headless"),
+        ("--headless --viewers 3 --record a.gif", "choose one of them"),
+        ("--headless --viewers 0", "--viewers 0 is outside 1…2000"),
+        ("--headless --viewers 3 --seconds 4000", "--seconds 4000"),
+        ("--headless --viewers 3 --json nowhere/a.json", "make nowhere first"),
+        ("--headless --record a.gif --ramp 3", "add --headless --viewers N"),
+        ("--mouse none", "add --headless --viewers N"),
+        ("--headless --viewers 3 --watch x", "leave out --headless"),
+        ("--tls-ca nowhere.pem", "--tls-ca nowhere.pem"),
+        ("--list-models --token sécret", "--token (hidden)"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_explained(
+    flags: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(flags.split()) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,399 @@
+"""What is drawn, into a surface in memory: nothing overlaps, nothing is cut, whatever the size."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+import pygame
+
+from diffusion_toy.contract import messages as m
+from tests.viewer_client.frames import WELCOME, frame
+from viewer_client.core.appearance import ColorMap, Look
+from viewer_client.core.dosing import Dab, MouseMode
+from viewer_client.core.geometry import Rect
+from viewer_client.core.keymap import BINDINGS
+from viewer_client.core.traces import Speckle
+from viewer_client.core.view_model import ViewModel
+from viewer_client.link.status import Phase, Statistics, Status
+from viewer_client.ui.widgets import KEPT
+from viewer_client.window.screen import Screen
+
+SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
+SIZE = (1100, 720)
+LEVELS = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)
+LOST = Status(Phase.LOST, "no server at box:1", 3)
+
+
+@pytest.fixture(autouse=True)
+def _fonts() -> Iterator[None]:
+    pygame.font.init()
+    yield
+    pygame.font.quit()
+
+
+def model_with(**changes: object) -> ViewModel:
+    model = ViewModel()
+    model.pass_time(Status(Phase.LIVE), now=0.0)
+    model.receive(WELCOME)
+    model.receive(frame(**changes))
+    return model
+
+
+def drawn(
+    model: ViewModel, size: tuple[int, int] = SIZE, look: Look | None = None
+) -> tuple[Screen, pygame.Surface]:
+    surface, screen = pygame.Surface(size), Screen(look=look)
+    assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
+    return screen, surface
+
+
+def texts(screen: Screen) -> list[str]:
+    return [text for text, _ in screen.text.placed]
+
+
+def pixels(surface: pygame.Surface, place: Rect) -> np.ndarray:
+    """The colours of a part of the surface, (H, W, 3), without its border."""
+    colors = pygame.surfarray.array3d(surface).transpose(1, 0, 2).astype(int)
+    return colors[place.y + 1 : place.bottom - 1, place.x + 1 : place.right - 1]
+
+
+def plain() -> ViewModel:
+    return model_with(measured_by_residual=0.5, excess_kurtosis=0.1)
+
+
+def busy() -> ViewModel:
+    """Much to say, with the pointer on the picture."""
+    settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.DPMPP, steps_per_second=10.0)
+    bookkept, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
+    model = model_with(
+        level_map=LEVELS, settings=settings, bookkept=bookkept, time_step=time_step, excess_kurtosis=-1.2
+    )
+    for step in range(1, 200):
+        model.receive(replace(model.frame, step=step, first_kept_step=max(step - 120, 0)))  # type: ignore[type-var]
+    model.traces.marks.extend([20.0, 250.0])
+    brush = model.brush
+    brush.kind, brush.rule, brush.mode = m.NoiseKind.CONSTANT, m.InjectionRule.NAIVE, MouseMode.BRUSH_HELD
+    model.pointer = (0.97, 0.5)
+    return model
+
+
+def wrong() -> ViewModel:
+    """The longest sentences."""
+    model = model_with(bookkept=m.Range(0.7, 0.7, 0.7), measured_by_residual=0.3, excess_kurtosis=2.5)
+    model.pass_time(LOST, now=0.0)
+    return model
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("text_scale", [0.8, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("make", [plain, busy, wrong, ViewModel])
+def test_texts_stay_inside_the_window_and_apart(
+    make: Callable[[], ViewModel], text_scale: float, size: tuple[int, int]
+) -> None:
+    for heat in (False, True):
+        screen, surface = drawn(make(), size, Look(text_scale=text_scale, heat=heat))
+        placed = screen.text.placed
+        assert len(placed) > 8
+        for text, place in placed:
+            assert surface.get_rect().contains(place), text
+        for (one, a), (other, b) in itertools.combinations(placed, 2):
+            overlap = a.clip(b)
+            assert min(overlap.width, overlap.height) <= 4, (one, other)
+
+
+@pytest.mark.parametrize(("size", "text_scale"), [*((size, 1.0) for size in SIZES), (SIZE, 2.0)])
+@pytest.mark.parametrize("make", [plain, busy])
+def test_nothing_is_cut(make: Callable[[], ViewModel], size: tuple[int, int], text_scale: float) -> None:
+    screen, _surface = drawn(make(), size, Look(text_scale=text_scale))
+    assert not screen.text.shortened
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_time_step_is_in_sight_with_and_without_the_help(size: tuple[int, int]) -> None:
+    model = model_with()
+    for _ in range(2):
+        screen, _surface = drawn(model, size)
+        assert "t 150/300" in texts(screen)
+        model.key("h")
+
+
+@pytest.mark.parametrize("text_scale", [1.0, 2.0])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_help_has_every_key_and_none_is_cut(size: tuple[int, int], text_scale: float) -> None:
+    model = model_with()
+    model.key("h")
+    screen, surface = drawn(model, size, Look(text_scale=text_scale))
+    assert not screen.text.shortened
+    assert {binding.help for binding in BINDINGS} <= set(texts(screen))
+    placed = screen.text.placed
+    assert all(surface.get_rect().contains(place) for _, place in placed)
+    for (one, a), (other, b) in itertools.combinations(placed, 2):
+        overlap = a.clip(b)
+        assert min(overlap.width, overlap.height) <= 4, (one, other)
+
+
+def test_pictures_have_hard_pixels_in_their_own_greys() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (1, 28, 28)).astype(np.float32)
+    screen, surface = drawn(model_with(x_t=image), (1100, 720))
+    pane = screen.layout_of(surface).noisy
+    pixels = pygame.surfarray.array3d(surface)[:, :, 0].T
+    for row, column in ((0, 1), (5, 9), (27, 20)):
+        y = pane.y + round((row + 0.5) * pane.height / 28)
+        x = pane.x + round((column + 0.5) * pane.width / 28)
+        assert abs(int(pixels[y, x]) - (float(image[0, row, column]) + 1) * 127.5) < 1
+
+
+def test_the_colours_are_of_both_pictures() -> None:
+    model = model_with(x_t=np.ones((1, 28, 28), np.float32), x0_hat=-np.ones((1, 28, 28), np.float32))
+    screen, surface = drawn(model, look=Look(ColorMap.INK))
+    places = screen.layout_of(surface)
+    assert pixels(surface, places.noisy).max() < 80
+    assert pixels(surface, places.clean).min() > 200
+
+
+def test_the_noise_is_shown_where_there_is_some() -> None:
+    levels = np.zeros((28, 28), np.float32)
+    levels[:, 14:] = 0.5
+    model = model_with(level_map=levels, x_t=np.full((1, 28, 28), 2.0, np.float32))
+    screen, surface = drawn(model)
+    shown = pixels(surface, screen.layout_of(surface).noise)
+    left, right = np.array_split(shown, 2, axis=1)
+    assert left.max() < 60
+    assert right[:, 4:].min() > 100  # far above zero: light, and orange
+    assert (right[:, 4:, 0] > right[:, 4:, 2]).all()
+
+
+def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> None:
+    levels = np.zeros((28, 28), np.float32)
+    levels[:, 14:] = 0.5
+    uneven, even = model_with(level_map=levels), model_with()
+    cold, hot = (drawn(uneven, look=Look(heat=heat)) for heat in (False, True))
+    pane = cold[0].layout_of(cold[1]).noisy
+    before, after = (np.array_split(pixels(surface, pane), 2, axis=1) for _, surface in (cold, hot))
+    assert (before[0][:, :-4] == after[0][:, :-4]).all()
+    assert (before[1][:, 4:] != after[1][:, 4:]).any(axis=2).all()
+    assert "t 0" in texts(hot[0])  # the legend
+    same = [pixels(drawn(even, look=Look(heat=heat))[1], pane) for heat in (False, True)]
+    assert (same[0] == same[1]).all()
+
+
+def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -> None:
+    for point in ((0.02, 0.02), (0.5, 0.5), (0.99, 0.99)):
+        model = model_with(level_map=LEVELS)
+        model.brush.mode, model.pointer = MouseMode.BRUSH, point
+        screen, surface = drawn(model)
+        pane = screen.layout_of(surface).noisy
+        inside = [
+            text
+            for text, place in screen.text.placed
+            if pygame.Rect(pane.x, pane.y, pane.width, pane.height).contains(place)
+        ]
+        assert len(inside) == 1
+        assert inside[0].startswith("t ")
+    model.pointer = None
+    assert not any(text == inside[0] for text in texts(drawn(model)[0]))
+
+
+def test_the_ring_that_heals_has_gaps() -> None:
+    model = model_with()
+    model.brush.mode, model.pointer, model.brush.radius = MouseMode.BRUSH, (0.5, 0.5), 0.25
+
+    def share_of_ring() -> float:
+        """How much of the circle is as light as the ring."""
+        screen, surface = drawn(model)
+        pane = screen.layout_of(surface).noisy
+        reds = pygame.surfarray.array3d(surface)[:, :, 0]
+        radii = pane.width / 4 + np.arange(-3, 4)
+        angles = np.linspace(0, 2 * np.pi, 720, endpoint=False)[:, None]
+        xs = np.round(pane.x + pane.width / 2 + radii * np.cos(angles)).astype(int)
+        ys = np.round(pane.y + pane.height / 2 + radii * np.sin(angles)).astype(int)
+        return float((reds[xs, ys] > 200).any(axis=1).mean())
+
+    whole = share_of_ring()
+    model.heal_button(True)
+    assert share_of_ring() < 0.8 < whole
+
+
+def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    pane = screen.layout_of(surface).noisy
+    before = pixels(surface, pane)
+    model.traces.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
+    assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
+    changed = (pixels(surface, pane) != before).any(axis=2)
+    half = len(changed) // 2
+    assert changed[:half, :half].mean() > 0.05
+    assert not changed[half:].any()
+    assert not changed[:, half:].any()
+
+
+def test_the_badge_says_in_words_what_the_shape_is() -> None:
+    for kurtosis, words in ((0.0, "Gaussian"), (2.8, "heavier tails"), (-1.2, "flatter")):
+        screen, _surface = drawn(model_with(excess_kurtosis=kurtosis))
+        assert any(words in text for text in texts(screen))
+
+
+def test_the_film_is_clicked_where_its_stills_are() -> None:
+    model = busy()
+    screen, surface = drawn(model)
+    film = screen.layout_of(surface).film
+    assert film is not None
+    found = [screen.step_at(surface, (x, film.y + 5)) for x in range(film.x, film.right)]
+    steps = [step for step, _ in itertools.groupby(step for step in found if step is not None)]
+    assert steps == [still.step for still in model.film.shown(len(steps))]
+    assert steps[-1] == 199
+    assert len(steps) > 10
+    assert screen.step_at(surface, (film.x + 5, film.bottom + 1)) is None
+
+
+def test_stills_that_are_kept_have_a_line_under_them_and_the_others_are_dark() -> None:
+    model = model_with(t=300.0, x0_hat=np.ones((1, 28, 28), np.float32))
+    for step in range(1, 100):
+        bright = np.ones((1, 28, 28), np.float32)
+        model.receive(frame(300.0 - step, step=step, x0_hat=bright, first_kept_step=max(step - 50, 0)))
+    screen, surface = drawn(model)
+    film = screen.layout_of(surface).film
+    assert film is not None
+    lines = (pixels(surface, film) == np.array(KEPT)).all(axis=2).any(axis=0)
+    for x in range(film.x, film.right):
+        step = screen.step_at(surface, (x + 1, film.y + 10))
+        if step is not None and screen.step_at(surface, (x, film.y + 10)) == step:
+            assert lines[x - film.x] == (step >= 49), step
+            light = surface.get_at((x, film.y + 10))[0]
+            assert (light > 200) == (step >= 49)
+
+
+def test_without_room_for_a_film_there_is_nothing_to_click() -> None:
+    model, look = busy(), Look()
+    screen, surface = drawn(model, (640, 480), look)
+    film = screen.layout_of(surface).film
+    assert film is not None
+    assert screen.step_at(surface, (film.x + 5, film.y + 5)) is not None
+    look.text_scale = 2.0
+    screen.draw(surface, model, Statistics(), 60.0, now=0.0)
+    assert screen.step_at(surface, (film.x + 5, film.y + 5)) is None
+
+
+def test_the_time_line_shows_which_states_are_kept() -> None:
+    model = model_with(t=300.0)
+    for step in range(1, 101):
+        model.receive(frame(300.0 - step, step=step, first_kept_step=max(step - 40, 0)))
+    screen, surface = drawn(model)
+    place = screen.layout_of(surface).timeline
+    below = Rect(place.x, place.y + place.height * 6 // 10, place.width, place.height * 4 // 10)
+    ticks = (np.abs(pixels(surface, below) - np.array(KEPT)).max(axis=2) == 0).any(axis=0)
+    on_line = [(below.x + 1 + x, place.y + place.height // 3) for x in np.flatnonzero(ticks).tolist()]
+    found = {round(screen.time_step_at(surface, point, 300) or -1) for point in on_line}
+    assert found == set(range(200, 241))
+
+
+def test_a_lost_connection_is_said_over_a_grey_picture() -> None:
+    model = model_with(x_t=np.ones((1, 28, 28), np.float32))
+    model.pass_time(LOST, now=0.0)
+    screen, surface = drawn(model)
+    assert "reconnecting … attempt 3" in texts(screen)
+    assert "no server at box:1" in texts(screen)
+    pane = screen.layout_of(surface).noisy
+    assert max(surface.get_at((pane.x + 5, pane.y + 5))[:3]) < 200
+
+
+def test_before_the_first_frame_there_is_a_picture_too() -> None:
+    screen, _surface = drawn(ViewModel())
+    assert "connecting …" in texts(screen)
+
+
+# --- what is drawn when ---
+
+
+def redrawn(screen: Screen, surface: pygame.Surface, model: ViewModel, now: float = 0.0) -> bool:
+    return screen.draw(surface, model, Statistics(), 60.0, now)
+
+
+def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_most() -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    assert sum(redrawn(screen, surface, model, now=i / 60) for i in range(1, 61)) <= 10
+    before = pygame.surfarray.array3d(surface)
+    assert not redrawn(screen, surface, model, now=1.0)
+    assert (pygame.surfarray.array3d(surface) == before).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model, look: model.receive(frame(149.0)),
+        lambda model, look: model.mouse_at((0.5, 0.5)),
+        lambda model, look: model.heal_button(True),
+        lambda model, look: setattr(model, "notice", "told"),
+        lambda model, look: model.key("h"),
+        lambda model, look: model.key("m"),
+        lambda model, look: model.key("k"),
+        lambda model, look: model.key("t"),
+        lambda model, look: model.key("up"),
+        lambda model, look: model.key("]"),
+        lambda model, look: model.key("7"),
+        lambda model, look: model.key("space"),
+        lambda model, look: model.traces.marks.append(12.0),
+        lambda model, look: model.pass_time(LOST, 0.0),
+        lambda model, look: look.next_colors(),
+        lambda model, look: look.larger_text(),
+        lambda model, look: setattr(look, "heat", True),
+    ],
+)
+def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Look], None]) -> None:
+    model, look = model_with(), Look()
+    screen, surface = drawn(model, look=look)
+    assert not redrawn(screen, surface, model)
+    change(model, look)
+    assert redrawn(screen, surface, model)
+    assert not redrawn(screen, surface, model)
+
+
+def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    assert redrawn(screen, pygame.Surface((800, 600)), model)
+    screen.draw(surface, model, Statistics(), 60.0, now=0.0)
+    screen.forget()
+    assert redrawn(screen, surface, model)
+
+
+def test_speckle_moves_in_every_picture() -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    model.traces.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
+    assert redrawn(screen, surface, model)
+    before = pygame.surfarray.array3d(surface)
+    assert redrawn(screen, surface, model)
+    assert (pygame.surfarray.array3d(surface) != before).any()
+
+
+def test_what_is_kept_between_pictures_is_not_what_was_there_before() -> None:
+    """After any row of changes, the same is drawn as by a screen that has drawn nothing before."""
+    look, model = Look(), busy()
+    screen, surface = drawn(model, look=look)
+    changes: list[Callable[[], object]] = [
+        lambda: model.key("p"),
+        look.next_colors,
+        lambda: model.receive(frame(40.0, step=240, x0_hat=np.ones((1, 28, 28), np.float32))),
+        lambda: model.receive(frame(60.0, step=220, motion=m.Motion.PAUSED)),
+        look.larger_text,
+        lambda: model.key("d"),
+        lambda: model.receive(m.Schedule(m.ScheduleName.LINEAR, WELCOME.schedule.alphas_cumprod**2)),
+        lambda: model.pass_time(LOST, 0.0),
+        look.smaller_text,
+    ]
+    for now, change in enumerate(changes, start=1):
+        change()
+        screen.draw(surface, model, Statistics(), 60.0, now)
+        _, anew = drawn(model, look=look)
+        assert (pygame.surfarray.array3d(surface) == pygame.surfarray.array3d(anew)).all()

@@ -1,0 +1,196 @@
+"""The real window on a virtual display, driven by xdotool, against a real server.
+
+Screenshots are kept in `artefacts/` to be looked at.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tools import (
+    ARTEFACTS,
+    ROOT,
+    ServerProcess,
+    require_tool,
+    running_server,
+    virtual_display,
+    wait_for,
+)
+from viewer_client.core.geometry import Rect, layout
+
+SIZE = (1100, 720)
+
+
+class Window:
+    """A running viewer and the hands on it."""
+
+    def __init__(self, environment: dict[str, str], address: str, *flags: str) -> None:
+        self._environment = environment
+        self._xdotool = require_tool("xdotool", "apt-get install xdotool")
+        self._import = require_tool("import", "apt-get install imagemagick")
+        command = [sys.executable, "-m", "viewer_client", "--server", address, "--no-tour"]
+        command += flags or ["--seed", "7"]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        self._id = ""
+
+    def appears(self) -> None:
+        wait_for(self._find, 30, "the window")
+
+    def _find(self) -> bool:
+        done = self.xdotool("search", "--onlyvisible", "--class", "diffusion-toy", check=False)
+        self._id = done.split("\n")[0]
+        return bool(self._id)
+
+    def xdotool(self, *words: object, check: bool = True) -> str:
+        done = subprocess.run(
+            [self._xdotool, *map(str, words)], env=self._environment, capture_output=True, text=True
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def key(self, *names: str) -> None:
+        self.xdotool("key", *names)
+
+    def move(self, x: float, y: float) -> None:
+        self.xdotool("mousemove", "--window", self._id, round(x), round(y))
+
+    def stroke(self, pane: Rect, points: list[tuple[float, float]]) -> None:
+        for x, y in points:
+            self.move(pane.x + x * pane.width, pane.y + y * pane.height)
+            time.sleep(0.02)
+
+    def resize(self, width: int, height: int) -> None:
+        self.xdotool("windowsize", self._id, width, height)
+
+    def screenshot(self, name: str) -> np.ndarray:
+        """The window's pixels, (H, W, 3), also kept as artefacts/NAME.png."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        subprocess.run([self._import, "-window", self._id, str(path)], env=self._environment, check=True)
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB")).astype(int)
+
+    def close(self) -> int:
+        """Click the close button, as a window manager tells it; the exit status."""
+        self.key("ctrl+q")
+        status = self.process.wait(20)
+        assert self.process.stderr is not None
+        errors = self.process.stderr.read()
+        self.process.stderr.close()
+        assert "Traceback" not in errors, errors
+        return status
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[dict[str, str]]:
+    with virtual_display() as environment:
+        yield environment
+
+
+@contextmanager
+def viewer(environment: dict[str, str], address: str, *flags: str) -> Iterator[Window]:
+    window = Window(environment, address, *flags)
+    try:
+        window.appears()
+        yield window
+    finally:
+        if window.process.poll() is None:
+            window.process.terminate()
+            window.process.wait()
+        if window.process.stderr is not None:
+            window.process.stderr.close()
+
+
+def cut(pixels: np.ndarray, rect: Rect) -> np.ndarray:
+    return pixels[rect.y + 2 : rect.bottom - 2, rect.x + 2 : rect.right - 2]
+
+
+def settled(window: Window, name: str, pane: Rect) -> bool:
+    """Whether the pane has stopped changing."""
+    first = cut(window.screenshot(name), pane)
+    time.sleep(0.1)
+    return bool((cut(window.screenshot(name), pane) == first).all())
+
+
+def noisy_share(window: Window, name: str, places: Rect) -> float:
+    """How much of a pane is neither black nor white: noise has greys everywhere."""
+    pane = cut(window.screenshot(name), places)
+    return float(((pane > 40) & (pane < 215)).mean())
+
+
+def test_a_person_can_watch_touch_and_leave(display: dict[str, str]) -> None:
+    places = layout(*SIZE)
+    with running_server() as server, viewer(display, server.address) as window:
+        wait_for(lambda: noisy_share(window, "1-noise", places.noisy) > 0.25, 20, "noise")
+        wait_for(lambda: settled(window, "2-digit", places.noisy), 40, "a digit")
+        digit = cut(window.screenshot("2-digit"), places.noisy)
+        assert 0.02 < (digit > 200).mean() < 0.5  # strokes on an empty ground
+
+        # the whole image, by moving over it
+        wave = [(0.2 + 0.6 * (i % 2), 0.2 + 0.03 * i) for i in range(16)]
+        window.stroke(places.noisy, wave)
+        time.sleep(0.2)
+        assert noisy_share(window, "3-noised-whole", places.noisy) > 0.2
+        window.move(places.rail.x + 5, places.rail.y + 5)
+        wait_for(lambda: settled(window, "4-healed", places.noisy), 40, "the picture to heal")
+        assert noisy_share(window, "4-healed", places.noisy) < 0.2
+
+        # a brush in one corner: the other corner does not change
+        window.key("m", "Up", "Up", "Up")
+        time.sleep(0.2)
+        before = cut(window.screenshot("5-before-brush"), places.noisy)
+        window.stroke(places.noisy, [(0.12 + 0.02 * i, 0.15) for i in range(12)])
+        time.sleep(0.15)
+        after = cut(window.screenshot("6-brush"), places.noisy)
+        half = len(before) // 2
+        assert (after[half:, half:] == before[half:, half:]).all()
+        assert np.abs(after[:half, :half] - before[:half, :half]).mean() > 1
+
+        # pause, help, escape (which never quits), sizes
+        window.key("n")
+        time.sleep(1.0)
+        window.key("space")
+        time.sleep(0.5)
+        paused = cut(window.screenshot("7-paused"), places.clean)
+        time.sleep(0.5)
+        assert (cut(window.screenshot("7-paused"), places.clean) == paused).all()
+        window.key("h")
+        time.sleep(0.3)
+        assert np.abs(cut(window.screenshot("8-help"), places.clean) - paused).mean() > 5
+        window.key("Escape", "Escape")
+        time.sleep(0.3)
+        assert (cut(window.screenshot("9-help-closed"), places.clean) == paused).all()
+        for size in ((640, 480), (1500, 960)):
+            window.resize(*size)
+            wait_for(lambda: window.screenshot("10-size").shape[:2] == size[::-1], 10, f"{size}")  # noqa: B023
+            time.sleep(0.4)
+            window.screenshot(f"10-size-{size[0]}")
+        assert window.close() == 0
+
+
+def test_a_lost_server_greys_the_picture_and_the_session_comes_back(display: dict[str, str]) -> None:
+    places = layout(*SIZE)
+    first = ServerProcess()
+    try:
+        with viewer(display, first.address) as window:
+            wait_for(lambda: noisy_share(window, "11-before-loss", places.noisy) > 0.25, 20, "noise")
+            live = cut(window.screenshot("11-before-loss"), places.clean)
+            first.stop()
+            wait_for(lambda: cut(window.screenshot("12-lost"), places.clean).min() >= 40, 20, "the grey")
+            time.sleep(1.0)
+            window.screenshot("12-lost")
+            assert window.process.poll() is None
+            with running_server("--port", str(first.port)):
+                wait_for(lambda: cut(window.screenshot("13-back"), places.clean).min() < 20, 30, "the return")
+                assert live.shape == cut(window.screenshot("13-back"), places.clean).shape
+                assert window.close() == 0
+    finally:
+        first.stop()

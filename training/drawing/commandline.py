@@ -1,0 +1,113 @@
+"""What the commands of `python -m training` share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from diffusion_toy.diffusion.sampling import Sampler, SamplerKind
+from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.predictors.forward import pick_device
+from training.drawing.generation import Painter, make_painter
+from training.objectives.config import PRECISIONS
+from training.objectives.recipes import DiffusionNetwork
+
+AddParser = Callable[..., argparse.ArgumentParser]
+
+DEVICES = ("auto", "cpu", "cuda")
+SAMPLERS = tuple(kind.value for kind in SamplerKind)
+CHECKPOINT_HELP = "a .safetensors model file, or a run's checkpoint.pt"
+
+
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """Name settings that are out of range as the flags that set them."""
+    try:
+        yield
+    except InvalidValueError as error:
+        flag = "--" + error.field.replace("_", "-")
+        raise InvalidValueError(flag, error.value, error.limit) from error
+
+
+def check_flags(*flags: tuple[str, float, float, float]) -> None:
+    """Check (flag, value, least, greatest).
+
+    Raises:
+        InvalidValueError: a value outside its range, or not a number.
+    """
+    for flag, value, low, high in flags:
+        if not low <= value <= high:
+            raise InvalidValueError(flag, value, f"{low:g}…{high:g}" if high < 2**53 else f"{low:g}…2^63−1")
+
+
+def add_network_flags(p: argparse.ArgumentParser) -> None:
+    """The flags that say which network computes, and how."""
+    p.add_argument("--checkpoint", type=Path, required=True, default=argparse.SUPPRESS, help=CHECKPOINT_HELP)
+    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
+    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
+    p.add_argument(
+        "--compile", action="store_true", help="compile the network first, 20 s; needs a C++ compiler"
+    )
+    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+
+
+def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> None:
+    """The flags that say how pictures are drawn; `sampler_of` and `painter_of` read them."""
+    add_network_flags(p)
+    p.add_argument("--sampler", choices=SAMPLERS, default=sampler, help="how a step is taken")
+    p.add_argument("--steps", type=int, default=steps, help="network steps a picture, 1…T")
+    p.add_argument(
+        "--eta", type=float, default=argparse.SUPPRESS,
+        help="randomness of a DDIM step, 0…1 (1 is DDPM); only with --sampler ddim (default: 0)",
+    )  # fmt: skip
+    p.add_argument(
+        "--spacing", type=float, default=1.0,
+        help="of the steps, 0.2…5; 1: even, below 1: smaller steps where there is much noise",
+    )  # fmt: skip
+    p.add_argument("--guidance", type=float, default=1.0, help="weight of the label, 0…8; 1: as trained")
+    p.add_argument(
+        "--schedule", choices=SCHEDULE_NAMES, default=argparse.SUPPRESS,
+        help="which time step holds how much noise (default: what the network was made for, cosine)",
+    )  # fmt: skip
+    p.add_argument("--time-steps", type=int, default=300, help=f"T of the schedule, {T_MIN}…{T_MAX}")
+
+
+def sampler_of(args: argparse.Namespace) -> Sampler:
+    """The sampler that the flags ask for.
+
+    Raises:
+        InvalidValueError: a value outside its range, or an eta for a sampler that has none.
+    """
+    eta = getattr(args, "eta", None)
+    if eta is not None and args.sampler != "ddim":
+        raise InvalidValueError(
+            "--eta", eta, f"what --sampler {args.sampler} takes", "leave it out, or use --sampler ddim"
+        )
+    check_flags(
+        ("--time-steps", args.time_steps, T_MIN, T_MAX), ("--steps", args.steps, 1, args.time_steps),
+        ("--guidance", args.guidance, 0, 8), ("--eta", eta or 0.0, 0, 1),
+        ("--spacing", args.spacing, 0.2, 5), ("--seed", args.seed, 0, 2**63 - 1),
+    )  # fmt: skip
+    return Sampler(SamplerKind(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
+
+
+def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:
+    """The network, ready to draw as the flags ask.
+
+    Raises:
+        InvalidValueError: no such device.
+        CompileError: it cannot be compiled here.
+    """
+    schedule = make_schedule(getattr(args, "schedule", network.schedule[0]), args.time_steps)
+    return make_painter(network, pick_device(args.device), args.precision, args.compile, schedule)
+
+
+def progress_bar(total: int, unit: str = "step") -> tqdm[None]:
+    """A bar on the terminal; nothing where the output goes elsewhere."""
+    return tqdm(total=total, unit=unit, unit_scale=True, disable=not sys.stderr.isatty())

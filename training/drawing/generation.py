@@ -1,0 +1,161 @@
+"""Pictures in number, for files and for the evaluation: from noise, or healed after a brush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion_toy.diffusion.counter_noise import Purpose
+from diffusion_toy.diffusion.process import q_sample
+from diffusion_toy.diffusion.sampling import Sampler, heal, image_seeds, sample, step_noise
+from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.model.unet import UNetConfig
+from diffusion_toy.predictors.forward import Forward, Precision
+from training.data.named import to_unit_range
+from training.objectives.recipes import DiffusionNetwork
+
+BATCH = 128
+Progress = Callable[[int], object]  # told how many pictures have made one more step
+
+
+def ignored(_pictures: int) -> None:
+    """Progress that nobody watches."""
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """float32 [−1, 1] to uint8, rounded, any shape; on the CPU."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class Painter:
+    """A network ready to draw.
+
+    Attributes:
+        forward: predicts v, in its precision, eager or compiled.
+        config: of its pictures and labels.
+        schedule: whose time steps it walks.
+        device: where.
+    """
+
+    forward: Forward
+    config: UNetConfig
+    schedule: NoiseSchedule
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C, H, W of a picture."""
+        return self.config.channels, self.config.height, self.config.width
+
+
+def make_painter(
+    network: DiffusionNetwork,
+    device: torch.device,
+    precision: str = "float32",
+    compiled: bool = False,
+    schedule: NoiseSchedule | None = None,
+) -> Painter:
+    """Make `network` ready to draw, by its own schedule unless another is given.
+
+    Raises:
+        CompileError: it cannot be compiled here.
+    """
+    config, sizes = network.config, (BATCH,) if compiled else ()
+    forward = Forward(network.to(device), Precision(precision), sizes, compiled)
+    forward.warm_up(config.channels, config.height, config.width, device)
+    return Painter(forward, config, schedule or make_schedule(*network.schedule), device)
+
+
+def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
+    """(count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
+
+    Raises:
+        InvalidValueError: neither of them.
+    """
+    if choice == "none":
+        return torch.full((count,), num_classes)
+    if choice == "balanced":
+        return torch.arange(count) % num_classes
+    if choice.isdecimal() and int(choice) < num_classes:
+        return torch.full((count,), int(choice))
+    raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{num_classes - 1}")
+
+
+def generate(
+    painter: Painter,
+    labels: Tensor,
+    sampler: Sampler,
+    seed: int,
+    progress: Progress = ignored,
+    strength: float = 1.0,
+) -> Tensor:
+    """Pictures from pure noise: (N, C, H, W) uint8, one for each label.
+
+    A picture is a function of the seed, its number and its label, up to rounding errors that
+    depend on the batch. `strength` is the standard deviation of the noise that is begun with; other
+    than 1 it is not what the network is told.
+    """
+    shape, device, null_label = painter.shape, painter.device, painter.config.num_classes
+    images = []
+    for first in range(0, len(labels), BATCH):
+        batch = labels[first : first + BATCH].to(device)
+        seeds = image_seeds(seed, first, len(batch)).to(device)
+        x_T = strength * step_noise(seeds, shape, Purpose.START)(0)
+        noise = step_noise(seeds, shape)
+        for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
+            last = moment
+            progress(len(batch) if moment.t > 0 else 0)
+        images.append(to_bytes(last.x0_hat))
+    return torch.cat(images)
+
+
+def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
+    """(height, width) bool: the disc of this radius about the middle."""
+    rows = torch.arange(height) + 0.5 - height / 2
+    columns = torch.arange(width) + 0.5 - width / 2
+    return rows[:, None] ** 2 + columns[None] ** 2 <= radius_px**2
+
+
+def brush_and_heal(
+    painter: Painter,
+    images: Tensor,
+    labels: Tensor,
+    radius_px: float,
+    level: float,
+    stride: float,
+    seed: int,
+    progress: Progress = ignored,
+) -> Tensor:
+    """Noise each picture truthfully within a disc about its middle, and heal it.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64, what the network is told; num_classes stands for none.
+        radius_px: of the disc, pixels.
+        level: to which the disc is noised, 0…1.
+        stride: time steps a network step.
+
+    Returns:
+        (N, C, H, W) float32, the healed pictures; outside the disc exactly the given ones.
+    """
+    config, device = painter.config, painter.device
+    mask = brush_mask(config.height, config.width, radius_px)
+    healed = []
+    for first in range(0, len(images), BATCH):
+        clean = to_unit_range(images[first : first + BATCH]).to(device)
+        seeds = image_seeds(seed, first, len(clean)).to(device)
+        u = (mask * level).float().expand(len(clean), -1, -1).to(device)
+        eps = step_noise(seeds, painter.shape, Purpose.INJECTION)(0)
+        x = torch.where(u[:, None] > 0, q_sample(clean, u[:, None], eps), clean)
+        told = labels[first : first + BATCH].to(device)
+        noise = step_noise(seeds, painter.shape)
+        healed.append(
+            heal(painter.forward, x, u, told, config.num_classes, painter.schedule, stride, 1.0, noise).cpu()
+        )
+        progress(len(clean))
+    return torch.cat(healed)

@@ -1,0 +1,220 @@
+"""The evaluation: one table of what a model's pictures are worth, beside what real ones score.
+
+All distances are to the test split, in the features of a small classifier; the pictures are
+rounded to bytes first. The floor is what real training images of the same number score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion_toy.diffusion.sampling import Sampler
+from training.data.named import ImageSet, to_unit_range
+from training.drawing.generation import (
+    Painter,
+    Progress,
+    brush_and_heal,
+    brush_mask,
+    generate,
+    ignored,
+    labels_of,
+    to_bytes,
+)
+from training.evaluation import metrics
+from training.evaluation.classifier import Classifier, Predictions, classify_images
+
+CONFIDENT = 0.99  # probability of its class from which a picture counts as a clear one
+MEMORY_SAMPLE = 1000  # pictures whose nearest training image is looked up
+HEAL_RADII_PX, HEAL_LEVELS = (4.0, 6.0, 8.0), (0.5, 0.85, 1.0)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row of the table.
+
+    Attributes:
+        frechet: distance to the test split; `ratio` is that over the floor's.
+        precision, recall: k-NN, against the test split.
+        confident: share that the classifier is sure of (at least 0.99).
+        total_variation: of its classes against the training split's shares, 0…1.
+        class_accuracy: share with the class that was asked for; None without a label.
+        nearest: median distance to the nearest training image (root mean square, grey values).
+    """
+
+    name: str
+    count: int
+    frechet: float
+    ratio: float
+    precision: float
+    recall: float
+    confident: float
+    total_variation: float
+    class_accuracy: float | None
+    nearest: float
+
+
+@dataclass(frozen=True)
+class HealScores:
+    """What is left of real test digits after a brush about the middle, healed.
+
+    Attributes:
+        kept: share that the classifier still puts into the class it did before.
+        confident: share that it is sure of.
+        untouched: whether every pixel outside the brush is the same, bit for bit.
+    """
+
+    name: str
+    count: int
+    radius_px: float
+    level: float
+    kept: float
+    confident: float
+    untouched: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of an evaluation; `settings` say how it was made."""
+
+    settings: dict[str, Any]
+    rows: list[Scores] = field(default_factory=list)
+    healing: list[HealScores] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return {"confident_from": CONFIDENT, **asdict(self)}
+
+    def __str__(self) -> str:
+        head = ["pictures", "n", "Fréchet", "× floor", "− floor", "precision", "recall", "confident",
+                "class TV", "class acc.", "nearest"]  # fmt: skip
+        floor = self.rows[0].frechet if self.rows else 0.0
+        table = [
+            [r.name, str(r.count), f"{r.frechet:.4f}", f"{r.ratio:.2f}", f"{r.frechet - floor:.4f}",
+             f"{r.precision:.3f}", f"{r.recall:.3f}", f"{r.confident:.3f}", f"{r.total_variation:.3f}",
+             "–" if r.class_accuracy is None else f"{r.class_accuracy:.4f}", f"{r.nearest:.1f}"]
+            for r in self.rows
+        ]  # fmt: skip
+        parts = [markdown(head, table)]
+        if self.healing:
+            head = ["healed", "n", "radius, px", "u", "class kept", "confident", "outside"]
+            table = [
+                [h.name, str(h.count), f"{h.radius_px:g}", f"{h.level:g}", f"{h.kept:.3f}",
+                 f"{h.confident:.3f}", "identical" if h.untouched else "CHANGED"]
+                for h in self.healing
+            ]  # fmt: skip
+            parts.append(markdown(head, table))
+        return "\n\n".join(parts)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its columns aligned."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+class Evaluation:
+    """Scores pictures against one data set; `floor` is the row of the real training images.
+
+    Args:
+        classifier: whose features and opinions count.
+        training, test: the data set's splits.
+        count: pictures a row; the floor is taken of as many training images, or of all.
+        seed: of which training images those are.
+    """
+
+    def __init__(
+        self, classifier: Classifier, training: ImageSet, test: ImageSet, count: int, seed: int = 0
+    ) -> None:
+        self.classifier, self.training, self.test = classifier, training, test
+        self.num_classes = classifier.num_classes
+        self._reference = classify_images(classifier, test.images)
+        self._radii = metrics.neighbour_radii(self._reference.features)
+        self._shares = metrics.class_shares(training.labels, self.num_classes)
+        chosen = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))[:count]
+        self._floor: float | None = None
+        self.floor = self.scores("real training images", training.images[chosen], training.labels[chosen])
+        self._floor = self.floor.frechet
+
+    def scores(self, name: str, images: Tensor, asked: Tensor | None = None) -> Scores:
+        """The row of uint8 images (N, C, H, W); `asked` (N,) are the classes they should have."""
+        found = classify_images(self.classifier, images)
+        features, reference = found.features, self._reference.features
+        precision = metrics.covered_share(features, reference, self._radii)
+        recall = metrics.covered_share(reference, features, metrics.neighbour_radii(features))
+        frechet = metrics.frechet_distance(features, reference)
+        nearest = metrics.nearest_distances(images[:MEMORY_SAMPLE], self.training.images)
+        return Scores(
+            name=name,
+            count=len(images),
+            frechet=frechet,
+            ratio=1.0 if self._floor is None else frechet / self._floor,
+            precision=precision,
+            recall=recall,
+            confident=confident_share(found),
+            total_variation=metrics.total_variation(
+                metrics.class_shares(found.classes, self.num_classes), self._shares
+            ),
+            class_accuracy=None if asked is None else float((found.classes == asked).float().mean()),
+            nearest=float(nearest.median()),
+        )
+
+    def generated(
+        self,
+        painter: Painter,
+        choice: str,
+        sampler: Sampler,
+        count: int,
+        seed: int,
+        progress: Progress = ignored,
+    ) -> Scores:
+        """Draw and score `count` pictures, labelled as `labels_of` makes of `choice`."""
+        labels = labels_of(choice, count, painter.config.num_classes)
+        images = generate(painter, labels, sampler, seed, progress)
+        asked = None if choice == "none" else labels
+        name = "unlabelled" if choice == "none" else "labelled"
+        if choice not in ("none", "balanced"):
+            name = f"class {choice}"
+        return self.scores(name, images, asked)
+
+    def healed(
+        self,
+        painter: Painter,
+        labelled: bool,
+        radius_px: float,
+        level: float,
+        stride: float,
+        count: int,
+        seed: int,
+        progress: Progress = ignored,
+    ) -> HealScores:
+        """Brush and heal the first `count` test images, and score what is left of them."""
+        images, labels = self.test.images[:count], self.test.labels[:count]
+        told = labels if labelled else torch.full_like(labels, painter.config.num_classes)
+        pictures = brush_and_heal(painter, images, told, radius_px, level, stride, seed, progress)
+        found = classify_images(self.classifier, to_bytes(pictures))
+        before = self._reference.classes[:count]
+        outside = ~brush_mask(images.shape[-2], images.shape[-1], radius_px)
+        return HealScores(
+            name="labelled" if labelled else "unlabelled",
+            count=len(images),
+            radius_px=radius_px,
+            level=level,
+            kept=float((found.classes == before).float().mean()),
+            confident=confident_share(found),
+            untouched=not bool(((pictures != to_unit_range(images)) & outside).any()),
+        )
+
+
+def confident_share(found: Predictions) -> float:
+    """Share of pictures that the classifier is sure of."""
+    return float((found.confidence >= CONFIDENT).float().mean())

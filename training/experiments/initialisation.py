@@ -1,0 +1,168 @@
+"""Experiments that begin with pure noise: few steps, a schedule that ends too early, and branches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from diffusion_toy.diffusion.counter_noise import Purpose
+from diffusion_toy.diffusion.process import q_sample
+from diffusion_toy.diffusion.sampling import Sampler, SamplerKind, image_seeds, sample, step_noise
+from diffusion_toy.diffusion.schedule import make_schedule
+from training.drawing.generation import BATCH, Progress, generate, labels_of
+from training.evaluation import metrics
+from training.experiments.ablations import even
+from training.experiments.results import Cell, Share, Table, Verdict, mean_correlation, strokes
+from training.experiments.setup import Case, Experiment, Setup, denoise, levels_of, on_schedule
+
+NAMES = {SamplerKind.DDPM: "DDPM", SamplerKind.DDIM: "DDIM", SamplerKind.DPMPP: "DPM-Solver++"}
+STEPS = {
+    SamplerKind.DDPM: (300, 100, 50, 20, 10, 5),
+    SamplerKind.DDIM: (100, 50, 20, 10, 5),  # what these two are for
+    SamplerKind.DPMPP: (100, 50, 20, 10, 5),
+}
+STRENGTHS = (0.5, 0.8, 1.2)  # of what is begun with, where it should be noise of strength 1
+STRENGTH_STEPS = 50
+TRIALS = 1000  # of chance
+
+MOMENTS = (250, 200, 150, 100, 50)
+BRANCHES = 8
+PICTURES_A_TRUNK = 4  # a trunk is branched at every moment: fewer trunks than pictures in other rows
+
+
+def chance_total_variation(shares: Tensor, count: int, seed: int) -> float:
+    """What `metrics.total_variation` is on average for `count` draws from the shares themselves."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(shares, TRIALS * count, replacement=True, generator=generator)
+    parts = drawn.reshape(TRIALS, count)
+    each = [metrics.total_variation(metrics.class_shares(part, len(shares)), shares) for part in parts]
+    return sum(each) / TRIALS
+
+
+def few_steps(setup: Setup) -> Experiment:
+    """From pure noise in many and in few steps; from noise of the wrong strength; on too short a schedule."""
+    painter, count = setup.painter, setup.count
+    classes = painter.config.num_classes
+    shares = metrics.class_shares(setup.data.training.labels, classes)
+    linear = on_schedule(setup, make_schedule("linear", painter.schedule.T)).painter
+    plans = [
+        (NAMES[kind], painter, Sampler(kind, min(steps, painter.schedule.T)))
+        for kind, choices in STEPS.items()
+        for steps in choices
+    ]
+    odd = [
+        (NAMES[kind], Sampler(kind, min(STRENGTH_STEPS, painter.schedule.T)))
+        for kind in (SamplerKind.DDPM, SamplerKind.DDIM)
+    ]
+    plans.append(("DDPM, linear", linear, Sampler(SamplerKind.DDPM, linear.schedule.T)))
+
+    def row(name: str, steps: int | None, told: str, images: Tensor, asked: Tensor | None) -> dict[str, Cell]:
+        verdict, n = setup.judge(images), len(images)
+        clear = verdict.clear
+        balance = metrics.total_variation(metrics.class_shares(verdict.classes, classes), shares)
+        return {
+            "pictures": name, "steps": steps, "network told": told, "n": n,
+            "a clear digit": Share(int(clear.sum()), n),
+            "the one asked for":
+                None if asked is None else Share(int((clear & (verdict.classes == asked)).sum()), n),
+            "class TV": balance if asked is None else None,
+            **strokes(images),
+        }  # fmt: skip
+
+    def run(progress: Progress) -> Table:
+        test = setup.data.test
+        order = torch.randperm(len(test), generator=torch.Generator().manual_seed(setup.seed))
+        rows = [row("real test digits", None, "–", test.images[order[:count]], None)]
+        rows[0]["class TV"] = chance_total_variation(shares, count, setup.seed)
+        for told, choice in (("nothing", "none"), ("a class", "balanced")):
+            labels = labels_of(choice, count, classes)
+            for name, on, sampler in plans:
+                images = generate(on, labels, sampler, setup.seed, progress)
+                asked = None if choice == "none" else labels
+                rows.append(row(name, sampler.steps, told, images, asked))
+        for strength in STRENGTHS:
+            for name, sampler in odd:
+                images = generate(painter, setup.no_labels, sampler, setup.seed, progress, strength)
+                title = f"{name}, begun with {strength:g} × the noise"
+                rows.append(row(title, sampler.steps, "nothing", images, None))
+        eps = step_noise(setup.seeds, painter.shape, Purpose.INJECTION)(0)
+        T = linear.schedule.T
+        x_T = q_sample(setup.clean, levels_of(linear.schedule, T), eps)
+        control = Case({}, x_T, even(T), setup.no_labels, setup.seeds)
+        images = denoise(linear, [control], progress)[0]
+        rows.append(row("DDPM, linear, begun with real digits noised", T, "nothing", images, None))
+        return Table("steps", "From noise to digits in many and in few steps", rows)
+
+    steps = 2 * sum(sampler.steps for _, _, sampler in plans) + linear.schedule.T
+    steps += len(STRENGTHS) * sum(sampler.steps for _, sampler in odd)
+    return Experiment("steps", count * steps, run)
+
+
+def agreement(cells: dict[str, Cell], verdict: Verdict, images: Tensor) -> dict[str, Cell]:
+    """How far groups of pictures agree: `images` (trunks, BRANCHES, C, H, W), judged in the same order."""
+    trunks = len(images)
+    classes = verdict.classes.reshape(trunks, BRANCHES)
+    most = torch.tensor([int(torch.bincount(group).max()) for group in classes])
+    return {
+        **cells,
+        "n": trunks,
+        f"all {BRANCHES} the same digit": Share(int((most == BRANCHES).sum()), trunks),
+        "more than half the same": Share(int((most > BRANCHES // 2).sum()), trunks),
+        "largest group": float(most.double().mean()) / BRANCHES,
+        "a clear digit": Share(int(verdict.clear.sum()), trunks * BRANCHES),
+        "correlation": sum(mean_correlation(group) for group in images) / trunks,
+    }
+
+
+def branches(setup: Setup) -> Experiment:
+    """Several continuations, with other seeds, of one and the same unlabelled generation."""
+    painter, T = setup.painter, setup.painter.schedule.T
+    trunks = max(setup.count // PICTURES_A_TRUNK, 2)
+    null_label = painter.config.num_classes
+    labels = torch.full((trunks,), null_label)
+    moments = [t for t in MOMENTS if t < T]
+
+    def trunk_pictures(progress: Progress) -> dict[int, Tensor]:
+        """x_t of all trunks at each moment."""
+        kept: dict[int, list[Tensor]] = {t: [] for t in moments}
+        for first in range(0, trunks, BATCH):
+            batch = labels[first : first + BATCH].to(painter.device)
+            seeds = image_seeds(setup.seed, first, len(batch)).to(painter.device)
+            x_T, noise = step_noise(seeds, painter.shape, Purpose.START)(0), step_noise(seeds, painter.shape)
+            sampler = Sampler(SamplerKind.DDPM, T)
+            for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
+                if round(moment.t) in kept:
+                    kept[round(moment.t)].append(moment.x_t.cpu())
+                if round(moment.t) == moments[-1]:
+                    break
+                progress(len(batch))
+        return {t: torch.cat(parts) for t, parts in kept.items()}
+
+    def run(progress: Progress) -> Table:
+        seeds = image_seeds(setup.seed + 1, 0, trunks * BRANCHES)
+        cases = [
+            Case({}, x.repeat_interleave(BRANCHES, 0), even(t), labels.repeat_interleave(BRANCHES), seeds)
+            for t, x in trunk_pictures(progress).items()
+        ]
+        name = "branched at t"
+        rows = [real_groups(setup, {name: "real digits, any"}, trunks, one_class=False)]
+        for t, images in zip(moments, denoise(painter, cases, progress), strict=True):
+            groups = images.reshape(trunks, BRANCHES, *images.shape[1:])
+            rows.append(agreement({name: t}, setup.judge(images), groups))
+        rows.append(real_groups(setup, {name: "real digits of one class"}, trunks, one_class=True))
+        return Table("branches", f"{BRANCHES} continuations of one generation", rows)
+
+    steps = trunks * (T - moments[-1] + BRANCHES * sum(moments))
+    return Experiment("branches", steps, run)
+
+
+def real_groups(setup: Setup, cells: dict[str, Cell], trunks: int, one_class: bool) -> dict[str, Cell]:
+    """The same figures for groups of real test digits, of any class or each of one."""
+    test, generator = setup.data.test, torch.Generator().manual_seed(setup.seed)
+    groups = []
+    for trunk in range(trunks):
+        of_class = test.labels == trunk % setup.painter.config.num_classes
+        pool = of_class.nonzero()[:, 0] if one_class else torch.arange(len(test))
+        groups.append(pool[torch.randint(len(pool), (BRANCHES,), generator=generator)])
+    images = test.images[torch.cat(groups)]
+    return agreement(cells, setup.judge(images), images.reshape(trunks, BRANCHES, *images.shape[1:]))

@@ -1,0 +1,203 @@
+"""The setting of the experiments, and denoising pictures of any kind and noise in one go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffusion_toy.diffusion.process import ddim_update
+from diffusion_toy.diffusion.sampling import image_seeds, predict_x0, step_noise
+from diffusion_toy.diffusion.schedule import NoiseSchedule
+from diffusion_toy.errors import InvalidValueError
+from training.data.named import ImageSet, Splits, to_unit_range
+from training.drawing.generation import BATCH, Painter, Progress, to_bytes
+from training.experiments.results import Cell, Judge, Table, outcomes, strokes
+
+DDPM, DDIM = 1.0, 0.0  # η of a step
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What all experiments share.
+
+    Attributes:
+        painter: the network under test, and the schedule.
+        judge: who says what a picture shows.
+        digits: real test pictures that are clearly what their labels say.
+        data: the whole data set.
+        seed: of all noise.
+    """
+
+    painter: Painter
+    judge: Judge
+    digits: ImageSet
+    data: Splits
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """Pictures a row."""
+        return len(self.digits)
+
+    @property
+    def clean(self) -> Tensor:
+        """The digits as the network sees them, (N, C, H, W) float32 in [−1, 1]."""
+        return to_unit_range(self.digits.images)
+
+    @property
+    def seeds(self) -> Tensor:
+        """(N,) int64, one for each digit: it meets the same noise in every row of a table."""
+        return image_seeds(self.seed, 0, self.count)
+
+    @property
+    def no_labels(self) -> Tensor:
+        """(N,) int64, what an unlabelled network is told."""
+        return torch.full((self.count,), self.painter.config.num_classes)
+
+
+def clear_digits(judge: Judge, test: ImageSet, count: int, seed: int) -> ImageSet:
+    """`count` pictures of the test split, at random, that are clearly what their labels say.
+
+    So whatever is not the same digit afterwards has been changed, and was not unclear before.
+
+    Raises:
+        InvalidValueError: there are not as many.
+    """
+    verdict = judge(test.images)
+    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
+    usable = verdict.clear & (verdict.classes == test.labels)
+    chosen = order[usable[order]][:count]
+    if len(chosen) < count:
+        raise InvalidValueError("--count", count, f"1…{len(chosen)}, the clear digits of the test split")
+    return ImageSet(test.images[chosen], test.labels[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Noisy pictures, to become one row of a table.
+
+    Attributes:
+        cells: what the row says before its figures.
+        x: (N, C, H, W) float32.
+        t: time steps that the network is told, float64 that broadcasts to (N, H, W).
+        labels: (N,) int64, what it is told they are; num_classes stands for nothing.
+        seeds: (N,) int64, of the noise that the steps add.
+        eta: of the steps: 1 DDPM, 0 DDIM.
+    """
+
+    cells: dict[str, Cell]
+    x: Tensor
+    t: NDArray[np.float64]
+    labels: Tensor
+    seeds: Tensor
+    eta: float = DDPM
+
+    @property
+    def steps(self) -> int:
+        """How many it takes until all is clean."""
+        return math.ceil(float(self.t.max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Something to be measured: `steps` of pictures through the network until there is a table."""
+
+    name: str
+    steps: int
+    run: Callable[[Progress], Table]
+
+
+def levels_of(schedule: NoiseSchedule, t: NDArray[np.float64] | float) -> Tensor:
+    """The levels at time steps, of the same shape, float32."""
+    return torch.from_numpy(np.asarray(schedule.level_of_time_step(t))).float()
+
+
+def network_steps(cases: Sequence[Case]) -> int:
+    """Of all pictures together, to denoise these."""
+    return sum(case.steps * len(case.x) for case in cases)
+
+
+def denoise(painter: Painter, cases: Sequence[Case], progress: Progress) -> list[Tensor]:
+    """Denoise the pictures of all cases, one time step a step, each pixel from its own.
+
+    Pictures that take about as long share a batch, so cases of any size cost no more than they must.
+
+    Returns:
+        (N, C, H, W) uint8 for each case.
+    """
+    height, width = painter.shape[1:]
+    x = torch.cat([case.x for case in cases])
+    t = np.concatenate([np.broadcast_to(case.t, (len(case.x), height, width)) for case in cases])
+    labels, seeds = (torch.cat([getattr(case, name) for case in cases]) for name in ("labels", "seeds"))
+    eta = torch.cat([torch.full((len(case.x), 1, 1), case.eta) for case in cases])
+    order = np.argsort(np.concatenate([[case.steps] * len(case.x) for case in cases]), kind="stable")
+    done = torch.empty(x.shape, dtype=torch.uint8)
+    for part in np.array_split(order, range(BATCH, len(order), BATCH)):
+        mine = torch.from_numpy(part)
+        done[mine] = _denoise(painter, x[mine], t[part], labels[mine], seeds[mine], eta[mine], progress)
+    return list(torch.split(done, [len(case.x) for case in cases]))
+
+
+@torch.inference_mode()
+def _denoise(
+    painter: Painter,
+    x: Tensor,
+    t: NDArray[np.float64],
+    labels: Tensor,
+    seeds: Tensor,
+    eta: Tensor,
+    progress: Progress,
+) -> Tensor:
+    device, null_label = painter.device, painter.config.num_classes
+    x, labels, seeds, eta = (values.to(device) for values in (x, labels, seeds, eta))
+    noise = step_noise(seeds, painter.shape)
+    step = 0
+    while True:
+        moving = int((t > 0).any((1, 2)).sum())
+        if not moving:
+            return to_bytes(x)
+        t_prev = np.maximum(t - 1, 0)
+        u, u_prev = (levels_of(painter.schedule, steps).to(device) for steps in (t, t_prev))
+        x0_hat = predict_x0(painter.forward, x, u, labels, null_label, 1.0)
+        update = ddim_update(u[:, None], u_prev[:, None], eta[:, None])
+        x = update.apply(x, x0_hat, noise(step))
+        t, step = t_prev, step + 1
+        progress(moving)
+
+
+def denoised_rows(setup: Setup, cases: Sequence[Case], progress: Progress) -> list[dict[str, Cell]]:
+    """Denoise the noisy digits of each case, and say what has become of them."""
+    rows = []
+    for case, images in zip(cases, denoise(setup.painter, cases, progress), strict=True):
+        verdict = setup.judge(images)
+        rows.append({**case.cells, **outcomes(verdict, setup.digits.labels), **strokes(images)})
+    return rows
+
+
+def untouched_row(setup: Setup, cells: dict[str, Cell]) -> dict[str, Cell]:
+    """The row of the real digits themselves; its names are those of `cells`."""
+    images = setup.digits.images
+    blank: dict[str, Cell] = dict.fromkeys(cells)
+    blank[next(iter(cells))] = "real digits, untouched"
+    return {**blank, **outcomes(setup.judge(images), setup.digits.labels), **strokes(images)}
+
+
+def denoising(setup: Setup, name: str, title: str, cases: Sequence[Case]) -> Experiment:
+    """The experiment that denoises these cases of the setup's digits, below the untouched ones."""
+
+    def run(progress: Progress) -> Table:
+        rows = denoised_rows(setup, cases, progress)
+        return Table(name, title, [untouched_row(setup, cases[0].cells), *rows])
+
+    return Experiment(name, network_steps(cases), run)
+
+
+def on_schedule(setup: Setup, schedule: NoiseSchedule) -> Setup:
+    """The same on another schedule."""
+    return replace(setup, painter=replace(setup.painter, schedule=schedule))

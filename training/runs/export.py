@@ -1,0 +1,126 @@
+"""From a training checkpoint to a model file: the averaged weights with all that is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion_toy.errors import CheckpointError, InvalidValueError
+from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
+from training.data.named import ImageSet, Splits
+from training.objectives.config import TrainConfig
+from training.objectives.recipes import RECIPES, DiffusionNetwork
+from training.runs.calibration import rounded_calibration
+from training.runs.loop import config_of, read_checkpoint
+
+EXAMPLES_PER_CLASS = 5
+
+
+def choose_examples(test_images: ImageSet, classes: int) -> Examples:
+    """The first five test images of each class, to travel with the model."""
+    labels = test_images.labels
+    first = [(labels == label).nonzero()[:EXAMPLES_PER_CLASS, 0] for label in range(classes)]
+    chosen = torch.cat(first)
+    return Examples(test_images.images[chosen], labels[chosen])
+
+
+def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelMetadata:
+    """What the model file says of itself; None where the run did not record it."""
+    settings = {name: value for name, value in asdict(config).items() if name != "model"}
+    steps_per_epoch = state["steps_per_epoch"]
+    progress = {
+        "steps": state["step"],
+        "images": state["step"] * config.batch_size,
+        "epochs": round(state["step"] / steps_per_epoch, 2) if steps_per_epoch else None,
+        "loss": state["loss"],
+        "torch": torch.__version__,
+    }
+    network = network_of(config, state)
+    return ModelMetadata(
+        config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress},
+        residual_calibration=rounded_calibration(network, data.test.images, config.model.num_classes),
+    )  # fmt: skip
+
+
+def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The moving average of a training checkpoint's weights, as a state dict of `UNet`."""
+    prefix = "module."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["average"].items()
+        if name.startswith(prefix)
+    }
+
+
+def network_of(config: TrainConfig, state: dict[str, Any]) -> DiffusionNetwork:
+    """The network of a checkpoint with its averaged weights, ready to draw with.
+
+    Raises:
+        RuntimeError: the weights are not this network's.
+    """
+    network = RECIPES[config.recipe].network(config.model)
+    network.load_state_dict(averaged_weights(state))
+    return network.eval().requires_grad_(False)
+
+
+def load_network(path: Path) -> tuple[DiffusionNetwork, str]:
+    """The network of a model file or of a training checkpoint, and the data set it was trained on.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or neither of the two.
+    """
+    if path.suffix == ".safetensors":
+        model = load_model(path)
+        return model.network, model.metadata.dataset
+    state = read_checkpoint(path)
+    config = config_of(state)
+    try:
+        return network_of(config, state), config.dataset
+    except RuntimeError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
+
+
+def export(checkpoint: Path, out: Path, data: Splits, half: bool = False) -> None:
+    """Write the averaged weights of `checkpoint` as a model file, with examples from `data`.
+
+    With `half` the weights are stored as float16: half the size, each rounded to 11 bits. Whoever loads
+    the file has float32 again.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged, or of a network that cannot be served.
+        InvalidValueError: the data are not what the network was trained on.
+    """
+    state = read_checkpoint(checkpoint)
+    config = config_of(state)
+    if not RECIPES[config.recipe].can_be_served:
+        raise CheckpointError(
+            f"checkpoint {checkpoint} is of the recipe {config.recipe}, which cannot be served"
+        )
+    check_classes(data, config.model.num_classes, checkpoint)
+    examples = choose_examples(data.test, config.model.num_classes)
+    write_model(out, averaged_weights(state), describe(config, state, data), examples, half)
+
+
+def check_classes(data: Splits, num_classes: int, path: Path) -> None:
+    """Refuse data of another number of classes than the network of this file has.
+
+    Raises:
+        InvalidValueError: it is another.
+    """
+    if len(data.label_names) != num_classes:
+        limit = f"the {num_classes} classes of {path}"
+        raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
+
+
+def write_model(
+    out: Path, weights: Mapping[str, Tensor], metadata: ModelMetadata, examples: Examples | None, half: bool
+) -> None:
+    """Write a model file, in a folder made for it if there is none; with `half` as float16, see `export`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    stored = {name: tensor.half() if half else tensor for name, tensor in weights.items()}
+    save_model(out, stored, metadata, examples)

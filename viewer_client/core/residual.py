@@ -1,0 +1,62 @@
+"""ε̂, the noise that the network sees in a frame, and how its values are spread. No PyGame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.contract.messages import Frame, Image
+
+NOISY = 0.02  # s = √(1 − ᾱ) above which ε̂ says something
+QUARTER_TURN = np.float32(math.pi / 2)
+BINS, LIMIT = 32, 4.0  # of the histogram, over −LIMIT … LIMIT
+BIN_WIDTH = 2 * LIMIT / BINS
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """What x_t holds beside the network's guess, in units of the noise it is told of.
+
+    Attributes:
+        eps: ε̂ = (x_t − a·x̂0)/s with a = cos(πu/2), s = sin(πu/2): (C, H, W) float32, 0 where not known.
+        known: where s > 0.02: (H, W).
+    """
+
+    eps: Image
+    known: NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        """How many values are known."""
+        return int(self.known.sum()) * len(self.eps)
+
+
+def residual_of(frame: Frame) -> Residual:
+    """ε̂ of a frame, from the claimed level of each pixel."""
+    levels = frame.level_map
+    if levels is None:
+        levels = np.full(frame.x_t.shape[1:], frame.claimed.mean, np.float32)
+    a, s = np.cos(levels * QUARTER_TURN), np.sin(levels * QUARTER_TURN)
+    known = s > NOISY
+    eps: Image = np.where(known, frame.x_t - a * frame.x0_hat, np.float32(0))
+    eps /= np.where(known, s, np.float32(1))
+    return Residual(eps, known)
+
+
+def density(residual: Residual) -> NDArray[np.float64]:
+    """The histogram of the known values as a density, (BINS,); values outside ±LIMIT count at the ends."""
+    values = residual.eps[:, residual.known]
+    if not values.size:
+        return np.zeros(BINS)
+    places = np.clip((values.ravel() + LIMIT) / BIN_WIDTH, 0, BINS - 1).astype(np.intp)
+    counts = np.bincount(places, minlength=BINS)
+    return counts / (values.size * BIN_WIDTH)
+
+
+def normal_density(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The standard normal curve: exp(−z²/2)/√(2π)."""
+    density: NDArray[np.float64] = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return density

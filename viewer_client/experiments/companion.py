@@ -1,0 +1,87 @@
+"""Sessions beside the window's own, which are compared with it or with each other. No PyGame, no gRPC."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from diffusion_toy.contract import messages as m
+from viewer_client.core.geometry import Rect
+from viewer_client.link.session_link import SessionLink
+from viewer_client.link.status import Phase, Status
+
+
+@dataclass
+class Companion:
+    """One session that ends with what it was opened for.
+
+    Attributes:
+        link: to the session; `update` takes what comes in.
+        frame: the newest.
+        joined: it has begun.
+    """
+
+    link: SessionLink
+    frame: m.Frame | None = None
+    joined: bool = False
+
+    def update(self) -> bool:
+        """Take in what has arrived; whether a stream has begun with it.
+
+        Once for each picture of the window: its frame counts as drawn, since it is about to be.
+        """
+        begun = False
+        for response in self.link.take():
+            if isinstance(response, m.Welcome):
+                begun = self.joined = True
+            elif isinstance(response, m.Frame):
+                self.frame = response
+                self.link.drawn(response)
+        return begun
+
+    @property
+    def failed(self) -> bool:
+        """It could not begin, or its stream has broken."""
+        return self.link.status.phase in (Phase.LOST, Phase.REFUSED, Phase.CLOSED)
+
+    def close(self, *, keep_session: bool = False) -> None:
+        """End it, in a thread of its own: a server that is gone would keep the window waiting.
+
+        The process does not end before the thread, so that no session is left on the server.
+        """
+        end = {"keep_session": keep_session}
+        threading.Thread(target=self.link.close, kwargs=end, name="closing", daemon=False).start()
+
+
+def obstacle(frame: m.Frame | None, status: Status, *, replaying: bool) -> str:
+    """Why nothing can be compared now, as a sentence; "" if it can."""
+    if frame is None or not status.live:
+        return "there is nothing to compare without a server: wait until the picture comes"
+    if replaying:
+        return "a recipe is being replayed: wait for its end, or begin anew with R"
+    return ""
+
+
+def grid(count: int, room: Rect, gap: int, caption: int) -> list[Rect]:
+    """Squares for so many pictures, as large as the room lets them be, each with room for a caption below.
+
+    The rows are centred; the last may be shorter. Empty if there is no room.
+    """
+    best, columns = 0, 1
+    for tried in range(1, count + 1):
+        rows = -(-count // tried)
+        width = (room.width - (tried - 1) * gap) // tried
+        height = (room.height - (rows - 1) * gap) // rows - caption
+        if min(width, height) > best:
+            best, columns = min(width, height), tried
+    if best <= 0:
+        return []
+    rows = -(-count // columns)
+    height = rows * (best + caption) + (rows - 1) * gap
+    left = room.x + (room.width - columns * best - (columns - 1) * gap) // 2
+    top = room.y + (room.height - height) // 2
+    places = [divmod(number, columns) for number in range(count)]
+    return [
+        Rect(left + column * (best + gap), top + row * (best + caption + gap), best, best)
+        for row, column in places
+    ]

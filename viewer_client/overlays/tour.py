@@ -1,0 +1,136 @@
+"""The tour as a slim panel over the time line: it covers neither a picture nor the time step in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pygame
+
+from viewer_client.core.appearance import Look
+from viewer_client.core.geometry import Rect, layout
+from viewer_client.core.view_model import ViewModel
+from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
+from viewer_client.ui.overlay import MouseEvent, MouseKind, Overlay
+from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Typesetter, area
+
+LEFT_SHARE = 0.36  # of the width: what to do; the rest says what it is about
+POINTS, POINTS_LEAST, SHRINK = 13.0, 6.0, 0.95  # of the text, until all of it fits
+SMALL = 0.85  # of it: how to end
+GLOW_S = 1.5  # after each stage
+ENDS = "Esc skips the tour, F2 begins it again."
+
+
+class TourView(Overlay):
+    """Shows a tour, which looks on at what the user does; all keys but one go to the screen below.
+
+    Args:
+        remember: called when the tour has been gone through or skipped.
+    """
+
+    def __init__(self, model: ViewModel, look: Look, remember: Callable[[], None]) -> None:
+        self._model, self._look, self._remember = model, look, remember
+        self.tour = Tour()
+        self._glows_until: float | None = None
+        self._place: Rect | None = None  # where it was drawn last
+        self._found: tuple[object, tuple[Rect, float]] | None = None
+        model.listeners.append(self.tour.sent)
+
+    def key(self, key: str, character: str) -> bool:
+        """Only the key that gives the tour's single dose is its own."""
+        dose = self.tour.dose
+        if key not in ("return", "enter") or dose is None:
+            return False
+        self._model.dose(dose)
+        return True
+
+    def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
+        """A click on the panel is not one on what lies behind it."""
+        inside = self._place is not None and self._place.fraction(event.position) is not None
+        return inside and event.kind is MouseKind.PRESS
+
+    def update(self, now: float) -> None:
+        model, stage = self._model, self.tour.stage
+        self.tour.look(
+            Situation(
+                frame=model.frame,
+                motion=model.motion,
+                kind=model.brush.kind,
+                rule=model.brush.rule,
+                session="" if model.welcome is None else model.welcome.session_id,
+                live=model.status.live,
+            )
+        )
+        if self.tour.stage is not stage:
+            self._glows_until = now + GLOW_S
+            if self.tour.stage is Stage.OVER:
+                self._remember()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._model.listeners.remove(self.tour.sent)
+            self._remember()
+        super().close()
+
+    # --- drawing ---
+
+    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+        """Over the time line, and over the figures below it where that is not enough."""
+        tour = self.tour
+        place, points = self._find_place(surface, text)
+        self._place = place
+        glows = self._glows_until is not None and now < self._glows_until
+        pygame.draw.rect(surface, PANEL, area(place))
+        pygame.draw.rect(surface, ACCENT if glows else EDGE, area(place), 1)
+        left, right = _columns(text, place)
+        x = left.x + text.put(surface, tour.progress, left.x, left.y, points, ACCENT) + text.px(8)
+        text.put(surface, tour.caption.title, x, left.y, points, TEXT, width=left.right - x)
+        below = Rect(left.x, left.y + text.line(points), left.width, 0)
+        text.wrap(surface, tour.todo, below, points, ACCENT)
+        if tour.stage is not Stage.OVER:
+            text.put(surface, ENDS, left.x, left.bottom - text.line(SMALL * points), SMALL * points, DIM)
+        text.wrap(surface, tour.caption.text, right, points, TEXT)
+
+    def _find_place(self, surface: pygame.Surface, text: Typesetter) -> tuple[Rect, float]:
+        """The time line's place, or that and what is below it, and the size of text, points.
+
+        The text becomes smaller only where both places are too little for any moment of the tour, so that
+        neither changes on the way.
+        """
+        places = layout(*surface.get_size(), self._look.text_scale)
+        line = places.timeline
+        key = (line, text.scale)
+        if self._found is None or self._found[0] != key:
+            larger = Rect(line.x, line.y, line.width, places.status.bottom - line.y)
+            points, place = POINTS, line
+            if not _fits(text, line, points):
+                place = larger
+                while points > POINTS_LEAST and not _fits(text, larger, points):
+                    points *= SHRINK
+            self._found = (key, (place, points))
+        return self._found[1]
+
+
+def _columns(text: Typesetter, place: Rect) -> tuple[Rect, Rect]:
+    """What to do, and what it is about."""
+    inner = place.inset(text.px(7))
+    width, gap = round(inner.width * LEFT_SHARE), text.px(16)
+    right = inner.x + width + gap
+    return (
+        Rect(inner.x, inner.y, width, inner.height),
+        Rect(right, inner.y, inner.right - right, inner.height),
+    )
+
+
+def _fits(text: Typesetter, place: Rect, points: float) -> bool:
+    """Whether all that the tour says fits, whatever stage it is at."""
+    left, right = _columns(text, place)
+    titles = max(text.width(caption.title, points) for caption in CAPTIONS.values())
+    titles += text.width("4/4", points) + text.px(8)
+    todo = max(len(text.lines(todo, left.width, points)) for todo in Todo) + 1
+    about = max(len(text.lines(caption.text, right.width, points)) for caption in CAPTIONS.values())
+    small = text.line(SMALL * points)
+    return (
+        max(titles, text.width(ENDS, SMALL * points)) <= left.width
+        and todo * text.line(points) + small <= left.height
+        and about * text.line(points) <= right.height
+    )

@@ -1,0 +1,121 @@
+"""A recipe on its way back to the picture: what is sent next, and whether it goes as it should.
+
+A replay sends every step as a command of its own, in order, to a session that rests. So it is exact
+however late anything arrives, and nothing waits on the server for a step that may never come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from diffusion_toy.contract import messages as m
+from viewer_client.recipes.recipe import Recipe
+
+AHEAD = 24  # commands on their way: enough for 60 steps a second over 0.4 s, few enough to be stopped soon
+SHARE = 0.8  # of the server's limit of commands a second
+BURST_S = 0.25
+ROUNDING = 1e-9
+
+
+class Pace:
+    """At most so many a second, and after a pause some at once. Times are seconds of any clock."""
+
+    def __init__(self, burst: float) -> None:
+        self._burst = self._allowed = burst
+        self._then: float | None = None
+
+    def ready(self, now: float, rate_hz: float) -> bool:
+        """Whether one more may be."""
+        if self._then is not None:
+            self._allowed = min(self._allowed + (now - self._then) * rate_hz, self._burst)
+        self._then = now
+        return self._allowed >= 1 - ROUNDING
+
+    def spend(self) -> None:
+        """One more has been."""
+        self._allowed -= 1
+
+
+class Replay:
+    """One replay of a recipe.
+
+    Args:
+        recipe: what to replay.
+        over: another run, which is to be left: the session is there and may be running.
+
+    Attributes:
+        held: it waits, as a pause.
+        direction: of the newest step.
+        done: the picture is there.
+        failure: why it will not be, as a sentence; "" as long as it may.
+    """
+
+    def __init__(self, recipe: Recipe, *, over: bool = False) -> None:
+        self.recipe, self.held, self.done, self.failure = recipe, False, False, ""
+        self.direction = m.Motion.REVERSE
+        self._sent: dict[int, tuple[int | None, m.Command]] = {}  # what has not landed, by sequence
+        self._limit, self._speed = Pace(m.Limits().commands_per_second * BURST_S), Pace(1.0)
+        self._commands: Iterator[tuple[int | None, m.Command]]
+        self._next: tuple[int | None, m.Command] | None
+        self._begin(over)
+
+    def _begin(self, over: bool) -> None:
+        self._commands = self._all(over)
+        self._next = next(self._commands, None)
+        self._sent.clear()
+
+    def _all(self, over: bool) -> Iterator[tuple[int | None, m.Command]]:
+        if over:
+            start = self.recipe.start
+            yield None, m.Configure(start.settings)
+            yield None, m.Restart(start.seed, start.origin)
+            yield None, m.Jump(step=0)  # rests there, should it have begun to run
+        yield from self.recipe.commands()
+
+    def begin_again(self) -> None:
+        """There is a new session, which rests at the recipe's start."""
+        self._begin(over=False)
+
+    def next(self, now: float, limits: m.Limits, steps_per_second: float) -> m.Command | None:
+        """What is to be sent now, at `now` (seconds), None if nothing; it stays until it has been sent."""
+        if self._next is None or self.held or self.failure or len(self._sent) >= AHEAD:
+            return None
+        command = self._next[1]
+        slow = isinstance(command, m.Step) and steps_per_second < limits.tick_rate_hz
+        if slow and not self._speed.ready(now, steps_per_second):
+            return None
+        return command if self._limit.ready(now, limits.commands_per_second * SHARE) else None
+
+    def sent(self, command: m.Command, sequence: int) -> bool:
+        """A command has been sent with this number; whether it was one of the replay's."""
+        if self._next is None or command is not self._next[1]:
+            return False
+        self._sent[sequence] = self._next
+        self._next = next(self._commands, None)
+        self._limit.spend()
+        if isinstance(command, m.Step):
+            self._speed.spend()
+            self.direction = command.direction
+        return True
+
+    def receive(self, frame: m.Frame) -> list[m.Command]:
+        """A frame says where the session is, and what has landed: those commands of the replay."""
+        for landed in frame.landed:
+            step, _ = self._sent.get(landed.sequence, (None, None))
+            if step is not None and step != landed.step:
+                self._fail(f"what belongs to step {step} came at step {landed.step}")
+        landed_now = [number for number in self._sent if number <= frame.landed_sequence]
+        commands = [self._sent.pop(number)[1] for number in landed_now]
+        if self._next is None and not self._sent and frame.resting:
+            self.done = frame.step == self.recipe.steps
+            if not self.done:
+                self._fail(f"the picture rests at step {frame.step} of {self.recipe.steps}")
+        return commands
+
+    def rejected(self, rejected: m.Rejected) -> None:
+        """A command was rejected, one of the replay's or another."""
+        if rejected.sequence in self._sent:
+            self._fail(rejected.message)
+
+    def _fail(self, reason: str) -> None:
+        self.failure = self.failure or f"this replay gives another picture: {reason}"

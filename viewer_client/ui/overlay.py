@@ -1,0 +1,77 @@
+"""What can lie over the screen and take the keys and the mouse while it does: free of PyGame but to draw."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from viewer_client.core.geometry import Point
+
+if TYPE_CHECKING:
+    import pygame
+
+    from viewer_client.ui.widgets import Typesetter
+
+
+class MouseKind(Enum):
+    """What the mouse did."""
+
+    MOVE = auto()
+    PRESS = auto()
+    RELEASE = auto()
+
+
+class Button(Enum):
+    """Of the mouse."""
+
+    LEFT = 1
+    MIDDLE = 2
+    RIGHT = 3
+
+
+@dataclass(frozen=True)
+class MouseEvent:
+    """One movement or click.
+
+    Attributes:
+        kind: what happened.
+        position: px from the window's top left corner.
+        button: pressed or released; of a move, the one that is held, None without.
+    """
+
+    kind: MouseKind
+    position: Point
+    button: Button | None = None
+
+
+class Overlay(ABC):
+    """Lies over the screen, which goes on below it, until `closed`.
+
+    Esc closes any overlay before it sees the key.
+    """
+
+    closed = False
+
+    @abstractmethod
+    def key(self, key: str, character: str) -> bool:
+        """A key, as `keymap.key_of` names it, and what it types; whether it was meant for the overlay.
+
+        What is not goes to the screen below.
+        """
+
+    @abstractmethod
+    def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
+        """The mouse, in a window of this size, px; whether it was meant for the overlay."""
+
+    def update(self, now: float) -> None:  # noqa: B027, most overlays have nothing to do
+        """Once for each picture of the window, before it is drawn; `now` in seconds."""
+
+    def close(self) -> None:
+        """It is over: let go of what it holds."""
+        self.closed = True
+
+    @abstractmethod
+    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+        """Draw it over the screen."""

@@ -1,0 +1,311 @@
+"""The window: poll, update, draw, flip, tick."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from diffusion_toy.contract import messages as m
+from diffusion_toy.errors import DiffusionToyError, MissingExtraError
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "diffusion-toy")
+os.environ.setdefault("SDL_MOUSE_FOCUS_CLICKTHROUGH", "1")
+# Straight to the X server: by way of OpenGL the same pixels take twice the processor where there is no GPU.
+os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
+os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")  # one px of ours is one of the screen's
+try:
+    import pygame
+except ModuleNotFoundError as error:
+    raise MissingExtraError("pygame", "viewer") from error
+
+from viewer_client import preferences
+from viewer_client.core import labels as wording
+from viewer_client.core.appearance import Look
+from viewer_client.core.geometry import Point, default_size
+from viewer_client.core.keymap import Action, action_of, key_of
+from viewer_client.core.sync import exchange
+from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
+from viewer_client.experiments import branches, twin
+from viewer_client.experiments.canvas import Canvas
+from viewer_client.files.saving import Keeping
+from viewer_client.link.connection import Connection
+from viewer_client.overlays.branches import BranchView
+from viewer_client.overlays.canvas import CanvasView
+from viewer_client.overlays.seed_entry import SeedEntry
+from viewer_client.overlays.tour import TourView
+from viewer_client.overlays.twin import TwinView
+from viewer_client.ui import clipboard
+from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
+from viewer_client.window.screen import Screen
+
+INVISIBLE_DRIVERS = ("offscreen", "dummy")  # what SDL falls back to where it reaches no display
+KEY_REPEAT_MS = (350, 60)
+TITLE = "Diffusion Toy"
+OUTSIDE: Point = (-1.0, -1.0)  # where the mouse is that has left the window
+
+
+class DisplayError(DiffusionToyError):
+    """No window can be opened."""
+
+
+class App:
+    """One window on one connection.
+
+    Args:
+        size: of the window, px; None takes one that suits the display.
+        out: the folder for what the user keeps.
+
+    Raises:
+        DisplayError: no window can be opened.
+    """
+
+    def __init__(
+        self,
+        model: ViewModel,
+        connection: Connection,
+        size: tuple[int, int] | None,
+        look: Look | None = None,
+        out: Path = Path(),
+    ) -> None:
+        try:
+            pygame.display.init()
+            driver = pygame.display.get_driver()
+            if driver in INVISIBLE_DRIVERS and "SDL_VIDEODRIVER" not in os.environ:
+                raise pygame.error("there is no display, or it does not answer")
+            pygame.font.init()
+            size = size or default_size(pygame.display.get_desktop_sizes()[0])
+            self.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+        except pygame.error as error:
+            pygame.quit()
+            raise DisplayError(
+                f"no window can be opened ({error}); run where there is a display, "
+                "or record a session with --headless --record FILE.gif"
+            ) from error
+        pygame.display.set_caption(TITLE)
+        pygame.key.set_repeat(*KEY_REPEAT_MS)
+        self.model, self.connection = model, connection
+        self.screen = Screen(look=look)
+        self.overlay: Overlay | None = None
+        self.tour: TourView | None = None
+        self._canvas: Canvas | None = None  # what was drawn is kept while the canvas is closed
+        self.keeping = Keeping(model, out)
+        self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Until the user closes the window, or until `until` says so."""
+        try:
+            while not (self.model.quit or until()):
+                for event in pygame.event.get():
+                    self._handle(event)
+                fresh = self._update()
+                self._draw()
+                if fresh is not None:
+                    self.connection.drawn(fresh)
+                self.clock.tick(RENDER_RATE_HZ)
+        finally:
+            self._close_overlay()
+            pygame.quit()
+            for answer in self.keeping.close():
+                print(answer)
+
+    def _handle(self, event: pygame.event.Event) -> None:
+        model = self.model
+        match event.type:
+            case pygame.QUIT:
+                model.quit = True
+            case pygame.KEYDOWN:
+                ctrl, shift = bool(event.mod & pygame.KMOD_CTRL), bool(event.mod & pygame.KMOD_SHIFT)
+                key = key_of(pygame.key.name(event.key), event.unicode, ctrl=ctrl, shift=shift)
+                self._key(key, event.unicode if not ctrl else "")
+            case pygame.MOUSEMOTION:
+                held = next(
+                    (button for button, down in zip(Button, event.buttons, strict=True) if down), None
+                )
+                self._mouse(MouseEvent(MouseKind.MOVE, event.pos, held))
+            case pygame.MOUSEBUTTONDOWN | pygame.MOUSEBUTTONUP if event.button <= 3:
+                kind = MouseKind.PRESS if event.type == pygame.MOUSEBUTTONDOWN else MouseKind.RELEASE
+                self._mouse(MouseEvent(kind, event.pos, Button(event.button)))
+            case pygame.MOUSEWHEEL if event.y:
+                self._key("wheel up" if event.y > 0 else "wheel down", "")
+            case pygame.WINDOWLEAVE | pygame.WINDOWFOCUSLOST:
+                self._lift()
+                if self.overlay is not None:
+                    self.overlay.mouse(MouseEvent(MouseKind.MOVE, OUTSIDE), self.surface.get_size())
+            case pygame.WINDOWEXPOSED | pygame.WINDOWSIZECHANGED:
+                self.screen.forget()
+
+    def _key(self, key: str, character: str) -> None:
+        top = self._on_top
+        if top is not None and action_of(key) is Action.CLOSE_OVERLAY:
+            top.close()
+        elif top is None or not top.key(key, character):
+            self.model.key(key)
+        self._drop_closed()
+
+    def _mouse(self, event: MouseEvent) -> None:
+        model = self.model
+        top = self._on_top
+        if top is not None and top.mouse(event, self.surface.get_size()):
+            return
+        point, pressed = self._fraction(event.position), event.kind is MouseKind.PRESS
+        if pressed and event.button is Button.LEFT and self._go_back(event.position):
+            return
+        model.mouse_at(point)
+        if event.kind is MouseKind.MOVE:
+            return
+        if event.button is Button.RIGHT:
+            model.heal_button(pressed)
+        else:
+            model.mouse_button(pressed)
+
+    def _go_back(self, position: Point) -> bool:
+        """Go to what was clicked in the film or on the time line, if either was."""
+        if (step := self.screen.step_at(self.surface, position)) is not None:
+            self.model.jump_to_step(step)
+        elif (t := self._time_step(position)) is not None:
+            self.model.jump_to(t)
+        else:
+            return False
+        return True
+
+    def _lift(self) -> None:
+        self.model.mouse_button(False)
+        self.model.heal_button(False)
+        self.model.mouse_at(None)
+
+    def show_overlay(self, overlay: Overlay) -> None:
+        """Lay this over the screen; what lay there before is closed."""
+        self._close_overlay()
+        self._lift()
+        self.model.help_open = False
+        self.overlay = overlay
+
+    def begin_tour(self) -> None:
+        """From its first stage; whoever ends it is not shown it again unasked."""
+        if self.tour is not None:
+            self.tour.close()
+        self.model.help_open = False
+        seen = preferences.Preferences(tour_seen=True)
+        remember = partial(preferences.save, preferences.folder(), seen)
+        self.tour = TourView(self.model, self.screen.look, remember)
+
+    def _show_canvas(self) -> None:
+        welcome = self.model.welcome
+        if welcome is None:
+            self.model.notice = "the canvas takes its size from the model: wait for the server"
+            return
+        shape = (welcome.model.channels, welcome.model.height, welcome.model.width)
+        if self._canvas is None or self._canvas.shape != shape:
+            self._canvas = Canvas(*shape)
+        self.show_overlay(CanvasView(self.model, self._canvas, self.screen.look))
+
+    def _compare(self, obstacle: str, show: Callable[[], Overlay]) -> None:
+        """Lay branches or a twin over the screen, or say why not."""
+        if obstacle:
+            self.model.notice = obstacle
+        else:
+            self.show_overlay(show())
+
+    def _branch(self) -> Overlay:
+        begun = branches.Branches(self.model, self.connection, self._open_beside)
+        return BranchView(begun, self.screen.look)
+
+    def _twin(self) -> Overlay:
+        begun = twin.Twin(self.model, self.connection, self._open_beside)
+        return TwinView(begun, self.model, self.screen.look)
+
+    def _open_beside(self, start: m.Start) -> Connection:
+        """One more session on the server, beside the window's own."""
+        connection = Connection(self.connection.endpoint, lambda: start)
+        connection.open()
+        return connection
+
+    @property
+    def _on_top(self) -> Overlay | None:
+        """What keys and mouse are meant for first: an overlay, else the tour, unless the help hides it."""
+        return self.overlay if self.overlay is not None or self.model.help_open else self.tour
+
+    def _drop_closed(self) -> None:
+        if self.overlay is not None and self.overlay.closed:
+            self.overlay = None
+            self.screen.forget()
+        if self.tour is not None and self.tour.closed:
+            self.tour = None
+            self.screen.forget()
+
+    def _close_overlay(self) -> None:
+        if self.overlay is not None:
+            self.overlay.close()
+            self.overlay = None
+            self.screen.forget()
+
+    def _do(self, action: Action) -> None:
+        """What a key has asked the window for."""
+        look = self.screen.look
+        match action:
+            case Action.COLORS:
+                look.next_colors()
+                self.model.notice = f"colours: {look.color_map.value}"
+            case Action.HEAT:
+                look.heat = not look.heat
+                self.model.notice = wording.heat_notice(look)
+            case Action.LARGER_TEXT:
+                look.larger_text()
+            case Action.SMALLER_TEXT:
+                look.smaller_text()
+            case Action.CANVAS:
+                self._show_canvas()
+            case Action.BRANCH:
+                self._compare(branches.obstacle(self.model), self._branch)
+            case Action.TWIN:
+                self._compare(twin.obstacle(self.model), self._twin)
+            case Action.TYPE_SEED:
+                self.show_overlay(SeedEntry(self.model, look, clipboard.get_text))
+            case Action.TOUR:
+                self.begin_tour()
+            case Action.SAVE:
+                self.keeping.save_picture(look.color_map)
+            case Action.SAVE_GIF:
+                self.keeping.save_run()
+            case Action.SAVE_RECIPE:
+                self.keeping.save_recipe()
+            case Action.COPY_RECIPE:
+                self.keeping.copy_recipe(clipboard.put_text)
+            case Action.PASTE_RECIPE:
+                self.keeping.paste_recipe(clipboard.get_text)
+
+    def _fraction(self, position: Point) -> Point | None:
+        return self.screen.layout_of(self.surface).noisy.fraction(position)
+
+    def _time_step(self, position: Point) -> float | None:
+        return self.screen.time_step_at(self.surface, position, self.model.num_time_steps)
+
+    def _update(self) -> m.Frame | None:
+        self.surface = pygame.display.get_surface()  # another one after the window was resized
+        pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
+        fresh = exchange(self.connection, self.model)
+        for answer in self.keeping.update(fresh):
+            self.model.notice = answer
+            print(answer, flush=True)  # a long path is in full at least there
+        while self.model.asked:
+            self._do(self.model.asked.popleft())
+        for overlay in (self.overlay, self.tour):
+            if overlay is not None:
+                overlay.update(time.monotonic())
+        self._drop_closed()
+        return fresh
+
+    def _draw(self) -> None:
+        figures, now = self.connection.statistics, time.monotonic()
+        if self.overlay is not None:
+            self.screen.forget()
+        if not self.screen.draw(self.surface, self.model, figures, self.pictures.get_fps(), now):
+            return  # the window shows it already
+        self.pictures.tick()
+        if (top := self._on_top) is not None:
+            top.draw(self.surface, self.screen.text, now)
+        pygame.display.flip()
