@@ -29,7 +29,7 @@ from diffusion_toy.predictors.forward import Precision, has_fast_bfloat16, pick_
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
-from inference_server.engine.main_thread import FirstThread
+from inference_server.engine.main_thread import MainThread
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.tokens import Sealer
@@ -200,11 +200,11 @@ class Server:
 
     Args:
         config: how.
-        first_thread: where the engines run; not the event loop's.
+        main_thread: where the engines run; not the event loop's.
     """
 
-    def __init__(self, config: ServerConfig, first_thread: FirstThread) -> None:
-        self.config, self._first_thread = config, first_thread
+    def __init__(self, config: ServerConfig, main_thread: MainThread) -> None:
+        self.config, self._main_thread = config, main_thread
         self.port = 0
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -285,13 +285,13 @@ class Server:
             lambda error: loop.call_soon_threadsafe(self._fail, error),
             self.metrics,
         )
-        self._ticking = asyncio.wrap_future(self._first_thread.submit(self._engine_loop.run))
+        self._ticking = asyncio.wrap_future(self._main_thread.submit(self._engine_loop.run))
         self._service.open(self._engines, self._engine_loop)
         await self._set_health(serving=True)
 
     async def _compute(self, function: Callable[[], R]) -> R:
         """The result of a function that uses torch."""
-        return await asyncio.wrap_future(self._first_thread.submit(function))
+        return await asyncio.wrap_future(self._main_thread.submit(function))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -399,7 +399,7 @@ def announcement(config: ServerConfig, port: int) -> list[str]:
 
 
 def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> None:
-    """Serve until SIGTERM or SIGINT; to be called in the program's first thread.
+    """Serve until SIGTERM or SIGINT; to be called in the program's main thread.
 
     Args:
         config: how.
@@ -408,12 +408,12 @@ def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> No
     Raises:
         DiffusionToyError: it cannot start, or its engine failed.
     """
-    first_thread = FirstThread()
+    main_thread = MainThread()
     stop = threading.Event()
     outcome: Future[None] = Future()
 
     async def front_end() -> None:
-        server, loop = Server(config, first_thread), asyncio.get_running_loop()
+        server, loop = Server(config, main_thread), asyncio.get_running_loop()
         stopping = loop.run_in_executor(None, stop.wait)
         stopping.add_done_callback(lambda _: server.request_stop())
         try:
@@ -434,12 +434,12 @@ def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> No
         else:
             outcome.set_result(None)
         finally:
-            first_thread.stop()
+            main_thread.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     thread = threading.Thread(target=run, name="front end")
     thread.start()
-    first_thread.run()
+    main_thread.run()
     thread.join()
     outcome.result()

@@ -91,11 +91,11 @@ class Client:
         return response
 
     def resume(self, token: bytes, window: int = m.WINDOW_DEFAULT) -> m.Welcome:
-        """Go on from this token, and with the numbers above what has landed; wait for the welcome."""
+        """Go on from this token, and with the numbers above what has been applied; wait for the welcome."""
         self.send(m.Start(resume_token=token, window=window), sequence=0)
         response = self.read()
         assert isinstance(response, m.Welcome)
-        self.sequence = response.landed_sequence
+        self.sequence = response.applied_sequence
         return response
 
     def watch(self, session_id: str) -> m.Welcome:

@@ -24,7 +24,7 @@ AMOUNT_MAX = 1000.0
 GUIDANCE_MAX = 8.0
 STRIDE_MAX = 1000
 WINDOW_DEFAULT, WINDOW_MAX = 4, 32
-LANDED_MAX = 4096  # commands that a frame lists
+APPLIED_MAX = 4096  # commands that a frame lists
 
 Image = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ class NoiseKind(IntEnum):
 
 
 class InjectionRule(IntEnum):
-    """What an injection does to the picture and to the claimed level."""
+    """What an injection does to the picture and to the nominal level."""
 
     TRUTH = 1
     NAIVE = 2
@@ -322,8 +322,9 @@ class ModelInfo:
     width: int
     label_names: tuple[str, ...]
     dataset: str
-    rim_value: float | None
+    border_value: float | None
     has_examples: bool
+    predictor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,6 +347,7 @@ class Limits:
     grace_s: float = 30.0
     idle_s: float = 1800.0
     history_states: int = 120
+    injections_per_tick: int = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +362,7 @@ class Welcome:
     settings: Settings
     window: int
     server_version: str
-    landed_sequence: int = 0
+    applied_sequence: int = 0
     resumed: bool = False
     watching: bool = False
 
@@ -391,7 +393,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Landed:
+class Applied:
     """A command that has been applied, and before which step; see the protocol."""
 
     sequence: int
@@ -408,25 +410,25 @@ class Frame:
 
     number: int
     step: int
-    landed_sequence: int
+    applied_sequence: int
     x_t: Image
     x0_hat: Image
     level_map: Image | None
-    claimed: Range
-    bookkept: Range
+    nominal: Range
+    actual: Range
     time_step: Range
     motion: Motion
-    resting: bool
+    idle: bool
     settings: Settings
     seed: int
     server_ms: float
     sessions: int
     first_kept_step: int = 0
     measured_by_residual: float | None = None
-    measured_by_rim: float | None = None
+    measured_by_border: float | None = None
     excess_kurtosis: float | None = None
     watchers: int = 0
-    landed: tuple[Landed, ...] = ()
+    applied: tuple[Applied, ...] = ()
 
 
 @dataclass(frozen=True)

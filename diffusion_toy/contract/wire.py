@@ -264,8 +264,9 @@ def model_to_proto(model: m.ModelInfo) -> pb.Model:
         width=model.width,
         label_names=model.label_names,
         dataset=model.dataset,
-        rim_value=model.rim_value,
+        border_value=model.border_value,
         has_examples=model.has_examples,
+        predictor=model.predictor,
     )
 
 
@@ -279,8 +280,9 @@ def model_from_proto(message: pb.Model) -> m.ModelInfo:
         width=message.width,
         label_names=tuple(message.label_names),
         dataset=message.dataset,
-        rim_value=_optional(message, "rim_value"),
+        border_value=_optional(message, "border_value"),
         has_examples=message.has_examples,
+        predictor=message.predictor,
     )
 
 
@@ -321,11 +323,12 @@ def welcome_to_proto(welcome: m.Welcome) -> pb.Welcome:
             grace_s=limits.grace_s,
             idle_s=limits.idle_s,
             history_states=limits.history_states,
+            injections_per_tick=limits.injections_per_tick,
         ),
         settings=settings_to_proto(welcome.settings),
         window=welcome.window,
         server_version=welcome.server_version,
-        landed_sequence=welcome.landed_sequence,
+        applied_sequence=welcome.applied_sequence,
         resumed=welcome.resumed,
         watching=welcome.watching,
     )
@@ -348,11 +351,12 @@ def welcome_from_proto(message: pb.Welcome) -> m.Welcome:
             grace_s=limits.grace_s,
             idle_s=limits.idle_s,
             history_states=limits.history_states,
+            injections_per_tick=limits.injections_per_tick,
         ),
         settings=settings_from_proto(message.settings),
         window=message.window,
         server_version=message.server_version,
-        landed_sequence=message.landed_sequence,
+        applied_sequence=message.applied_sequence,
         resumed=message.resumed,
         watching=message.watching,
     )
@@ -394,19 +398,9 @@ def moving_from_proto(message: pb.Moving) -> m.Moving:
     return m.Moving(resume_token_from_proto(message.resume_token), message.message)
 
 
-def range_to_proto(values: m.Range) -> pb.Range:
-    """Least, mean and greatest."""
-    return pb.Range(min=values.min, mean=values.mean, max=values.max)
-
-
 def range_from_proto(message: pb.Range) -> m.Range:
     """Least, mean and greatest."""
     return m.Range(message.min, message.mean, message.max)
-
-
-def image_to_bytes(image: m.Image) -> bytes:
-    """float32 values as little-endian float16."""
-    return image.astype(WIRE_FLOAT).tobytes()
 
 
 def image_from_bytes(content: bytes, shape: tuple[int, ...], path: str) -> m.Image:
@@ -432,25 +426,25 @@ def frame_from_proto(message: pb.Frame, model: m.ModelInfo) -> m.Frame:
     return m.Frame(
         number=message.number,
         step=message.step,
-        landed_sequence=message.landed_sequence,
+        applied_sequence=message.applied_sequence,
         x_t=image_from_bytes(message.x_t, shape, "frame.x_t"),
         x0_hat=image_from_bytes(message.x0_hat, shape, "frame.x0_hat"),
         level_map=image_from_bytes(level_map, shape[1:], "frame.level_map") if level_map else None,
-        claimed=range_from_proto(message.claimed),
-        bookkept=range_from_proto(message.bookkept),
+        nominal=range_from_proto(message.nominal),
+        actual=range_from_proto(message.actual),
         time_step=range_from_proto(message.time_step),
         motion=_enum(m.Motion, message.motion, m.Motion.PAUSED, "frame.motion"),
-        resting=message.resting,
+        idle=message.idle,
         settings=settings_from_proto(message.settings),
         seed=message.seed,
         server_ms=message.server_ms,
         sessions=message.sessions,
         first_kept_step=message.first_kept_step,
         measured_by_residual=_optional(message, "measured_by_residual"),
-        measured_by_rim=_optional(message, "measured_by_rim"),
+        measured_by_border=_optional(message, "measured_by_border"),
         excess_kurtosis=_optional(message, "excess_kurtosis"),
         watchers=message.watchers,
-        landed=tuple(m.Landed(landed.sequence, landed.step) for landed in message.landed),
+        applied=tuple(m.Applied(applied.sequence, applied.step) for applied in message.applied),
     )
 
 

@@ -36,7 +36,7 @@ class ModelMetadata:
         config: rebuilds the network.
         dataset: the name of what it was trained on.
         label_names: one for each class.
-        rim_value: the value in [−1, 1] that the data's outermost pixels have, None if not constant.
+        border_value: the value in [−1, 1] that the data's outermost pixels have, None if not constant.
         training: what produced the weights (configuration, epochs, images, loss, versions).
         scores: evaluation figures, name to number.
         residual_calibration: root mean square of (x − √ᾱ·x̂0)/√(1−ᾱ) on real pictures at levels in even
@@ -46,7 +46,7 @@ class ModelMetadata:
     config: UNetConfig
     dataset: str
     label_names: tuple[str, ...]
-    rim_value: float | None = None
+    border_value: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     residual_calibration: tuple[float, ...] = ()
@@ -120,7 +120,7 @@ def _parse_metadata(path: Path, text: str | None) -> ModelMetadata:
         config=UNetConfig(**header["config"]),
         dataset=header["dataset"],
         label_names=tuple(header["label_names"]),
-        rim_value=header["rim_value"],
+        border_value=header["border_value" if "border_value" in header else "rim_value"],  # its earlier name
         residual_calibration=tuple(map(float, header.get("residual_calibration", ()))),
         training=header["training"],
         scores=header["scores"],

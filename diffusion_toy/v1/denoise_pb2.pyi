@@ -19,8 +19,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
-   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it; and in
-   `landed` before which step each was applied.
+   steps. A frame says in `applied_sequence` which have been applied or rejected: all up to it; and in
+   `applied` before which step each was applied.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
    (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
@@ -32,7 +32,7 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    pictures, never differences.
 6. When every pixel is at t = 0 (playing in reverse) or t = T (playing forward), and while
    paused, the session rests: it sends a last frame, then none until a command changes it. A
-   change to a resting session is shown in one new frame without a step.
+   change to an idle session is shown in one new frame without a step.
 7. A broken protocol ends the stream with a status, whose message says what to do:
    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
@@ -51,7 +51,7 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
    while the window is full.) To lose nothing a client keeps the commands above
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
-   `Welcome.landed_sequence`; what the server has applied already it passes over.
+   `Welcome.applied_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
    may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
 11. Before each step the server keeps the state, up to `Limits.history_states` of them;
@@ -65,13 +65,13 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     1: start { settings { label: 7 } }          →
                                                 ←  welcome { seed: 1234, window: 4, … }
                                                 ←  frame { number: 1, step: 0, t 300,
-                                                     landed_sequence: 1 }
+                                                     applied_sequence: 1 }
     acknowledge { frame_number: 1 }             →
                                                 ←  frame { number: 2, step: 1, t 299 }
     2: inject { disc { x: 0.5, y: 0.5,          →
          radius: 0.2 }, amount: 40 }            ←  frame { number: 3, step: 2, t 298…300,
-                                                     level_map: …, landed_sequence: 2,
-                                                     landed { sequence: 2, step: 2 } }
+                                                     level_map: …, applied_sequence: 2,
+                                                     applied { sequence: 2, step: 2 } }
     3: inject { disc { radius: 7 } … }          →
                                                 ←  rejected { sequence: 3, field:
                                                      "inject.disc.radius", value: "7",
@@ -79,8 +79,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     acknowledge { frame_number: 3 }             →  (covers 2 as well)
     4: pause {}                                 →
                                                 ←  frame { number: 4, step: 3, …,
-                                                     landed_sequence: 4,
-                                                     landed { sequence: 4, step: 3 } }
+                                                     applied_sequence: 4,
+                                                     applied { sequence: 4, step: 3 } }
                                                 ←  resume_token { token: …, sequence: 4 }
                                                    (silence until the next command)
     5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
@@ -89,11 +89,11 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 
     0: start { resume_token: …, window: 4 }     →
                                                 ←  welcome { session_id: the same, resumed: true,
-                                                     landed_sequence: 4, … }
+                                                     applied_sequence: 4, … }
     5: inject { whole_image {}, amount: 90 }    →
                                                 ←  frame { number: 1, step: 3, t 300,
-                                                     landed_sequence: 5,
-                                                     landed { sequence: 5, step: 3 } }
+                                                     applied_sequence: 5,
+                                                     applied { sequence: 5, step: 3 } }
     half-close                                  →
                                                 ←  status OK
 """
@@ -162,7 +162,7 @@ class _InjectionRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Injecti
     INJECTION_RULE_TRUTH: _InjectionRule.ValueType  # 1
     """The forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Claim and picture agree."""
     INJECTION_RULE_NAIVE: _InjectionRule.ValueType  # 2
-    """A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than claimed."""
+    """A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than nominal."""
     INJECTION_RULE_LIE: _InjectionRule.ValueType  # 3
     """The picture stays; only what the network is told moves to t'."""
 
@@ -173,7 +173,7 @@ INJECTION_RULE_UNSPECIFIED: InjectionRule.ValueType  # 0
 INJECTION_RULE_TRUTH: InjectionRule.ValueType  # 1
 """The forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Claim and picture agree."""
 INJECTION_RULE_NAIVE: InjectionRule.ValueType  # 2
-"""A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than claimed."""
+"""A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than nominal."""
 INJECTION_RULE_LIE: InjectionRule.ValueType  # 3
 """The picture stays; only what the network is told moves to t'."""
 Global___InjectionRule: _TypeAlias = InjectionRule  # noqa: Y015
@@ -290,11 +290,11 @@ class DenoiseRequest(_message.Message):
     sequence: _builtins.int
     """The command's number, 1…2^63−1, higher than that of any command before it in this stream.
     Ignored for `acknowledge`, and for a `start` that resumes or watches. After a resume, numbers up to
-    `Welcome.landed_sequence` are passed over. Error: INVALID_ARGUMENT ends the stream.
+    `Welcome.applied_sequence` are passed over. Error: INVALID_ARGUMENT ends the stream.
     """
     at_step: _builtins.int
     """If set, the command waits until the session is about to take this step (`Frame.step`), and so
-    do the commands behind it; with the steps of `Frame.landed` this makes a replay exact. Rejected if
+    do the commands behind it; with the steps of `Frame.applied` this makes a replay exact. Rejected if
     that step is already past.
     Default: as soon as possible. Ignored for `start` and `acknowledge`.
     """
@@ -947,7 +947,7 @@ class Welcome(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
-    LANDED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQUENCE_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     WATCHING_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
@@ -958,7 +958,7 @@ class Welcome(_message.Message):
     """The window in force, frames."""
     server_version: _builtins.str
     """The server's release."""
-    landed_sequence: _builtins.int
+    applied_sequence: _builtins.int
     """All commands up to this sequence have been applied; those above are to be sent again."""
     resumed: _builtins.bool
     """The session goes on from a resume token."""
@@ -985,13 +985,13 @@ class Welcome(_message.Message):
         settings: Global___Settings | None = ...,
         window: _builtins.int = ...,
         server_version: _builtins.str = ...,
-        landed_sequence: _builtins.int = ...,
+        applied_sequence: _builtins.int = ...,
         resumed: _builtins.bool = ...,
         watching: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "model", b"model", "schedule", b"schedule", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["landed_sequence", b"landed_sequence", "limits", b"limits", "model", b"model", "resumed", b"resumed", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "watching", b"watching", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_sequence", b"applied_sequence", "limits", b"limits", "model", b"model", "resumed", b"resumed", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "watching", b"watching", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,8 +1064,9 @@ class Model(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     LABEL_NAMES_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
-    RIM_VALUE_FIELD_NUMBER: _builtins.int
+    BORDER_VALUE_FIELD_NUMBER: _builtins.int
     HAS_EXAMPLES_FIELD_NUMBER: _builtins.int
+    PREDICTOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What `Start.model` names."""
     fingerprint: _builtins.str
@@ -1076,10 +1077,14 @@ class Model(_message.Message):
     width: _builtins.int
     dataset: _builtins.str
     """What it was trained on."""
-    rim_value: _builtins.float
+    border_value: _builtins.float
     """The value in [−1, 1] of the training data's border; unset where it is not constant."""
     has_examples: _builtins.bool
     """Whether there are bundled real pictures (`Origin.example`)."""
+    predictor: _builtins.str
+    """What runs the network, for people to read and for programs to compare, as in "openvino bf16": two
+    servers whose predictors differ draw pictures that differ in the last bits.
+    """
     @_builtins.property
     def label_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One for each class; their number is the number of classes."""
@@ -1094,16 +1099,17 @@ class Model(_message.Message):
         width: _builtins.int = ...,
         label_names: _abc.Iterable[_builtins.str] | None = ...,
         dataset: _builtins.str = ...,
-        rim_value: _builtins.float | None = ...,
+        border_value: _builtins.float | None = ...,
         has_examples: _builtins.bool = ...,
+        predictor: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rim_value", b"_rim_value", "rim_value", b"rim_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rim_value", b"_rim_value", "channels", b"channels", "dataset", b"dataset", "fingerprint", b"fingerprint", "has_examples", b"has_examples", "height", b"height", "label_names", b"label_names", "name", b"name", "rim_value", b"rim_value", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value", "channels", b"channels", "dataset", b"dataset", "fingerprint", b"fingerprint", "has_examples", b"has_examples", "height", b"height", "label_names", b"label_names", "name", b"name", "predictor", b"predictor", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__rim_value: _TypeAlias = _typing.Literal["rim_value"]  # noqa: Y015
-    _WhichOneofArgType__rim_value: _TypeAlias = _typing.Literal["_rim_value", b"_rim_value"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__rim_value) -> _WhichOneofReturnType__rim_value | None: ...
+    _WhichOneofReturnType__border_value: _TypeAlias = _typing.Literal["border_value"]  # noqa: Y015
+    _WhichOneofArgType__border_value: _TypeAlias = _typing.Literal["_border_value", b"_border_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__border_value) -> _WhichOneofReturnType__border_value | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
@@ -1148,6 +1154,7 @@ class Limits(_message.Message):
     GRACE_S_FIELD_NUMBER: _builtins.int
     IDLE_S_FIELD_NUMBER: _builtins.int
     HISTORY_STATES_FIELD_NUMBER: _builtins.int
+    INJECTIONS_PER_TICK_FIELD_NUMBER: _builtins.int
     tick_rate_hz: _builtins.float
     """The fastest a session can step, steps a second."""
     request_bytes: _builtins.int
@@ -1164,6 +1171,10 @@ class Limits(_message.Message):
     """How long a stream may be silent, seconds."""
     history_states: _builtins.int
     """How many states are kept for `Back` and `Jump`."""
+    injections_per_tick: _builtins.int
+    """Injections of one session that are applied before one step, at least 1; those beyond wait for the
+    next. A client that makes the same picture in two sessions must send no more than this for a step.
+    """
     def __init__(
         self,
         *,
@@ -1175,10 +1186,11 @@ class Limits(_message.Message):
         grace_s: _builtins.float = ...,
         idle_s: _builtins.float = ...,
         history_states: _builtins.int = ...,
+        injections_per_tick: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "grace_s", b"grace_s", "history_states", b"history_states", "idle_s", b"idle_s", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "grace_s", b"grace_s", "history_states", b"history_states", "idle_s", b"idle_s", "injections_per_tick", b"injections_per_tick", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1194,44 +1206,44 @@ class Frame(_message.Message):
 
     NUMBER_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
-    LANDED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQUENCE_FIELD_NUMBER: _builtins.int
     X_T_FIELD_NUMBER: _builtins.int
     X0_HAT_FIELD_NUMBER: _builtins.int
     LEVEL_MAP_FIELD_NUMBER: _builtins.int
-    CLAIMED_FIELD_NUMBER: _builtins.int
-    BOOKKEPT_FIELD_NUMBER: _builtins.int
+    NOMINAL_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
     TIME_STEP_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
-    RESTING_FIELD_NUMBER: _builtins.int
+    IDLE_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     SERVER_MS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     FIRST_KEPT_STEP_FIELD_NUMBER: _builtins.int
     MEASURED_BY_RESIDUAL_FIELD_NUMBER: _builtins.int
-    MEASURED_BY_RIM_FIELD_NUMBER: _builtins.int
+    MEASURED_BY_BORDER_FIELD_NUMBER: _builtins.int
     EXCESS_KURTOSIS_FIELD_NUMBER: _builtins.int
     WATCHERS_FIELD_NUMBER: _builtins.int
-    LANDED_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Rises by one with each frame the session makes; what `Acknowledge` refers to. Numbers that are
     skipped were replaced by newer frames (rule 5).
     """
     step: _builtins.int
     """How many steps the session has taken since its start or last restart."""
-    landed_sequence: _builtins.int
+    applied_sequence: _builtins.int
     """All commands up to this sequence have been applied (or rejected) before this frame."""
     x_t: _builtins.bytes
     """The noisy picture: C·H·W float16, little endian, rows from the top, not clamped."""
     x0_hat: _builtins.bytes
     """The network's guess at the clean picture, same format, within [−1, 1]."""
     level_map: _builtins.bytes
-    """The claimed level of each pixel, H·W float16, little endian, in 0…1; empty where all pixels
-    have the level `claimed.mean`.
+    """The nominal level of each pixel, H·W float16, little endian, in 0…1; empty where all pixels
+    have the level `nominal.mean`.
     """
     motion: Global___Motion.ValueType
     """What the session is doing."""
-    resting: _builtins.bool
+    idle: _builtins.bool
     """Nothing will change by itself: paused, or at the end of its way (rule 6)."""
     seed: _builtins.int
     """The seed in force, 0…2^63−1."""
@@ -1243,13 +1255,13 @@ class Frame(_message.Message):
     """The oldest step whose state is kept; `step` itself if none is."""
     measured_by_residual: _builtins.float
     """The level measured from what the prediction leaves over, `x_t − √ᾱ·x̂0`, set against what this
-    model leaves over on real pictures of the claimed level. Unset where that says nothing: little or
+    model leaves over on real pictures of the nominal level. Unset where that says nothing: little or
     almost only noise, or a model without this calibration.
     """
-    measured_by_rim: _builtins.float
-    """The level measured at the picture's rim, where the training data have one known value: the mean
-    gives the signal, the spread the noise. Blind to what happens inside. Unset where the rim's time
-    step is not the same all around, or the model has no such rim (`Model.rim_value`).
+    measured_by_border: _builtins.float
+    """The level measured at the picture's border, where the training data have one known value: the mean
+    gives the signal, the spread the noise. Blind to what happens inside. Unset where the border's time
+    step is not the same all around, or the model has no such border (`Model.border_value`).
     """
     excess_kurtosis: _builtins.float
     """Excess kurtosis of ε̂ over the pixels whose √(1 − ᾱ) exceeds 0.02: 0 for Gaussian noise, −2 for ±1,
@@ -1258,25 +1270,25 @@ class Frame(_message.Message):
     watchers: _builtins.int
     """Streams that watch this session."""
     @_builtins.property
-    def claimed(self) -> Global___Range:
+    def nominal(self) -> Global___Range:
         """The levels the network is told."""
 
     @_builtins.property
-    def bookkept(self) -> Global___Range:
-        """The levels that are really in the picture, by bookkeeping of every update. Equal to `claimed`
+    def actual(self) -> Global___Range:
+        """The levels that are really in the picture, by bookkeeping of every update. Equal to `nominal`
         as long as all noise is added by the rule TRUTH.
         """
 
     @_builtins.property
     def time_step(self) -> Global___Range:
-        """The time steps of `claimed` in the session's schedule, 0…T; `max` is the one to show."""
+        """The time steps of `nominal` in the session's schedule, 0…T; `max` is the one to show."""
 
     @_builtins.property
     def settings(self) -> Global___Settings:
         """The settings in force, every field set."""
 
     @_builtins.property
-    def landed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Landed]:
+    def applied(self) -> _containers.RepeatedCompositeFieldContainer[Global___Applied]:
         """The commands that have been applied since the last frame of this stream, in their order, without the
         `Start` and those that were rejected; a frame that replaces another (rule 5) takes over its list. At
         most 4096: beyond that the oldest are left out. The first frame after a resume, of a session that
@@ -1289,47 +1301,47 @@ class Frame(_message.Message):
         *,
         number: _builtins.int = ...,
         step: _builtins.int = ...,
-        landed_sequence: _builtins.int = ...,
+        applied_sequence: _builtins.int = ...,
         x_t: _builtins.bytes = ...,
         x0_hat: _builtins.bytes = ...,
         level_map: _builtins.bytes = ...,
-        claimed: Global___Range | None = ...,
-        bookkept: Global___Range | None = ...,
+        nominal: Global___Range | None = ...,
+        actual: Global___Range | None = ...,
         time_step: Global___Range | None = ...,
         motion: Global___Motion.ValueType = ...,
-        resting: _builtins.bool = ...,
+        idle: _builtins.bool = ...,
         settings: Global___Settings | None = ...,
         seed: _builtins.int = ...,
         server_ms: _builtins.float = ...,
         sessions: _builtins.int = ...,
         first_kept_step: _builtins.int = ...,
         measured_by_residual: _builtins.float | None = ...,
-        measured_by_rim: _builtins.float | None = ...,
+        measured_by_border: _builtins.float | None = ...,
         excess_kurtosis: _builtins.float | None = ...,
         watchers: _builtins.int = ...,
-        landed: _abc.Iterable[Global___Landed] | None = ...,
+        applied: _abc.Iterable[Global___Applied] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "settings", b"settings", "time_step", b"time_step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_border", b"_measured_by_border", "_measured_by_residual", b"_measured_by_residual", "actual", b"actual", "excess_kurtosis", b"excess_kurtosis", "measured_by_border", b"measured_by_border", "measured_by_residual", b"measured_by_residual", "nominal", b"nominal", "settings", b"settings", "time_step", b"time_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_residual", b"_measured_by_residual", "_measured_by_rim", b"_measured_by_rim", "bookkept", b"bookkept", "claimed", b"claimed", "excess_kurtosis", b"excess_kurtosis", "first_kept_step", b"first_kept_step", "landed", b"landed", "landed_sequence", b"landed_sequence", "level_map", b"level_map", "measured_by_residual", b"measured_by_residual", "measured_by_rim", b"measured_by_rim", "motion", b"motion", "number", b"number", "resting", b"resting", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "watchers", b"watchers", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_measured_by_border", b"_measured_by_border", "_measured_by_residual", b"_measured_by_residual", "actual", b"actual", "applied", b"applied", "applied_sequence", b"applied_sequence", "excess_kurtosis", b"excess_kurtosis", "first_kept_step", b"first_kept_step", "idle", b"idle", "level_map", b"level_map", "measured_by_border", b"measured_by_border", "measured_by_residual", b"measured_by_residual", "motion", b"motion", "nominal", b"nominal", "number", b"number", "seed", b"seed", "server_ms", b"server_ms", "sessions", b"sessions", "settings", b"settings", "step", b"step", "time_step", b"time_step", "watchers", b"watchers", "x0_hat", b"x0_hat", "x_t", b"x_t"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__excess_kurtosis: _TypeAlias = _typing.Literal["excess_kurtosis"]  # noqa: Y015
     _WhichOneofArgType__excess_kurtosis: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis"]  # noqa: Y015
+    _WhichOneofReturnType__measured_by_border: _TypeAlias = _typing.Literal["measured_by_border"]  # noqa: Y015
+    _WhichOneofArgType__measured_by_border: _TypeAlias = _typing.Literal["_measured_by_border", b"_measured_by_border"]  # noqa: Y015
     _WhichOneofReturnType__measured_by_residual: _TypeAlias = _typing.Literal["measured_by_residual"]  # noqa: Y015
     _WhichOneofArgType__measured_by_residual: _TypeAlias = _typing.Literal["_measured_by_residual", b"_measured_by_residual"]  # noqa: Y015
-    _WhichOneofReturnType__measured_by_rim: _TypeAlias = _typing.Literal["measured_by_rim"]  # noqa: Y015
-    _WhichOneofArgType__measured_by_rim: _TypeAlias = _typing.Literal["_measured_by_rim", b"_measured_by_rim"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__excess_kurtosis) -> _WhichOneofReturnType__excess_kurtosis | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_residual) -> _WhichOneofReturnType__measured_by_residual | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_border) -> _WhichOneofReturnType__measured_by_border | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_rim) -> _WhichOneofReturnType__measured_by_rim | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_by_residual) -> _WhichOneofReturnType__measured_by_residual | None: ...
 
 Global___Frame: _TypeAlias = Frame  # noqa: Y015
 
 @_typing.final
-class Landed(_message.Message):
+class Applied(_message.Message):
     """A command that has been applied."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1354,7 +1366,7 @@ class Landed(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Landed: _TypeAlias = Landed  # noqa: Y015
+Global___Applied: _TypeAlias = Applied  # noqa: Y015
 
 @_typing.final
 class Range(_message.Message):

@@ -19,8 +19,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
-   steps. A frame says in `landed_sequence` which have been applied or rejected: all up to it; and in
-   `landed` before which step each was applied.
+   steps. A frame says in `applied_sequence` which have been applied or rejected: all up to it; and in
+   `applied` before which step each was applied.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
    (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
@@ -32,7 +32,7 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    pictures, never differences.
 6. When every pixel is at t = 0 (playing in reverse) or t = T (playing forward), and while
    paused, the session rests: it sends a last frame, then none until a command changes it. A
-   change to a resting session is shown in one new frame without a step.
+   change to an idle session is shown in one new frame without a step.
 7. A broken protocol ends the stream with a status, whose message says what to do:
    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
@@ -51,7 +51,7 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
    while the window is full.) To lose nothing a client keeps the commands above
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
-   `Welcome.landed_sequence`; what the server has applied already it passes over.
+   `Welcome.applied_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
    may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
 11. Before each step the server keeps the state, up to `Limits.history_states` of them;
@@ -65,13 +65,13 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     1: start { settings { label: 7 } }          →
                                                 ←  welcome { seed: 1234, window: 4, … }
                                                 ←  frame { number: 1, step: 0, t 300,
-                                                     landed_sequence: 1 }
+                                                     applied_sequence: 1 }
     acknowledge { frame_number: 1 }             →
                                                 ←  frame { number: 2, step: 1, t 299 }
     2: inject { disc { x: 0.5, y: 0.5,          →
          radius: 0.2 }, amount: 40 }            ←  frame { number: 3, step: 2, t 298…300,
-                                                     level_map: …, landed_sequence: 2,
-                                                     landed { sequence: 2, step: 2 } }
+                                                     level_map: …, applied_sequence: 2,
+                                                     applied { sequence: 2, step: 2 } }
     3: inject { disc { radius: 7 } … }          →
                                                 ←  rejected { sequence: 3, field:
                                                      "inject.disc.radius", value: "7",
@@ -79,8 +79,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
     acknowledge { frame_number: 3 }             →  (covers 2 as well)
     4: pause {}                                 →
                                                 ←  frame { number: 4, step: 3, …,
-                                                     landed_sequence: 4,
-                                                     landed { sequence: 4, step: 3 } }
+                                                     applied_sequence: 4,
+                                                     applied { sequence: 4, step: 3 } }
                                                 ←  resume_token { token: …, sequence: 4 }
                                                    (silence until the next command)
     5: inject { whole_image {}, amount: 90 }    →  (the connection breaks: did it arrive?)
@@ -89,11 +89,11 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 
     0: start { resume_token: …, window: 4 }     →
                                                 ←  welcome { session_id: the same, resumed: true,
-                                                     landed_sequence: 4, … }
+                                                     applied_sequence: 4, … }
     5: inject { whole_image {}, amount: 90 }    →
                                                 ←  frame { number: 1, step: 3, t 300,
-                                                     landed_sequence: 5,
-                                                     landed { sequence: 5, step: 3 } }
+                                                     applied_sequence: 5,
+                                                     applied { sequence: 5, step: 3 } }
     half-close                                  →
                                                 ←  status OK
 """

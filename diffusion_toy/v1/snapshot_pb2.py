@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from diffusion_toy.v1 import denoise_pb2 as diffusion__toy_dot_v1_dot_denoise__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iffusion_toy/v1/snapshot.proto\x12\x10\x64iffusion_toy.v1\x1a\x1e\x64iffusion_toy/v1/denoise.proto\"/\n\x0eSealedSnapshot\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x0b\n\x03mac\x18\x02 \x01(\x0c\"\xbb\x02\n\x08Snapshot\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0c\n\x04step\x18\x06 \x01(\x04\x12\x12\n\ninjections\x18\x07 \x01(\x04\x12\x17\n\x0flanded_sequence\x18\x08 \x01(\x04\x12(\n\x06motion\x18\t \x01(\x0e\x32\x18.diffusion_toy.v1.Motion\x12\r\n\x05phase\x18\n \x01(\x01\x12,\n\x08settings\x18\x0b \x01(\x0b\x32\x1a.diffusion_toy.v1.Settings\x12(\n\x06origin\x18\x0c \x01(\x0b\x32\x18.diffusion_toy.v1.Origin\x12\r\n\x05state\x18\r \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iffusion_toy/v1/snapshot.proto\x12\x10\x64iffusion_toy.v1\x1a\x1e\x64iffusion_toy/v1/denoise.proto\"/\n\x0eSealedSnapshot\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x0b\n\x03mac\x18\x02 \x01(\x0c\"\xbc\x02\n\x08Snapshot\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0c\n\x04step\x18\x06 \x01(\x04\x12\x12\n\ninjections\x18\x07 \x01(\x04\x12\x18\n\x10\x61pplied_sequence\x18\x08 \x01(\x04\x12(\n\x06motion\x18\t \x01(\x0e\x32\x18.diffusion_toy.v1.Motion\x12\r\n\x05phase\x18\n \x01(\x01\x12,\n\x08settings\x18\x0b \x01(\x0b\x32\x1a.diffusion_toy.v1.Settings\x12(\n\x06origin\x18\x0c \x01(\x0b\x32\x18.diffusion_toy.v1.Origin\x12\r\n\x05state\x18\r \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEALEDSNAPSHOT']._serialized_start=85
   _globals['_SEALEDSNAPSHOT']._serialized_end=132
   _globals['_SNAPSHOT']._serialized_start=135
-  _globals['_SNAPSHOT']._serialized_end=450
+  _globals['_SNAPSHOT']._serialized_end=451
 # @@protoc_insertion_point(module_scope)

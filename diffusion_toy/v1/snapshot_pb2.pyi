@@ -59,7 +59,7 @@ class Snapshot(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     INJECTIONS_FIELD_NUMBER: _builtins.int
-    LANDED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQUENCE_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
@@ -75,13 +75,13 @@ class Snapshot(_message.Message):
     step: _builtins.int
     injections: _builtins.int
     """Injections so far: which noise the next one takes."""
-    landed_sequence: _builtins.int
+    applied_sequence: _builtins.int
     """All commands up to it are in the state."""
     motion: _denoise_pb2.Motion.ValueType
     phase: _builtins.float
     """Part of the way to the next step, 0…1."""
     state: _builtins.bytes
-    """The state, float32, little endian: x (C·H·W), then the claimed level, the gain and the noise
+    """The state, float32, little endian: x (C·H·W), then the nominal level, the gain and the noise
     variance of each pixel (H·W each), then the prediction of the step before (C·H·W) and the level
     that it was made at (one value; −1: there is none).
     """
@@ -101,7 +101,7 @@ class Snapshot(_message.Message):
         seed: _builtins.int = ...,
         step: _builtins.int = ...,
         injections: _builtins.int = ...,
-        landed_sequence: _builtins.int = ...,
+        applied_sequence: _builtins.int = ...,
         motion: _denoise_pb2.Motion.ValueType = ...,
         phase: _builtins.float = ...,
         settings: _denoise_pb2.Settings | None = ...,
@@ -110,7 +110,7 @@ class Snapshot(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "format", b"format", "injections", b"injections", "landed_sequence", b"landed_sequence", "model", b"model", "motion", b"motion", "origin", b"origin", "phase", b"phase", "seed", b"seed", "session_id", b"session_id", "settings", b"settings", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_sequence", b"applied_sequence", "fingerprint", b"fingerprint", "format", b"format", "injections", b"injections", "model", b"model", "motion", b"motion", "origin", b"origin", "phase", b"phase", "seed", b"seed", "session_id", b"session_id", "settings", b"settings", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

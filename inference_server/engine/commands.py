@@ -14,11 +14,11 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.controls import Controls
 from inference_server.engine.session import Event, Pending, Session, Skip
-from inference_server.engine.session_setup import Starts
+from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import InjectionRows, SlotState
-from inference_server.engine.snapshot_schedule import TokenTurns
+from inference_server.engine.snapshot_schedule import SnapshotSchedule
 
-INJECTION_ROUNDS = 9  # injections of one session that a tick applies (540 a second); the rest wait a tick
+INJECTIONS_PER_TICK = 9  # injections of one session that a tick applies (540 a second); the rest wait a tick
 JUMP_TOLERANCE = 0.5  # time steps by which a kept state may miss the one that was asked for
 
 
@@ -42,8 +42,8 @@ class Commands:
 
     Args:
         state, controls: of all slots.
-        starts: for what begins a picture anew or changes settings.
-        token_turns: is told who comes to rest.
+        setup: for what begins a picture anew or changes settings.
+        snapshot_schedule: is told who comes to rest.
         allow: raises `InvalidValueError` where new settings ask for more than there is.
     """
 
@@ -51,14 +51,14 @@ class Commands:
         self,
         state: SlotState,
         controls: Controls,
-        starts: Starts,
-        token_turns: TokenTurns,
+        setup: SessionSetup,
+        snapshot_schedule: SnapshotSchedule,
         allow: Callable[[m.Settings, m.Settings], None],
     ) -> None:
-        self._state, self._controls, self._starts = state, controls, starts
-        self._token_turns, self._allow = token_turns, allow
+        self._state, self._controls, self._setup = state, controls, setup
+        self._snapshot_schedule, self._allow = snapshot_schedule, allow
         self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot
-        self._landed: dict[int, list[m.Landed]] = {}  # what the next frame of a slot lists
+        self._applied: dict[int, list[m.Applied]] = {}  # what the next frame of a slot lists
 
     # --- the queue ---
 
@@ -74,16 +74,16 @@ class Commands:
         """Drop what waits of this session, and what it was to be told."""
         session.pending.clear()
         self._waiting.pop(session.slot, None)
-        self._landed.pop(session.slot, None)
+        self._applied.pop(session.slot, None)
 
     def recall(self, session: Session) -> None:
         """List in the session's next frame all that it remembers to have applied."""
-        self._landed[session.slot] = list(session.landed)
+        self._applied[session.slot] = list(session.applied)
 
-    def take_landed(self) -> dict[int, list[m.Landed]]:
+    def take_applied(self) -> dict[int, list[m.Applied]]:
         """By slot, the commands that the next frame is to list; they are not told again."""
-        landed, self._landed = self._landed, {}
-        return landed
+        applied, self._applied = self._applied, {}
+        return applied
 
     @property
     def ready(self) -> bool:
@@ -105,12 +105,12 @@ class Commands:
         done = Applied()
         touched: set[int] = set()
         finished: set[int] = set()  # sessions whose next command has to wait for the next tick
-        for _ in range(INJECTION_ROUNDS):
+        for _ in range(INJECTIONS_PER_TICK):
             injections: list[tuple[Session, m.Inject]] = []
             for slot, session in list(self._waiting.items()):
                 while slot not in finished and self._ready(session):
                     pending = session.pending.popleft()
-                    self._controls.landed[slot] = pending.sequence
+                    self._controls.applied[slot] = pending.sequence
                     touched.add(slot)  # also for a rejection: its frame is what the client acknowledges
                     if isinstance(pending.command, Skip):
                         continue
@@ -124,7 +124,7 @@ class Commands:
                         done.answers.append(rejection(session, pending.sequence, error))
                         continue
                     done.kinds.append(type(pending.command))
-                    self._has_landed(session, m.Landed(pending.sequence, step))
+                    self._has_been_applied(session, m.Applied(pending.sequence, step))
                     if isinstance(pending.command, m.Step):
                         finished.add(slot)
                     if isinstance(pending.command, m.Inject):
@@ -137,38 +137,38 @@ class Commands:
             self._inject(injections)
         if touched:
             slots = np.array(sorted(touched))
-            self._starts.update_ended(slots)
+            self._setup.update_ended(slots)
             self._controls.dirty[slots] = True
             self._controls.uniform[slots] = False
         return done
 
-    def _has_landed(self, session: Session, landed: m.Landed) -> None:
-        session.landed.append(landed)
-        self._landed.setdefault(session.slot, []).append(landed)
+    def _has_been_applied(self, session: Session, applied: m.Applied) -> None:
+        session.applied.append(applied)
+        self._applied.setdefault(session.slot, []).append(applied)
 
     def _apply(self, session: Session, command: m.Command, done: Applied) -> None:
-        c, slot, starts = self._controls, session.slot, self._starts
+        c, slot, setup = self._controls, session.slot, self._setup
         match command:
             case m.Play(direction):
                 c.play(slot, direction)
             case m.Pause():
                 c.rest(slot)
-                self._token_turns.bring_to_rest(slot)
+                self._snapshot_schedule.bring_to_rest(slot)
             case m.Step(direction, disc):
                 c.play(slot, direction, single_step=True)
-                self._token_turns.bring_to_rest(slot)
-                starts.update_ended(np.array([slot]))
+                self._snapshot_schedule.bring_to_rest(slot)
+                setup.update_ended(np.array([slot]))
                 if c.ended[slot]:
                     c.rest(slot)
                 elif disc is not None:
                     done.discs[slot] = disc
             case m.Restart(seed, origin):
                 if origin is not None:
-                    starts.check_origin("restart.origin", origin, session.settings)
+                    setup.check_origin("restart.origin", origin, session.settings)
                     session.origin = origin
                 session.seed = session.seed if seed is None else seed
                 c.play(slot, m.Motion.REVERSE)
-                starts.begin(session)
+                setup.begin(session)
             case m.Back():
                 step, first = int(c.step[slot]), int(c.first_kept[slot])
                 if step <= first:
@@ -182,18 +182,18 @@ class Commands:
                     self._jump_in_time(session, time_step)
             case m.Configure(change):
                 before = session.settings
-                after = starts.checked_settings(change, before)
+                after = setup.checked_settings(change, before)
                 self._allow(before, after)
                 session.settings = after
-                starts.store_settings(session)
+                setup.store_settings(session)
                 if (after.schedule, after.num_time_steps) != (before.schedule, before.num_time_steps):
-                    table = starts.set_schedule(session).alphas_cumprod
+                    table = setup.set_schedule(session).alphas_cumprod
                     done.answers.append(Event(session, m.Schedule(after.schedule, table)))
 
     def _rest(self, slot: int) -> None:
         self._controls.rest(slot)
         self._controls.phase[slot] = 0
-        self._token_turns.bring_to_rest(slot)
+        self._snapshot_schedule.bring_to_rest(slot)
 
     def _return_to(self, session: Session, step: int) -> None:
         c, slot = self._controls, session.slot

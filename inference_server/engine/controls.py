@@ -30,7 +30,7 @@ class Controls:
     seed: NDArray[np.int64]
     step: NDArray[np.int64]
     frame_number: NDArray[np.int64]
-    landed: NDArray[np.int64]
+    applied: NDArray[np.int64]
     first_kept: NDArray[np.int64]
     uniform: NDArray[np.bool_]  # one level for all pixels, as far as is known
     watchers: NDArray[np.int64]

@@ -28,9 +28,9 @@ from inference_server.engine.controls import Controls
 from inference_server.engine.frames import FrameBatch
 from inference_server.engine.kernel import Gauge, Rows, advance
 from inference_server.engine.session import Event, Pending, Session, SessionSnapshot
-from inference_server.engine.session_setup import Starts
+from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
-from inference_server.engine.snapshot_schedule import TokenTurns
+from inference_server.engine.snapshot_schedule import SnapshotSchedule
 
 
 class ServerFullError(DiffusionToyError):
@@ -104,14 +104,14 @@ class Engine:
         self._advance = torch.compile(advance, dynamic=True) if config.compiled else advance
         calibration = model.metadata.residual_calibration
         self.gauge = Gauge(
-            torch.tensor(calibration, device=device) if calibration else None, model.metadata.rim_value
+            torch.tensor(calibration, device=device) if calibration else None, model.metadata.border_value
         )
         self.state = SlotState(config.slots, self.shape, device)
         self.controls = Controls.for_slots(config.slots, self.state.kept_states)
-        self._token_turns = TokenTurns(config.slots, config.tick_rate_hz, config.token_period_s)
-        self._starts = Starts(model, self.state, self.controls, config.tick_rate_hz)
+        self._snapshot_schedule = SnapshotSchedule(config.slots, config.tick_rate_hz, config.token_period_s)
+        self._setup = SessionSetup(model, self.state, self.controls, config.tick_rate_hz)
         self._commands = Commands(
-            self.state, self.controls, self._starts, self._token_turns, self._check_capacity
+            self.state, self.controls, self._setup, self._snapshot_schedule, self._check_capacity
         )
         self.sessions: dict[int, Session] = {}  # by slot
         self._by_id: dict[str, Session] = {}
@@ -126,7 +126,7 @@ class Engine:
             width=network.width,
             label_names=model.metadata.label_names,
             dataset=model.metadata.dataset,
-            rim_value=model.metadata.rim_value,
+            border_value=model.metadata.border_value,
             has_examples=model.examples is not None,
         )
 
@@ -175,14 +175,14 @@ class Engine:
             InvalidValueError: a setting that this model or server does not allow.
             ServerFullError: every slot or all capacity is taken.
         """
-        settings = self._starts.checked_settings(
+        settings = self._setup.checked_settings(
             start.settings, m.Settings(steps_per_second=self.tick_rate_hz)
         )
-        self._starts.check_origin("start.origin", start.origin, settings)
+        self._setup.check_origin("start.origin", start.origin, settings)
         seed = secrets.randbits(32) if start.seed is None else start.seed
         session = Session(self._seat(settings), seed, settings, start.origin)
         self._occupy(session, start.motion, sequence)
-        self._starts.begin(session)
+        self._setup.begin(session)
         return session
 
     def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None) -> Session:
@@ -198,16 +198,16 @@ class Engine:
                 f"the session was made with the model {snapshot.model} ({snapshot.fingerprint}), "
                 f"and this server's is {self.model.fingerprint}; begin a new one"
             )
-        settings = self._starts.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
+        settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
-        self._starts.check_origin("start.resume_token.origin", origin, settings)
+        self._setup.check_origin("start.resume_token.origin", origin, settings)
         slot = self._seat(settings)
         session = Session(slot, snapshot.seed, settings, snapshot.origin, injections=snapshot.injections)
         if branch_seed is None:
             session.id = snapshot.session_id
         else:
             session.seed = branch_seed
-        self._occupy(session, snapshot.motion, snapshot.landed)
+        self._occupy(session, snapshot.motion, snapshot.applied)
         try:
             self.state.unpack(slot, torch.from_numpy(snapshot.state.copy()))
         except ValueError as error:
@@ -216,7 +216,7 @@ class Engine:
         c = self.controls
         c.seed[slot], c.step[slot], c.phase[slot] = session.seed, snapshot.step, snapshot.phase
         c.first_kept[slot] = snapshot.step
-        self._starts.update_ended(np.array([slot]))
+        self._setup.update_ended(np.array([slot]))
         c.dirty[slot] = True
         return session
 
@@ -234,16 +234,16 @@ class Engine:
             self.leave(abandoned)
         return self._free.pop()
 
-    def _occupy(self, session: Session, motion: m.Motion, landed: int) -> None:
+    def _occupy(self, session: Session, motion: m.Motion, applied: int) -> None:
         slot, c = session.slot, self.controls
         self.sessions[slot] = self._by_id[session.id] = session
-        c.frame_number[slot], c.landed[slot] = 0, landed
+        c.frame_number[slot], c.applied[slot] = 0, applied
         c.phase[slot], c.watchers[slot] = 0, 0
         c.single_step[slot] = c.uniform[slot] = False
         c.motion[slot] = motion
-        self._token_turns.begin(slot)
-        self._starts.set_schedule(session)
-        self._starts.store_settings(session)
+        self._snapshot_schedule.begin(slot)
+        self._setup.set_schedule(session)
+        self._setup.store_settings(session)
         c.active[slot] = True
 
     def leave(self, session: Session) -> None:
@@ -263,7 +263,7 @@ class Engine:
             return False
         session.suspended = True
         session.suspensions += 1
-        self._commands.forget(session)  # the client sends again what has not landed
+        self._commands.forget(session)  # the client sends again what has not been applied
         self.controls.active[session.slot] = False
         return True
 
@@ -272,7 +272,7 @@ class Engine:
         session.suspended = False
         self._commands.forget(session)
         self._commands.recall(session)  # what was in frames that this client may not have got
-        self._token_turns.again(session.slot)
+        self._snapshot_schedule.again(session.slot)
         c = self.controls
         if not c.watchers[session.slot]:  # who acknowledge by the numbers that they have seen
             c.frame_number[session.slot] = 0
@@ -304,7 +304,7 @@ class Engine:
                 seed=session.seed,
                 step=int(c.step[session.slot]),
                 injections=session.injections,
-                landed=int(c.landed[session.slot]),
+                applied=int(c.applied[session.slot]),
                 motion=m.Motion(int(c.motion[session.slot])),
                 phase=float(c.phase[session.slot]),
                 settings=session.settings,
@@ -326,17 +326,17 @@ class Engine:
         """Nothing will happen until a join or a command."""
         c = self.controls
         changed = (c.active & c.dirty).any()
-        untold = self._token_turns.untold(c.active, c.frame_number).any()
+        untold = self._snapshot_schedule.untold(c.active, c.frame_number).any()
         return not (self._ended or c.stepping.any() or changed or untold or self._commands.ready)
 
     def pass_over(self, ticks: int) -> None:
         """So many ticks were not made, because the engine was idle."""
-        self._token_turns.advance(ticks)
+        self._snapshot_schedule.advance(ticks)
 
     @torch.inference_mode()
     def tick(self) -> TickResult:
         """Apply commands, forward, publish, step. Takes one batch through the network at most."""
-        self._token_turns.advance(1)
+        self._snapshot_schedule.advance(1)
         ended, self._ended = self._ended, []
         events = self._tokens()
         applied = self._commands.apply()
@@ -445,24 +445,24 @@ class Engine:
         steps: NDArray[np.bool_],
     ) -> FrameBatch:
         c = self.controls
-        landed = self._commands.take_landed()
+        applied = self._commands.take_applied()
         return FrameBatch(
             sessions=[self.sessions[slot] for slot in due.tolist()],
             settings=[self.sessions[slot].settings for slot in due.tolist()],
             seeds=c.seed[due],
             numbers=c.frame_number[due],
             steps=c.step[due],
-            landed=c.landed[due],
+            applied=c.applied[due],
             first_kept=np.minimum(c.first_kept[due], c.step[due]),
             watchers=c.watchers[due],
             motion=c.motion[due],
-            resting=~steps & ~c.stepping[due],
+            idle=~steps & ~c.stepping[due],
             pixels=pixels,
             readings=readings,
             stepping=int(steps.sum()),
             shape=self.shape,
             people=len(self.sessions),
-            landed_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in landed.items()},
+            applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
         )
 
     def _count_steps(
@@ -486,13 +486,15 @@ class Engine:
         before = rows.state[torch.from_numpy(np.searchsorted(due, slots)).to(self.device)]
         index = torch.from_numpy(slots).to(self.device)
         self.state.confine(index, before, self.state.inside(*places.unbind(1)))
-        self._starts.update_ended(slots)
+        self._setup.update_ended(slots)
         self.controls.uniform[slots] = False
 
     def _tokens(self) -> list[Event]:
         """Snapshots of the sessions whose turn it is, as the tick before has left them."""
         c = self.controls
-        chosen = self._token_turns.take(c.active, (c.motion == m.Motion.PAUSED) & ~c.dirty, c.frame_number)
+        chosen = self._snapshot_schedule.take(
+            c.active, (c.motion == m.Motion.PAUSED) & ~c.dirty, c.frame_number
+        )
         sessions = [self.sessions[slot] for slot in chosen.tolist()]
         return [Event(s, token) for s, token in zip(sessions, self.snapshots(sessions), strict=True)]
 

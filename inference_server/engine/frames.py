@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_toy.contract.messages import Landed, Settings
+from diffusion_toy.contract.messages import Applied, Settings
 from inference_server.engine.session import Session
 
 
@@ -21,14 +21,14 @@ class FrameBatch:
 
     Attributes:
         sessions, settings: whose they are, and the settings that were in force.
-        seeds, numbers, steps, landed, first_kept, watchers, motion: (R,) int64, as in the protocol's `Frame`.
-        resting: (R,) bool.
+        seeds, numbers, steps, applied, first_kept, watchers, motion: (R,) int64, as in the `Frame` message.
+        idle: (R,) bool.
         pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other.
         readings: (R, 12) float32, see `kernel.readings`.
         stepping: how many of the sessions take a step.
         shape: C, H, W.
         people: sessions on this server.
-        landed_of_rows: the commands that have been applied since each row's frame before, in their order;
+        applied_of_rows: the commands that have been applied since each row's frame before, in their order;
             rows without any are left out.
         server_ms: duration of the tick; set when it is known.
     """
@@ -38,17 +38,17 @@ class FrameBatch:
     seeds: NDArray[np.int64]
     numbers: NDArray[np.int64]
     steps: NDArray[np.int64]
-    landed: NDArray[np.int64]
+    applied: NDArray[np.int64]
     first_kept: NDArray[np.int64]
     watchers: NDArray[np.int64]
     motion: NDArray[np.int64]
-    resting: NDArray[np.bool_]
+    idle: NDArray[np.bool_]
     pixels: NDArray[np.float16]
     readings: NDArray[np.float32]
     stepping: int
     shape: tuple[int, int, int]
     people: int
-    landed_of_rows: dict[int, tuple[Landed, ...]] = field(default_factory=dict)
+    applied_of_rows: dict[int, tuple[Applied, ...]] = field(default_factory=dict)
     server_ms: list[float] = field(default_factory=lambda: [0.0])
 
     def __len__(self) -> int:
@@ -61,9 +61,9 @@ class FrameBatch:
 
     @cached_property
     def numbers_of_rows(self) -> list[tuple[int, int, int, int, bool, int, int, int]]:
-        """Each row's number, step, landed, motion, resting, seed, first_kept and watchers, as Python's."""
+        """Each row's number, step, applied, motion, idle, seed, first_kept and watchers, as Python's."""
         columns = (
-            *(self.numbers, self.steps, self.landed, self.motion, self.resting),
+            *(self.numbers, self.steps, self.applied, self.motion, self.idle),
             *(self.seeds, self.first_kept, self.watchers),
         )
         return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -2,7 +2,7 @@
 
 Pure functions of tensors, one row for each session that is due, so that they can be compiled and no
 loop runs over sessions. A row's state is (P, H, W) with P = C + 3 planes: the picture x, then the
-claimed level u, the bookkept gain g and noise variance n² of each pixel.
+nominal level u, the actual gain g and noise variance n² of each pixel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESIDUAL_RANGE = (0.05, 0.92)  # mean levels between which the residual tells ho
 EVENNESS = 0.02  # levels may differ by so much and still count as one
 NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 NO_LEVEL = -1.0  # stands for "no earlier prediction"
-READINGS = 12  # least, mean, greatest of claimed, bookkept, time step; by residual, by rim, kurtosis
+READINGS = 12  # least, mean, greatest of nominal, actual, time step; by residual, by border, kurtosis
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,11 @@ class Gauge:
     Attributes:
         calibration: (K,) float32, root mean square of what the model leaves over, (x − a·x̂0)/s, on real
             pictures of the levels 0…1 in K even steps; None where it was never measured.
-        rim_value: of the training pictures' outermost pixels, in [−1, 1]; None where not constant.
+        border_value: of the training pictures' outermost pixels, in [−1, 1]; None where not constant.
     """
 
     calibration: Tensor | None
-    rim_value: float | None
+    border_value: float | None
 
 
 def time_steps(table: Tensor, u: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def _extent(values: Tensor) -> list[Tensor]:
     return [flat.amin(1), flat.mean(1), flat.amax(1)]
 
 
-def _rim(values: Tensor) -> Tensor:
+def _border(values: Tensor) -> Tensor:
     """The outermost pixels of (R, ..., H, W) as (R, N)."""
     sides = (values[..., 0, :], values[..., -1, :], values[..., 1:-1, 0], values[..., 1:-1, -1])
     return torch.cat([side.flatten(1) for side in sides], 1)
@@ -72,8 +72,8 @@ def _rim(values: Tensor) -> Tensor:
 def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Tensor, gauge: Gauge) -> Tensor:
     """What the gauge shows, (R, 12) float32, NaN where a reading would say nothing.
 
-    Least, mean and greatest of the claimed level, the bookkept one and the time step; the level
-    measured by the residual and by the rim; the excess kurtosis of ε̂. `u` and `t` are (R, H, W), or
+    Least, mean and greatest of the nominal level, the actual one and the time step; the level
+    measured by the residual and by the border; the excess kurtosis of ε̂. `u` and `t` are (R, H, W), or
     (R, 1, 1) where they are the same for all pixels.
     """
     rows = len(x)
@@ -95,33 +95,33 @@ def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Ten
     kurtosis = torch.where(enough & (variance > 1e-3), excess, nothing)
 
     by_residual = nothing
-    claimed = u.flatten(1)
-    least, claimed, greatest = claimed.amin(1), claimed.mean(1), claimed.amax(1)
+    nominal = u.flatten(1)
+    least, nominal, greatest = nominal.amin(1), nominal.mean(1), nominal.amax(1)
     even = greatest - least < EVENNESS
     if gauge.calibration is not None:
-        place = claimed * (len(gauge.calibration) - 1)
+        place = nominal * (len(gauge.calibration) - 1)
         below = place.floor().long().clamp(max=len(gauge.calibration) - 2)
         low, high = gauge.calibration[below], gauge.calibration[below + 1]
         usual = low + (place - below) * (high - low)
         ratio = second.sqrt() / usual.clamp(min=1e-3)  # 1 where claim and picture agree
-        level = torch.atan2(ratio * diffusion.noise(claimed), diffusion.signal(claimed)) * (2 / torch.pi)
+        level = torch.atan2(ratio * diffusion.noise(nominal), diffusion.signal(nominal)) * (2 / torch.pi)
         low_end, high_end = RESIDUAL_RANGE
         # Beside clean pixels, noise that nobody told of goes into the prediction, not into the residual.
-        by_residual = torch.where(even & (claimed > low_end) & (claimed < high_end), level, nothing)
+        by_residual = torch.where(even & (nominal > low_end) & (nominal < high_end), level, nothing)
 
-    by_rim = nothing
-    if gauge.rim_value:
-        rim = _rim(x)
-        signal = rim.mean(1) / gauge.rim_value
-        spread = (rim - rim.median(1, keepdim=True).values).abs().median(1).values * NORMAL_MAD
+    by_border = nothing
+    if gauge.border_value:
+        border = _border(x)
+        signal = border.mean(1) / gauge.border_value
+        spread = (border - border.median(1, keepdim=True).values).abs().median(1).values * NORMAL_MAD
         level = torch.atan2(spread, signal.clamp(min=0)) * (2 / torch.pi)
         if u.shape[-1] > 1:
-            along = _rim(u)
+            along = _border(u)
             even = along.amax(1) - along.amin(1) < EVENNESS
-        by_rim = torch.where(even, level, nothing)
+        by_border = torch.where(even, level, nothing)
 
-    bookkept = diffusion.actual_level(g, n2)
-    columns = [least, claimed, greatest, *_extent(bookkept), *_extent(t), by_residual, by_rim, kurtosis]
+    actual = diffusion.actual_level(g, n2)
+    columns = [least, nominal, greatest, *_extent(actual), *_extent(t), by_residual, by_border, kurtosis]
     return torch.stack(columns, 1)
 
 

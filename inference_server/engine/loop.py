@@ -1,7 +1,7 @@
 """The engines' loop: time, and the way in and out.
 
 Calls come in through a queue and are made between two ticks; results go out through a callback. It
-belongs into the program's first thread: see `first_thread`.
+belongs into the program's main thread: see `main_thread`.
 """
 
 from __future__ import annotations

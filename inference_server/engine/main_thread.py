@@ -1,8 +1,8 @@
-"""The program's first thread as the one place where torch computes.
+"""The program's main thread as the one place where torch computes.
 
 OpenMP keeps a team of threads for each thread that ever asked for one, and where there are more of
 them in all than processors, GNU's makes them sleep at once instead of waiting a moment for their next
-turn. The first thread's own team is free in this reckoning. On two cores, the same tick took 34 ms in
+turn. The main thread's own team is free in this reckoning. On two cores, the same tick took 34 ms in
 any other thread, and 11 ms in the first.
 """
 
@@ -34,7 +34,7 @@ def promised(function: Callable[[], R]) -> tuple[Future[R], Callable[[], None]]:
     return future, run
 
 
-class FirstThread:
+class MainThread:
     """Runs functions that other threads bring, one after another, in the thread that calls `run`."""
 
     def __init__(self) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_toy.contract.messages import Command, Landed, Motion, Origin, Rejected, Schedule, Settings
+from diffusion_toy.contract.messages import Applied, Command, Motion, Origin, Rejected, Schedule, Settings
 
-LANDED_KEPT = 1024  # commands that a session remembers, for a client that has missed frames
+APPLIED_KEPT = 1024  # commands that a session remembers, for a client that has missed frames
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def new_session_id() -> str:
 class Session:
     """A session's host side. Only the engine's thread touches it after the join.
 
-    `landed` are the newest commands that have been applied, in their order.
+    `applied` are the newest commands that have been applied, in their order.
     """
 
     slot: int
@@ -50,7 +50,7 @@ class Session:
     origin: Origin
     id: str = field(default_factory=new_session_id)
     pending: deque[Pending] = field(default_factory=deque)
-    landed: deque[Landed] = field(default_factory=lambda: deque(maxlen=LANDED_KEPT))
+    applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
     suspended: bool = False  # its client has gone, and may come back
     suspensions: int = 0  # so many times so far
@@ -60,7 +60,7 @@ class Session:
 class SessionSnapshot:
     """Everything that a session owns but its history.
 
-    `landed`: all commands up to it are in the state. `state` is a row of `SlotState.packed`.
+    `applied`: all commands up to it are in the state. `state` is a row of `SlotState.packed`.
     """
 
     session_id: str
@@ -69,7 +69,7 @@ class SessionSnapshot:
     seed: int
     step: int
     injections: int
-    landed: int
+    applied: int
     motion: Motion
     phase: float
     settings: Settings

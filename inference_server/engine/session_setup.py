@@ -17,7 +17,7 @@ from inference_server.engine.session import Session
 from inference_server.engine.slots import SlotState
 
 
-class Starts:
+class SessionSetup:
     """Checks what a client wishes for, and writes it into a session's slot.
 
     Args:

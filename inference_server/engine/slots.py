@@ -55,7 +55,7 @@ class SlotState:
     """The tensors that sessions own.
 
     Attributes (S slots, P = C + 3 planes, K kept states):
-        state: (S, P, H, W) float32: the noisy picture, the claimed level, the gain, the noise variance.
+        state: (S, P, H, W) float32: the noisy picture, the nominal level, the gain, the noise variance.
         x, u, g, n2: views of it: (S, C, H, W), and (S, H, W) each; levels are 0…1.
         earlier: (S, C, H, W) float32, the x̂0 of the step before, for DPM-Solver++.
         earlier_level: (S,) float32, the level that it was made at, `NO_LEVEL` where there is none.
@@ -95,7 +95,7 @@ class SlotState:
         self.forget_earlier(slot)
 
     def start_from_noise(self, slot: int, level: float, seed: int) -> None:
-        """Unit noise, claimed to be at `level`."""
+        """Unit noise, nominal to be at `level`."""
         self.x[slot] = self._start_noise(seed)
         self.u[slot], self.g[slot], self.n2[slot] = level, 0.0, 1.0
         self.forget_earlier(slot)

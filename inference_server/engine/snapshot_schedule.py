@@ -10,7 +10,7 @@ TOKENS_AT_REST_HZ = 4.0  # of a session that is brought to rest again and again,
 Flags = NDArray[np.bool_]
 
 
-class TokenTurns:
+class SnapshotSchedule:
     """Tells a session's turn: at once where a command has brought it to rest, else once a period.
 
     Args:
@@ -54,15 +54,15 @@ class TokenTurns:
         untold: Flags = active & ((self._told != frames) | self._brought_to_rest)
         return untold
 
-    def take(self, active: Flags, resting: Flags, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    def take(self, active: Flags, idle: Flags, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """The slots whose turn it is now; they count as told.
 
         Args:
-            active, resting: (S,), whose client is here; who is paused, and has shown its last frame.
+            active, idle: (S,), whose client is here; who is paused, and has shown its last frame.
             frames: (S,), the number of each one's newest frame.
         """
         untold = self.untold(active, frames)
-        at_once = self._brought_to_rest & resting & (self._now >= self._next_at_rest)
+        at_once = self._brought_to_rest & idle & (self._now >= self._next_at_rest)
         chosen: NDArray[np.int64] = np.flatnonzero(untold & (at_once | (self._now >= self._next)))
         if len(chosen):
             self._next_at_rest[chosen[at_once[chosen]]] = self._now + self._pause

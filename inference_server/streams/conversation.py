@@ -50,16 +50,16 @@ class Conversation:
         self._limits, self._sealer, self._metrics = limits, sealer, metrics
 
     async def drive(
-        self, session: Session, landed: int, submit: Callable[[Pending], None], *, repeats: bool
+        self, session: Session, applied: int, submit: Callable[[Pending], None], *, repeats: bool
     ) -> None:
         """Converse with the client that runs a session.
 
         Args:
-            landed: all commands up to this sequence have been applied.
+            applied: all commands up to this sequence have been applied.
             submit: takes the others, in their order.
             repeats: the client may send some again that have been applied.
         """
-        await self._converse(self._read(session, landed, submit, repeats))
+        await self._converse(self._read(session, applied, submit, repeats))
 
     async def watch(self) -> None:
         """Converse with a client that may only acknowledge."""
@@ -86,14 +86,14 @@ class Conversation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(
-        self, session: Session, landed: int, submit: Callable[[Pending], None], repeating: bool
+        self, session: Session, applied: int, submit: Callable[[Pending], None], repeating: bool
     ) -> None:
         """Take requests until the client is done; ends the connection in every case."""
         connection = self._connection
         now = asyncio.get_running_loop().time
         rate = self._limits.commands_per_second
         bucket = TokenBucket(rate, BURST_SECONDS * rate, now())
-        last_sequence = landed
+        last_sequence = applied
         try:
             while (message := await self._context.read()) is not grpc.aio.EOF:
                 connection.heard = now()
@@ -102,7 +102,7 @@ class Conversation:
                     connection.acknowledge(message.acknowledge.frame_number)
                     continue
                 sequence = message.sequence
-                if repeating and sequence <= landed and kind != "start":
+                if repeating and sequence <= applied and kind != "start":
                     continue  # sent again, and applied already
                 if not last_sequence < sequence <= m.SEQUENCE_MAX:
                     raise InvalidValueError(

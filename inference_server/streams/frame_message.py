@@ -9,9 +9,9 @@ from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.streams.outbox import FrameRecord
 
-MEASURED: Final[tuple[Literal["measured_by_residual", "measured_by_rim", "excess_kurtosis"], ...]] = (
+MEASURED: Final[tuple[Literal["measured_by_residual", "measured_by_border", "excess_kurtosis"], ...]] = (
     "measured_by_residual",
-    "measured_by_rim",
+    "measured_by_border",
     "excess_kurtosis",
 )
 
@@ -22,9 +22,9 @@ class FrameMessage:
     def __init__(self) -> None:
         self._response = pb.DenoiseResponse(frame=pb.Frame())
         self._frame = self._response.frame
-        self._ranges = self._frame.claimed, self._frame.bookkept, self._frame.time_step
+        self._ranges = self._frame.nominal, self._frame.actual, self._frame.time_step
         self._settings: m.Settings | None = None
-        self._landed: tuple[m.Landed, ...] = ()
+        self._applied: tuple[m.Applied, ...] = ()
 
     def fill(self, record: FrameRecord) -> pb.DenoiseResponse:
         """One row of a tick's batch. The message holds until the next call."""
@@ -33,18 +33,18 @@ class FrameMessage:
         image, plane = 2 * channels * height * width, 2 * height * width  # bytes
         begin = row * (2 * image + plane)
         content = batch.content
-        number, step, landed, motion, resting, seed, first_kept, watchers = batch.numbers_of_rows[row]
-        frame.number, frame.step, frame.landed_sequence = number, step, landed
+        number, step, applied, motion, idle, seed, first_kept, watchers = batch.numbers_of_rows[row]
+        frame.number, frame.step, frame.applied_sequence = number, step, applied
         frame.motion = motion  # type: ignore[assignment]
-        frame.resting, frame.seed, frame.first_kept_step, frame.watchers = resting, seed, first_kept, watchers
+        frame.idle, frame.seed, frame.first_kept_step, frame.watchers = idle, seed, first_kept, watchers
         readings = batch.readings_of_rows[row]
         frame.x_t = content[begin : begin + image]
         frame.x0_hat = content[begin + image : begin + 2 * image]
         constant = readings[0] == readings[2]
         frame.level_map = b"" if constant else content[begin + 2 * image : begin + 2 * image + plane]
-        claimed, bookkept, time_step = self._ranges
-        claimed.min, claimed.mean, claimed.max = readings[0:3]
-        bookkept.min, bookkept.mean, bookkept.max = readings[3:6]
+        nominal, actual, time_step = self._ranges
+        nominal.min, nominal.mean, nominal.max = readings[0:3]
+        actual.min, actual.mean, actual.max = readings[3:6]
         time_step.min, time_step.mean, time_step.max = readings[6:9]
         for name, value in zip(MEASURED, readings[9:12], strict=True):
             if value == value:
@@ -54,9 +54,9 @@ class FrameMessage:
         if batch.settings[row] is not self._settings:
             self._settings = batch.settings[row]
             frame.settings.CopyFrom(wire.settings_to_proto(self._settings))
-        if record.landed or self._landed:
-            del frame.landed[:]
-            frame.landed.extend(pb.Landed(sequence=one.sequence, step=one.step) for one in record.landed)
-            self._landed = record.landed
+        if record.applied or self._applied:
+            del frame.applied[:]
+            frame.applied.extend(pb.Applied(sequence=one.sequence, step=one.step) for one in record.applied)
+            self._applied = record.applied
         frame.server_ms, frame.sessions = batch.server_ms[0], batch.people
         return self._response

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from diffusion_toy.contract.messages import LANDED_MAX, Landed, Moving, Rejected, Schedule
+from diffusion_toy.contract.messages import APPLIED_MAX, Applied, Moving, Rejected, Schedule
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from inference_server.engine.frames import FrameBatch
 from inference_server.engine.session import SessionSnapshot
@@ -26,23 +26,23 @@ class StalledClientError(DiffusionToyError):
 class FrameRecord:
     """One row of a batch: a frame that has not been written out yet.
 
-    `landed` are the commands that have been applied since the frame that was written out before.
+    `applied` are the commands that have been applied since the frame that was written out before.
     """
 
     batch: FrameBatch
     row: int
-    landed: tuple[Landed, ...] = ()
+    applied: tuple[Applied, ...] = ()
 
     @staticmethod
     def of(batch: FrameBatch, row: int, replaced: FrameRecord | None = None) -> FrameRecord:
         """A row, in place of one that was to be written out."""
-        return FrameRecord(batch, row, batch.landed_of_rows.get(row, ())).in_place_of(replaced)
+        return FrameRecord(batch, row, batch.applied_of_rows.get(row, ())).in_place_of(replaced)
 
     def in_place_of(self, replaced: FrameRecord | None) -> FrameRecord:
-        """This frame with what has landed in the one that it replaces as well, but no more than may be."""
-        if replaced is None or not replaced.landed:
+        """Return this frame with the applied commands of the one it replaces added, at most `APPLIED_MAX`."""
+        if replaced is None or not replaced.applied:
             return self
-        return replace(self, landed=(replaced.landed + self.landed)[-LANDED_MAX:])
+        return replace(self, applied=(replaced.applied + self.applied)[-APPLIED_MAX:])
 
     @property
     def number(self) -> int:
@@ -86,7 +86,7 @@ class Outbox:
         return self._newest is not None or self._snapshot is not None or bool(self._control)
 
     def offer_frame(self, record: FrameRecord) -> None:
-        """A new frame; it replaces one that has not been sent, and takes over what has landed in it."""
+        """A new frame; it replaces one that has not been sent, and takes over what has been applied in it."""
         self.superseded += self._newest is not None
         self._newest = record.in_place_of(self._newest)
 

@@ -23,14 +23,14 @@ def seal(snapshot: SessionSnapshot, sealer: Sealer) -> m.ResumeToken:
         seed=snapshot.seed,
         step=snapshot.step,
         injections=snapshot.injections,
-        landed_sequence=snapshot.landed,
+        applied_sequence=snapshot.applied,
         motion=int(snapshot.motion),  # type: ignore[arg-type]
         phase=snapshot.phase,
         settings=wire.settings_to_proto(snapshot.settings),
         origin=wire.origin_to_proto(snapshot.origin),
         state=snapshot.state.astype(STATE_FLOAT, copy=False).tobytes(),
     )
-    return m.ResumeToken(sealer.seal(message), snapshot.landed)
+    return m.ResumeToken(sealer.seal(message), snapshot.applied)
 
 
 def unseal(token: bytes, sealer: Sealer) -> SessionSnapshot:
@@ -43,7 +43,7 @@ def unseal(token: bytes, sealer: Sealer) -> SessionSnapshot:
     message = sealer.open(token)
     if len(message.state) % STATE_FLOAT.itemsize:
         raise TokenError("the resume token's state is cut off; begin a new session")
-    for name in ("seed", "step", "injections", "landed_sequence"):
+    for name in ("seed", "step", "injections", "applied_sequence"):
         m.check_range(f"start.resume_token.{name}", getattr(message, name), 0, m.SEQUENCE_MAX)
     m.check_range("start.resume_token.phase", message.phase, 0, 2)
     return SessionSnapshot(
@@ -53,7 +53,7 @@ def unseal(token: bytes, sealer: Sealer) -> SessionSnapshot:
         seed=message.seed,
         step=message.step,
         injections=message.injections,
-        landed=message.landed_sequence,
+        applied=message.applied_sequence,
         motion=m.Motion(message.motion or m.Motion.PAUSED),
         phase=message.phase,
         settings=wire.settings_from_proto(message.settings),

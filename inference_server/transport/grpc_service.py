@@ -20,6 +20,7 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+from inference_server.engine.commands import INJECTIONS_PER_TICK
 from inference_server.engine.engine import Engine, NotHereError
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.session import Pending, Session, SessionSnapshot
@@ -42,7 +43,7 @@ class Opened:
 
     engine: Engine
     session: Session
-    landed: int
+    applied: int
     resumed: bool
     before: Connection | None = None
 
@@ -204,7 +205,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
                 await context.write(pb.DenoiseResponse(welcome=self._welcome(opened, start.window)))
             conversation = Conversation(context, connection, self._limits, self._sealer, self._metrics)
             submit = self._submitter(opened, connection)
-            await conversation.drive(session, opened.landed, submit, repeats=opened.resumed)
+            await conversation.drive(session, opened.applied, submit, repeats=opened.resumed)
         finally:
             if held is None:  # cancelled while joining: the engine may still take the start
                 opening.add_done_callback(lambda done: self._let_go_if_opened(done, connection))
@@ -236,8 +237,8 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
             else:
                 engine.take_up(session)
             before = self._delivery.connect(session, connection)
-            landed = int(engine.controls.landed[session.slot])
-            return Opened(engine, session, landed, resumed=True, before=before)
+            applied = int(engine.controls.applied[session.slot])
+            return Opened(engine, session, applied, resumed=True, before=before)
 
         return resume
 
@@ -300,11 +301,17 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
                 seed=session.seed,
                 model=engine.info,
                 schedule=m.Schedule(settings.schedule, schedule.alphas_cumprod),
-                limits=m.Limits(**{**vars(self._limits), "history_states": engine.kept_states}),
+                limits=m.Limits(
+                    **{
+                        **vars(self._limits),
+                        "history_states": engine.kept_states,
+                        "injections_per_tick": INJECTIONS_PER_TICK,
+                    }
+                ),
                 settings=settings,
                 window=window,
                 server_version=__version__,
-                landed_sequence=opened.landed,
+                applied_sequence=opened.applied,
                 resumed=opened.resumed,
                 watching=watching,
             )
@@ -322,7 +329,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
                 if (session := engine.find(start.watch)) is not None:
                     self._delivery.watch(session, connection)
                     engine.add_watchers(session, 1)
-                    return Opened(engine, session, int(engine.controls.landed[session.slot]), resumed=False)
+                    return Opened(engine, session, int(engine.controls.applied[session.slot]), resumed=False)
             raise NotHereError("there is no such session; ask the one who runs it for its name")
 
         looking = self._loop.call(look)

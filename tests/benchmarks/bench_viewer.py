@@ -62,7 +62,7 @@ def frames(*, uneven: bool) -> Iterator[m.Frame]:
             levels = np.clip(level * stroke, 0, 1)
             extent = m.Range(float(levels.min()), float(levels.mean()), float(levels.max()))
             time_step = m.Range(extent.min * 300, extent.mean * 300, extent.max * 300)
-            made = replace(made, level_map=levels, claimed=extent, bookkept=extent, time_step=time_step)
+            made = replace(made, level_map=levels, nominal=extent, actual=extent, time_step=time_step)
         yield made
         step += 1
 
@@ -111,7 +111,7 @@ def rest(pictures: int) -> float:
     surface, screen, model, figures = pygame.Surface(SIZE), Screen(), ViewModel(), Statistics()
     model.pass_time(Status(Phase.LIVE), now=0.0)
     model.receive(WELCOME)
-    model.receive(frame(0.0, resting=True))
+    model.receive(frame(0.0, idle=True))
     began = time.thread_time()
     for number in range(pictures):
         screen.draw(surface, model, figures, 60.0, number / RENDER_RATE_HZ)
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         share = statistics.mean(times) / 1000 * RENDER_RATE_HZ
         print(f"| {name} | {median:.1f} | {p99:.1f} | {100 * share:.0f} % |")
     mean = rest(args.pictures)
-    print(f"| a resting picture | {mean:.2f} (mean) | | {mean / 1000 * RENDER_RATE_HZ:.1%} |")
+    print(f"| an idle picture | {mean:.2f} (mean) | | {mean / 1000 * RENDER_RATE_HZ:.1%} |")
     if args.window:
         show_windows(args.seconds)
     return 0

@@ -49,8 +49,8 @@ function onFrame(frame) {
     const place = { x: 0.5, y: 0.5, radius: 0.2 };
     call.write({ sequence: 2, inject: { disc: place, amount: 40, kind: "NOISE_KIND_LAPLACE" } });
   }
-  if (!report.landed && BigInt(frame.landed_sequence) >= 2n) {
-    report.landed = { level_map: frame.level_map.length, min: frame.time_step.min, max: frame.time_step.max };
+  if (!report.applied && BigInt(frame.applied_sequence) >= 2n) {
+    report.applied = { level_map: frame.level_map.length, min: frame.time_step.min, max: frame.time_step.max };
     call.write({ sequence: 3, inject: { disc: { x: 0.5, y: 0.5, radius: 7 }, amount: 40 } });
   }
 }

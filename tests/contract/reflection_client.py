@@ -74,9 +74,9 @@ def session(address: str, unstarted: bool) -> dict[str, Any]:
                         report["motion"] = enum.values_by_number[frame.motion].name
                         disc = {"x": 0.5, "y": 0.5, "radius": 0.2}
                         send(sequence=2, inject={"disc": disc, "amount": 40, "kind": "NOISE_KIND_LAPLACE"})
-                    if "landed" not in report and frame.landed_sequence >= 2:
+                    if "applied" not in report and frame.applied_sequence >= 2:
                         t = frame.time_step
-                        report["landed"] = {"level_map": len(frame.level_map), "min": t.min, "max": t.max}
+                        report["applied"] = {"level_map": len(frame.level_map), "min": t.min, "max": t.max}
                         send(sequence=3, inject={"disc": {"x": 0.5, "y": 0.5, "radius": 7}, "amount": 40})
                 case "rejected":
                     report["rejected"] = json_format.MessageToDict(response.rejected)

@@ -32,9 +32,9 @@ def check_session(report: dict[str, Any]) -> None:
     assert report["byte_lengths"]["x0_hat"] == {str(IMAGE_BYTES): report["frames"]}
     # before the injection all pixels have one level, after it they have not
     assert set(report["byte_lengths"]["level_map"]) == {"0", str(IMAGE_BYTES)}
-    landed = report["landed"]
-    assert landed["level_map"] == IMAGE_BYTES
-    assert landed["min"] < 290 < landed["max"] <= 300
+    applied = report["applied"]
+    assert applied["level_map"] == IMAGE_BYTES
+    assert applied["min"] < 290 < applied["max"] <= 300
 
     rejected = report["rejected"]
     assert int(rejected["sequence"]) == 3

@@ -95,20 +95,20 @@ def test_buf_curl_lives_through_a_session(contract_server: ServerProcess) -> Non
         send(sequence=1, start={"window": 1, "seed": "5"})
         responses = documents(process)
         assert next(responses)["welcome"]["seed"] == "5"
-        landed = 0
+        applied = 0
         for response in responses:
             if "frame" not in response:
                 continue
             frame = response["frame"]
             assert len(base64.b64decode(frame["xT"])) == IMAGE_BYTES
             send(acknowledge={"frameNumber": frame["number"]})
-            landed = max(landed, int(frame["landedSequence"]))
+            applied = max(applied, int(frame["appliedSequence"]))
             if frame["number"] == "1":
                 send(sequence=2, inject={"wholeImage": {}, "amount": 5})
-            elif landed == 2:
+            elif applied == 2:
                 break
         process.stdin.close()
         for _ in responses:
             pass
-    assert landed == 2
+    assert applied == 2
     assert process.returncode == 0

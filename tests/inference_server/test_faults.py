@@ -204,11 +204,11 @@ def test_who_watches_sees_on_when_the_one_who_runs_it_comes_back(server: ServerP
         name = driver.start(m.Start(motion=m.Motion.PAUSED)).session_id
         for _ in range(5):
             driver.send(m.Step())
-        landed = driver.send(m.Pause())
-        driver.frame(lambda frame: frame.landed_sequence == landed and frame.resting)
+        applied = driver.send(m.Pause())
+        driver.frame(lambda frame: frame.applied_sequence == applied and frame.idle)
         watcher.watch(name)
         late = watcher.frame()  # drawn, but its acknowledgement is on its way
-        while driver.token is None or driver.token.sequence < landed:
+        while driver.token is None or driver.token.sequence < applied:
             driver.read()
         with Client(server.address) as again:
             assert again.resume(driver.token.token).session_id == name
@@ -485,12 +485,12 @@ def test_twice_too_much_load_slows_everybody_equally_and_touches_still_land(flag
         frames = []
         end = time.monotonic() + 2.5
         began = end - 2.0
-        touched, number, landed_in = 0, 0, list[int]()
+        touched, number, applied_in = 0, 0, list[int]()
         while time.monotonic() < end:
             frame = toucher.frame()
             frames.append(frame)
-            if touched and frame.landed_sequence >= touched:
-                landed_in.append(frame.number - number)
+            if touched and frame.applied_sequence >= touched:
+                applied_in.append(frame.number - number)
                 touched = 0
             if not touched and toucher._responses.empty():
                 touched, number = toucher.send(m.Inject(m.Disc(0.5, 0.5, 0.2), 5.0)), frame.number
@@ -504,9 +504,11 @@ def test_twice_too_much_load_slows_everybody_equally_and_touches_still_land(flag
     for speed in set(speeds):
         assert jain(shares[np.array(speeds) == speed]) >= 0.98
     assert jain(shares) >= 0.98
-    assert len(landed_in) >= 5
-    assert float(np.quantile(landed_in, 0.9)) <= 2
-    print(f"Jain's index {jain(shares):.4f}, shares {shares.round(2)}, landed within {max(landed_in)} frames")
+    assert len(applied_in) >= 5
+    assert float(np.quantile(applied_in, 0.9)) <= 2
+    print(
+        f"Jain's index {jain(shares):.4f}, shares {shares.round(2)}, applied within {max(applied_in)} frames"
+    )
 
 
 def test_the_index_of_fairness_is_what_it_says() -> None:

@@ -51,13 +51,13 @@ class Steps:
     """Sessions that take one step for each command, so that the step counts what was applied.
 
     Attributes:
-        wrong: (step, landed) of frames at rest in which a command was lost, or applied twice.
-        landed: of each viewer's newest frame.
+        wrong: (step, applied) of frames at rest in which a command was lost, or applied twice.
+        applied: of each viewer's newest frame.
         viewers: all of them.
     """
 
     wrong: list[tuple[int, int]] = field(default_factory=list)
-    landed: dict[int, int] = field(default_factory=dict)
+    applied: dict[int, int] = field(default_factory=dict)
     viewers: list[Viewer] = field(default_factory=list)
 
 
@@ -71,12 +71,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
         while True:
             yield STEP_S, m.Step()
 
-    def seen(self: Tally, now: float, number: int, step: int, landed_sequence: int, resting: bool) -> None:
-        frame(self, now, number, step, landed_sequence, resting)
+    def seen(self: Tally, now: float, number: int, step: int, applied_sequence: int, idle: bool) -> None:
+        frame(self, now, number, step, applied_sequence, idle)
         if WHO.get() == "steps":
-            found.landed[id(self)] = landed_sequence
-            if resting and step != landed_sequence - 1:  # the start has a number too
-                found.wrong.append((step, landed_sequence))
+            found.applied[id(self)] = applied_sequence
+            if idle and step != applied_sequence - 1:  # the start has a number too
+                found.wrong.append((step, applied_sequence))
 
     def viewer(*arguments: Any) -> Viewer:
         found.viewers.append(Viewer(*arguments))
@@ -115,10 +115,10 @@ def check(reports: tuple[Report, Report], steps: Steps, rounds: int, back_s: flo
         slowest = max(slowest, report.back_s_max)
     assert slowest < back_s
     assert not steps.wrong
-    assert len(steps.landed) == VIEWERS
-    assert min(steps.landed.values()) > 1 + rounds
-    landed = sorted(steps.landed.values())
-    print(f"{rounds} rounds: back within {slowest:.2f} s, landed {landed}, errors {reports[1].errors}")
+    assert len(steps.applied) == VIEWERS
+    assert min(steps.applied.values()) > 1 + rounds
+    applied = sorted(steps.applied.values())
+    print(f"{rounds} rounds: back within {slowest:.2f} s, applied {applied}, errors {reports[1].errors}")
 
 
 @pytest.mark.timeout(400)
@@ -194,7 +194,7 @@ def last_picture(address: str, company: int) -> np.ndarray:
             stack.enter_context(Client(address)).start(endless)
         client = stack.enter_context(Client(address))
         client.start(m.Start(seed=3, settings=m.SettingsChange(stride=3, label=2)))
-        return client.frame(lambda frame: frame.resting).x_t
+        return client.frame(lambda frame: frame.idle).x_t
 
 
 @pytest.mark.slow

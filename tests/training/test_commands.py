@@ -93,7 +93,7 @@ def test_training_ends_with_a_model_file_that_says_what_made_it(
     assert training["progress"]["images"] == 1024
     assert training["progress"]["loss"] > 0
     assert training["progress"]["torch"] == torch.__version__
-    assert model.metadata.rim_value == -1
+    assert model.metadata.border_value == -1
     assert model.examples is not None
     assert torch.bincount(model.examples.labels).tolist() == [5] * 10
 

@@ -19,8 +19,8 @@ def frame(t: float = 150.0, **changes: object) -> m.Frame:
     level = m.Range(t / 300, t / 300, t / 300)
     blank = np.zeros((1, 28, 28), np.float32)
     base = m.Frame(
-        number=1, step=0, landed_sequence=0, x_t=blank, x0_hat=blank, level_map=None,
-        claimed=level, bookkept=level, time_step=m.Range(t, t, t), motion=m.Motion.REVERSE, resting=False,
+        number=1, step=0, applied_sequence=0, x_t=blank, x0_hat=blank, level_map=None,
+        nominal=level, actual=level, time_step=m.Range(t, t, t), motion=m.Motion.REVERSE, idle=False,
         settings=m.Settings(), seed=7, server_ms=5.0, sessions=1,
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ class SimulatedSession:
         late: ticks that a command takes to the session; frames come back at once.
         at_a_time: commands that arrive in a tick at most.
         sent: all commands, with their `at_step`.
-        landed: by sequence, the step at which it was applied.
+        applied: by sequence, the step at which it was applied.
         rejected: sequences of commands whose step was past.
         ended: it was closed; `kept` if the session was not to end with it.
         history: what the picture is made of.
@@ -55,7 +55,7 @@ class SimulatedSession:
         self.statistics = Statistics()
         self.statistics.round_trip_ms = late * 1000 / 60
         self.sent: list[tuple[m.Command, int | None]] = []
-        self.landed: dict[int, int] = {}
+        self.applied: dict[int, int] = {}
         self.rejected: list[int] = []
         self.ended = self.kept = False
         self.taken_over: m.ResumeToken | None = None
@@ -70,10 +70,10 @@ class SimulatedSession:
             self.step, self.t, self.motion = int(step), float(t), m.Motion.PAUSED
         self.history: list[object] = [self.seed]
         self._single = False
-        self._sequence, self._landed_sequence, self._tick = 1, 1, 0
+        self._sequence, self._applied_sequence, self._tick = 1, 1, 0
         self._waiting: deque[tuple[int, int, m.Command, int | None]] = deque()  # tick, sequence, …
         self._events: list[m.Response] = [] if full else [replace(WELCOME, settings=SETTINGS)]
-        self._untold: list[m.Landed] = []
+        self._untold: list[m.Applied] = []
         self._dirty, self._number = True, 0
         self._newest: m.Frame | None = None
 
@@ -109,7 +109,7 @@ class SimulatedSession:
         self.status = Status(Phase.LOST, sentence, 1)
 
     @property
-    def resting(self) -> bool:
+    def idle(self) -> bool:
         return self.motion is m.Motion.PAUSED or self.t == 0
 
     def tick(self) -> None:
@@ -127,12 +127,12 @@ class SimulatedSession:
             if injections > INJECTIONS_A_TICK:
                 break
             self._waiting.popleft()
-            self._landed_sequence, self._dirty = sequence, True
+            self._applied_sequence, self._dirty = sequence, True
             if at_step is not None and at_step < self.step:
                 self.rejected.append(sequence)
             else:
                 self._apply(sequence, command)
-        running = not self.resting
+        running = not self.idle
         if running or self._dirty:
             self._show()
         if running:
@@ -140,11 +140,11 @@ class SimulatedSession:
             self.history.append(self.step)
             if self._single:
                 self.motion, self._single = m.Motion.PAUSED, False
-            self._dirty = self.resting
+            self._dirty = self.idle
 
     def _apply(self, sequence: int, command: m.Command) -> None:
-        self.landed[sequence] = self.step
-        self._untold.append(m.Landed(sequence, self.step))
+        self.applied[sequence] = self.step
+        self._untold.append(m.Applied(sequence, self.step))
         match command:
             case m.Inject():
                 self.t = min(self.t + command.amount, float(T))
@@ -167,9 +167,9 @@ class SimulatedSession:
         noise = np.random.default_rng(list(digest)).uniform(-1, 1, self._shape).astype(np.float32)
         self._number += 1
         self._newest = frame(
-            self.t, number=self._number, step=self.step, landed_sequence=self._landed_sequence, x_t=noise,
-            x0_hat=noise, motion=self.motion, resting=self.resting, settings=SETTINGS, seed=self.seed,
-            landed=tuple(self._untold),
+            self.t, number=self._number, step=self.step, applied_sequence=self._applied_sequence, x_t=noise,
+            x0_hat=noise, motion=self.motion, idle=self.idle, settings=SETTINGS, seed=self.seed,
+            applied=tuple(self._untold),
         )  # fmt: skip
         self._untold = []
         self.recent = [*self.recent, self._newest][-32:]

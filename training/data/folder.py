@@ -19,7 +19,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".
 TEST_EVERY = 10
 CLASSES_MAX = 1000
 SKIPPED_SHOWN = 5
-RIM_TOLERANCE = 2  # grey values that pixels of a constant rim may differ by
+BORDER_TOLERANCE = 2  # grey values that pixels of a constant border may differ by
 
 
 def _report(count: int, classes: int, kept_back: int, skipped: list[str]) -> str:
@@ -89,7 +89,7 @@ def read_folder(root: Path, channels: int, size: int) -> Splits:
         training=ImageSet(pixels[~test], classes[~test]),
         test=ImageSet(pixels[test], classes[test]),
         label_names=names,
-        rim_value=constant_rim(pixels),
+        border_value=constant_border(pixels),
         report=_report(len(pixels), len(names), int(test.sum()), skipped),
     )
 
@@ -113,9 +113,9 @@ def _reason(path: Path, error: Exception) -> str:
     return f"damaged ({type(error).__name__})"
 
 
-def constant_rim(images: torch.Tensor) -> float | None:
+def constant_border(images: torch.Tensor) -> float | None:
     """The value in [−1, 1] of the outermost pixels of (N, C, H, W) uint8 images, None if they vary."""
     edges = [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]]
-    rim = torch.cat([edge.flatten() for edge in edges])
-    least, most = int(rim.min()), int(rim.max())
-    return (least + most) / 255 - 1 if most - least <= RIM_TOLERANCE else None
+    border = torch.cat([edge.flatten() for edge in edges])
+    least, most = int(border.min()), int(border.max())
+    return (least + most) / 255 - 1 if most - least <= BORDER_TOLERANCE else None

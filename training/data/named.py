@@ -18,7 +18,7 @@ class DatasetSpec:
 
     loader: type[datasets.MNIST]
     label_names: tuple[str, ...]
-    rim_value: float | None  # in [−1, 1]; None where the border is not constant
+    border_value: float | None  # in [−1, 1]; None where the border is not constant
 
 
 DIGITS = tuple("0123456789")
@@ -28,9 +28,9 @@ CLOTHES = (
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 FOLDER = "folder"  # the user's own pictures
 DATASETS = {
-    "mnist": DatasetSpec(datasets.MNIST, DIGITS, rim_value=-1.0),
-    "fashion-mnist": DatasetSpec(datasets.FashionMNIST, CLOTHES, rim_value=None),
-    "kmnist": DatasetSpec(datasets.KMNIST, KANA, rim_value=None),
+    "mnist": DatasetSpec(datasets.MNIST, DIGITS, border_value=-1.0),
+    "fashion-mnist": DatasetSpec(datasets.FashionMNIST, CLOTHES, border_value=None),
+    "kmnist": DatasetSpec(datasets.KMNIST, KANA, border_value=None),
 }
 
 
@@ -64,14 +64,14 @@ class Splits:
     Attributes:
         training, test: its two parts.
         label_names: one for each class.
-        rim_value: of the outermost pixels in [−1, 1], None where they vary.
+        border_value: of the outermost pixels in [−1, 1], None where they vary.
         report: what a user should know of how it was read, "" if nothing.
     """
 
     training: ImageSet
     test: ImageSet
     label_names: tuple[str, ...]
-    rim_value: float | None
+    border_value: float | None
     report: str = ""
 
 
@@ -98,7 +98,7 @@ def load_splits(name: str, root: Path, channels: int = 1, size: int = 28) -> Spl
         return read_folder(root, channels, size)
     spec = dataset_spec(name)
     training, test = (load_dataset(name, root, train=train) for train in (True, False))
-    return Splits(training, test, spec.label_names, spec.rim_value)
+    return Splits(training, test, spec.label_names, spec.border_value)
 
 
 def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:

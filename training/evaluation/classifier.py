@@ -100,7 +100,7 @@ def classify_images(
 
 
 def distorted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The pictures (B, C, H, W), each turned, stretched and shifted a little; −1 comes in at the rim."""
+    """The pictures (B, C, H, W), each turned, stretched and shifted a little; −1 comes in at the border."""
 
     def uniform(limit: float, *shape: int) -> Tensor:
         return (2 * torch.rand(len(x), *shape, generator=generator) - 1) * limit

@@ -42,7 +42,7 @@ def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelM
     }
     network = network_of(config, state)
     return ModelMetadata(
-        config.model, config.dataset, data.label_names, data.rim_value, {**settings, "progress": progress},
+        config.model, config.dataset, data.label_names, data.border_value, {**settings, "progress": progress},
         residual_calibration=rounded_calibration(network, data.test.images, config.model.num_classes),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What the session does once the commands on their way have landed."""
+"""What the session does once the commands on their way have been applied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Forecast:
         motion: what the session does then.
         direction: where `Play` goes.
         stepping: the last movement was a single step, which ends in a pause.
-        last_sequence: of the last command; until it has landed, frames tell of the past.
+        last_sequence: of the last command; until it has been applied, frames tell of the past.
     """
 
     settings: m.Settings = field(default_factory=m.Settings)
@@ -44,7 +44,7 @@ class Forecast:
 
     def receive(self, frame: m.Frame) -> None:
         """Believe a frame that knows all commands."""
-        if frame.landed_sequence >= self.last_sequence:
+        if frame.applied_sequence >= self.last_sequence:
             self.settings = frame.settings
             self.motion = m.Motion.PAUSED if self.stepping else frame.motion
             if frame.motion is not m.Motion.PAUSED:

@@ -14,9 +14,9 @@ from viewer_client.core.dosing import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics
 
-LEVEL_TOLERANCE = 0.01  # told and bookkept levels that differ by less count as equal
+LEVEL_TOLERANCE = 0.01  # told and actual levels that differ by less count as equal
 RESIDUAL_TOLERANCE = 0.04  # the shipped model's residual reads real pictures to ±0.02
-RIM_TOLERANCE, RIM_TOLERANCE_SHARE = 0.03, 0.3  # the rim is 108 pixels: four of its standard errors
+BORDER_TOLERANCE, BORDER_TOLERANCE_SHARE = 0.03, 0.3  # the border is 108 pixels: four of its standard errors
 KURTOSIS_TOLERANCE = 0.75  # at the least: what the network itself adds to that of Gaussian noise
 KURTOSIS_ERRORS = 4.0  # standard errors, √(24/n), that count as chance
 FEW_VALUES = 400  # of which the shape says little
@@ -93,7 +93,7 @@ def sigma_parts(model: ViewModel) -> list[str]:
     frame = model.frame
     if frame is None:
         return []
-    told = frame.claimed
+    told = frame.nominal
     if frame.level_map is not None:
         return [f"σ told {sigma(told.min):.2f}–{sigma(told.max):.2f}"]
     measured = measured_level(frame)
@@ -116,7 +116,7 @@ def mixture(model: ViewModel) -> str:
     frame = model.frame
     if frame is None or frame.level_map is not None:
         return ""
-    angle = frame.claimed.mean * math.pi / 2
+    angle = frame.nominal.mean * math.pi / 2
     return f"{math.cos(angle):.2f} × clean + {math.sin(angle):.2f} × noise"
 
 
@@ -153,10 +153,10 @@ def state_sentence(model: ViewModel) -> str:
     if model.motion is m.Motion.PAUSED:
         return "paused: Space plays, the arrows step"
     if model.motion is m.Motion.FORWARD:
-        if frame.resting and frame.time_step.min > 0:
+        if frame.idle and frame.time_step.min > 0:
             return "all noise: F runs back and denoises"
         return "forward: each step adds a little noise"
-    if frame.resting and frame.time_step.max == 0:
+    if frame.idle and frame.time_step.max == 0:
         return "finished: move the mouse over it to add noise"
     return "denoising: each step takes a little noise out"
 
@@ -171,7 +171,7 @@ def gauge_sentence(model: ViewModel) -> str:
         return ""
     if any(speckle.rule is m.InjectionRule.LIE for speckle in model.traces.speckles):
         return "you are changing what the network is told, not the picture"
-    sentence = _bookkept_sentence(frame)
+    sentence = _actual_sentence(frame)
     odd = _measured_oddly(frame)
     if not odd:
         return sentence
@@ -179,8 +179,8 @@ def gauge_sentence(model: ViewModel) -> str:
     return f"{sentence}, yet it measures {odd}" + ("" if agree else " than either")
 
 
-def _bookkept_sentence(frame: m.Frame) -> str:
-    told, real = frame.claimed, frame.bookkept
+def _actual_sentence(frame: m.Frame) -> str:
+    told, real = frame.nominal, frame.actual
     differences = _differences(frame)
     noisier, cleaner = max(differences) >= LEVEL_TOLERANCE, min(differences) <= -LEVEL_TOLERANCE
     if noisier and cleaner:
@@ -212,37 +212,37 @@ def gauge_warns(frame: m.Frame) -> bool:
 def measured_level(frame: m.Frame) -> float | None:
     """The level that was measured, by the surer method that says something.
 
-    None where levels differ: the rim's would then be set beside a mean that it is no part of.
+    None where levels differ: the border's would then be set beside a mean that it is no part of.
     """
     if frame.level_map is not None:
         return None
-    return frame.measured_by_residual if frame.measured_by_residual is not None else frame.measured_by_rim
+    return frame.measured_by_residual if frame.measured_by_residual is not None else frame.measured_by_border
 
 
 def _measured_oddly(frame: m.Frame) -> str:
     """Whether the measured level is "noisier" or "cleaner" than the others by more than its error, else "".
 
     A residual is measured with a guess that believes what it is told, so it lies between the levels told
-    and bookkept where those differ.
+    and actual where those differ.
     """
-    measured, real = measured_level(frame), frame.bookkept.mean
+    measured, real = measured_level(frame), frame.actual.mean
     if measured is None:
         return ""
     low = high = real
-    tolerance = RIM_TOLERANCE + RIM_TOLERANCE_SHARE * real
+    tolerance = BORDER_TOLERANCE + BORDER_TOLERANCE_SHARE * real
     if frame.measured_by_residual is not None:
-        low, high = sorted((real, frame.claimed.mean))
+        low, high = sorted((real, frame.nominal.mean))
         tolerance = RESIDUAL_TOLERANCE
     return "noisier" if measured > high + tolerance else "cleaner" if measured < low - tolerance else ""
 
 
 def _differences(frame: m.Frame) -> tuple[float, float, float]:
-    real, told = frame.bookkept, frame.claimed
+    real, told = frame.actual, frame.nominal
     return real.mean - told.mean, real.max - told.max, real.min - told.min
 
 
 def noise_difference(frame: m.Frame) -> float:
-    """Bookkept minus told level, of the mean or of the extremes, whichever differ most."""
+    """Actual minus told level, of the mean or of the extremes, whichever differ most."""
     return max(_differences(frame), key=abs)
 
 

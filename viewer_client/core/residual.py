@@ -35,10 +35,10 @@ class Residual:
 
 
 def residual_of(frame: Frame) -> Residual:
-    """ε̂ of a frame, from the claimed level of each pixel."""
+    """ε̂ of a frame, from the nominal level of each pixel."""
     levels = frame.level_map
     if levels is None:
-        levels = np.full(frame.x_t.shape[1:], frame.claimed.mean, np.float32)
+        levels = np.full(frame.x_t.shape[1:], frame.nominal.mean, np.float32)
     a, s = np.cos(levels * QUARTER_TURN), np.sin(levels * QUARTER_TURN)
     known = s > NOISY
     eps: Image = np.where(known, frame.x_t - a * frame.x0_hat, np.float32(0))

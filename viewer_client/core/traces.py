@@ -44,13 +44,13 @@ class Traces:
         if time_step is not None:
             self.marks.append(time_step)
 
-    def landed(self, sequence: int) -> None:
+    def applied(self, sequence: int) -> None:
         """A frame shows all commands up to this one."""
         while self.speckles and self.speckles[0].sequence <= sequence:
             self.speckles.popleft()
 
     def sent_again(self) -> None:
-        """The connection was made anew, and what had not landed was sent once more."""
+        """The connection was made anew, and what had not applied was sent once more."""
         self._fresh = True
 
     def pass_time(self, now: float) -> None:

@@ -142,10 +142,10 @@ class ViewModel:
         self.film.add(frame)
         self.notebook.receive(frame)
         if self.replay is not None:
-            landed = self.replay.receive(frame)
-            self.traces.marks.extend(frame.time_step.max for one in landed if isinstance(one, m.Inject))
+            applied = self.replay.receive(frame)
+            self.traces.marks.extend(frame.time_step.max for one in applied if isinstance(one, m.Inject))
             self._look_at_replay()
-        self.traces.landed(frame.landed_sequence)
+        self.traces.applied(frame.applied_sequence)
         self._forecast.receive(frame)
 
     def _forget_choice(self, path: str) -> None:
@@ -320,8 +320,8 @@ class ViewModel:
     @property
     def _caught_up(self) -> bool:
         """Few commands are on their way, so that steps do not go on after the button."""
-        landed = self.frame.landed_sequence if self.frame is not None else 0
-        return self.last_sequence - landed < HEALING_AHEAD
+        applied = self.frame.applied_sequence if self.frame is not None else 0
+        return self.last_sequence - applied < HEALING_AHEAD
 
     # --- for those who compare ---
 

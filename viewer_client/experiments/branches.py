@@ -94,7 +94,7 @@ class Branch(Companion):
     @property
     def finished(self) -> bool:
         """It has come to a clean picture."""
-        return self.frame is not None and self.frame.resting and self.frame.time_step.max == 0
+        return self.frame is not None and self.frame.idle and self.frame.time_step.max == 0
 
 
 class Branches:
@@ -136,7 +136,7 @@ class Branches:
         if self._patience_until == math.inf:
             self._patience_until = now + TOKEN_S
         sent = model.last_sequence
-        rests = frame is not None and frame.landed_sequence >= sent and frame.motion is m.Motion.PAUSED
+        rests = frame is not None and frame.applied_sequence >= sent and frame.motion is m.Motion.PAUSED
         if sent > self._before and rests and token is not None and token.sequence >= sent:
             assert frame is not None
             self.origin, self.stage = frame, Stage.OPENING

@@ -13,7 +13,7 @@ from diffusion_toy.contract import messages as m
 
 NOISY_SHARE = 0.25  # of T: a picture that is noisier than this has yet to form
 FELT_SHARE = 0.1  # of T: less noise than this is hardly seen to heal
-MISTOLD_LEVEL = 0.03  # bookkept above told, from which the difference can be seen
+MISTOLD_LEVEL = 0.03  # actual above told, from which the difference can be seen
 FULL_SHARE = 0.9  # of T: there is no room for more noise than told
 DOSE_SHARE, DOSE_LEAST_SHARE = 0.5, 0.25  # of T: the tour's single dose, and what counts as one
 SHAPED_KINDS = (m.NoiseKind.SMOOTH, m.NoiseKind.CONSTANT)
@@ -119,7 +119,7 @@ class Tour:
     def __init__(self) -> None:
         self.stage = Stage.FORM
         self._situation = Situation(None)
-        self._since = 0  # frames in which this command has not landed yet are of the past
+        self._since = 0  # frames in which this command has not been applied yet are of the past
         self._noisy = False  # a picture that forms has been seen
         self._last: int | None = None  # the newest command that did what the stage is about
         self._felt = False  # its noise has been in a picture
@@ -147,21 +147,21 @@ class Tour:
             self._spoilt = False
         self._situation = situation
         frame = situation.frame
-        if frame is None or not situation.live or frame.landed_sequence < self._since:
+        if frame is None or not situation.live or frame.applied_sequence < self._since:
             return
         if self.stage is Stage.FORM:
             self._noisy = self._noisy or frame.time_step.max >= NOISY_SHARE * frame.settings.num_time_steps
             done = self._noisy
         else:
-            landed = self._last is not None and frame.landed_sequence >= self._last
-            self._felt = self._felt or (landed and self._is_felt(frame))
-            done = landed and self._felt
+            applied = self._last is not None and frame.applied_sequence >= self._last
+            self._felt = self._felt or (applied and self._is_felt(frame))
+            done = applied and self._felt
         if done and frame.time_step.max == 0 and self.stage is not Stage.OVER:
             self.stage = Stage(self.stage + 1)
             self._forget(self._since)
 
     def _forget(self, since: int) -> None:
-        """Begin the stage anew, with the frames in which this command has landed."""
+        """Begin the stage anew, with the frames in which this command has been applied."""
         self._since, self._noisy, self._last, self._felt = since, False, None, False
 
     def _counts(self, inject: m.Inject) -> bool:
@@ -192,7 +192,7 @@ class Tour:
 
     def _is_felt(self, frame: m.Frame) -> bool:
         if self.stage is Stage.MISTELL:
-            return frame.bookkept.max - frame.claimed.max >= MISTOLD_LEVEL
+            return frame.actual.max - frame.nominal.max >= MISTOLD_LEVEL
         return frame.time_step.max >= FELT_SHARE * frame.settings.num_time_steps
 
     @property

@@ -50,7 +50,7 @@ class Side:
         """Take note of what has come in."""
         before, self.frames = self.newest, self.link.recent
         for frame in takewhile(lambda frame: frame is not before, reversed(self.frames)):
-            self.steps.update({landed.sequence: landed.step for landed in frame.landed})
+            self.steps.update({applied.sequence: applied.step for applied in frame.applied})
 
     @property
     def newest(self) -> m.Frame | None:
@@ -67,7 +67,7 @@ class Side:
         return self._count(frame), frame.step
 
     def _count(self, frame: m.Frame) -> int:
-        return bisect_right(self.sequences, frame.landed_sequence)
+        return bisect_right(self.sequences, frame.applied_sequence)
 
 
 def newest_pair(own: Side, twin: Side) -> Pair | None:
@@ -81,7 +81,7 @@ def newest_pair(own: Side, twin: Side) -> Pair | None:
 
 def last_step(frame: m.Frame) -> int:
     """A step that the session reaches for certain, however little noise is added to it."""
-    left = 0 if frame.resting else int(frame.time_step.max / frame.settings.stride) - 1
+    left = 0 if frame.idle else int(frame.time_step.max / frame.settings.stride) - 1
     return frame.step + max(left, 0)
 
 
@@ -246,7 +246,7 @@ class Twin:
         own, twin = self._own, self._twin
         while self._meant and own.newest is not None and twin.newest is not None:
             first, second = self._meant[0]
-            if own.newest.landed_sequence < first or twin.newest.landed_sequence < second:
+            if own.newest.applied_sequence < first or twin.newest.applied_sequence < second:
                 break
             self._meant.popleft()
             self.parted |= own.steps.pop(first, None) != twin.steps.pop(second, None)
@@ -258,11 +258,11 @@ class Twin:
         if own is None or twin is None:
             return
         caught_up = self._own.caught_up and self._twin.caught_up
-        at_rest = own.resting and twin.resting
+        at_rest = own.idle and twin.idle
         if (self._beginning and not caught_up) or (self._stopping and not (caught_up and at_rest)):
             return
         self._beginning = self._stopping = False
-        if own.resting or twin.resting:
+        if own.idle or twin.idle:
             if at_rest and caught_up:
                 self._send_at_rest(own.step if own.step == twin.step else None)
             return

@@ -226,7 +226,7 @@ class Recorder:
         """Choose a stride with which the picture is clean in time."""
         frame = self.model.frame
         assert frame is not None
-        if frame.resting or steps_per_second <= 0:
+        if frame.idle or steps_per_second <= 0:
             return
         stride = stride_for(frame.time_step.max, seconds * DONE_BY, steps_per_second)
         change = m.SettingsChange(stride=stride, steps_per_second=self.model.tick_rate_hz)

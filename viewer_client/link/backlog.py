@@ -43,12 +43,12 @@ class Backlog:
         while self._requests and self._requests[0].sequence <= token.sequence:
             self._requests.popleft()
 
-    def resend(self, landed_sequence: int) -> list[m.Request]:
-        """The commands above `landed_sequence`, in their order.
+    def resend(self, applied_sequence: int) -> list[m.Request]:
+        """The commands above `applied_sequence`, in their order.
 
         All are kept until a token has them: the next stream may break as well.
         """
-        return [request for request in self._requests if request.sequence > landed_sequence]
+        return [request for request in self._requests if request.sequence > applied_sequence]
 
     def clear(self) -> None:
         """Forget the session."""
@@ -79,13 +79,13 @@ class Continuation:
             return m.Request(m.Start(resume_token=newest.token, window=window), 0)
         return m.Request(replace(start, window=window), 1)
 
-    def welcomed(self, landed_sequence: int, *, resumed: bool) -> list[m.Request]:
+    def welcomed(self, applied_sequence: int, *, resumed: bool) -> list[m.Request]:
         """The stream is open; what is to be sent again, before any other command."""
         if self.resuming and resumed:
-            self._last_sequence = max(self._last_sequence, landed_sequence)
-            return self.backlog.resend(landed_sequence)
+            self._last_sequence = max(self._last_sequence, applied_sequence)
+            return self.backlog.resend(applied_sequence)
         self.backlog.clear()
-        self._last_sequence = max(landed_sequence, 1)
+        self._last_sequence = max(applied_sequence, 1)
         return []
 
     def command(self, command: m.Command, at_step: int | None = None) -> m.Request:

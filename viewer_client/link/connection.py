@@ -108,7 +108,7 @@ class Connection:
         self._watched = False  # the session is there, or was
         self._live_since = 0.0
         self._farewell = ""  # of a server that shuts down
-        self._unlanded: deque[tuple[int, float]] = deque(maxlen=UNANSWERED_MAX)
+        self._unapplied: deque[tuple[int, float]] = deque(maxlen=UNANSWERED_MAX)
         self._last_number = 0
         self._next_ping = 0.0
         self._closing = threading.Event()
@@ -192,7 +192,7 @@ class Connection:
                 return None
             request = self._continuation.command(command, at_step)
             if isinstance(command, m.Inject) and not ahead:
-                self._unlanded.append((request.sequence, self._clock()))
+                self._unapplied.append((request.sequence, self._clock()))
             self._requests.put(request)
             return request.sequence
 
@@ -297,7 +297,7 @@ class Connection:
                     return
                 call = stub.Denoise(_messages(requests), metadata=self.endpoint.metadata)
                 self._stub, self._call, self._requests = stub, call, requests
-                self._unlanded.clear()  # what is sent again would count the time without a server
+                self._unapplied.clear()  # what is sent again would count the time without a server
                 self._newest = self._taken = None
                 self._recent.clear()
                 self._last_number = 0
@@ -341,7 +341,7 @@ class Connection:
 
     def _take_welcome(self, welcome: m.Welcome) -> None:
         with self._lock:
-            again = self._continuation.welcomed(welcome.landed_sequence, resumed=welcome.resumed)
+            again = self._continuation.welcomed(welcome.applied_sequence, resumed=welcome.resumed)
             if self._requests is not None:
                 for request in again:  # before any new command
                     self._requests.put(request)
@@ -363,14 +363,14 @@ class Connection:
             if self._requests is None:
                 return
             skipped = max(frame.number - self._last_number - 1, 0) if self._last_number else 0
-            if self._newest is not None:  # nobody has taken it; what has landed in it is still to be told
+            if self._newest is not None:  # nobody has taken it; its applied commands are still to be told
                 skipped += 1
-                landed = (self._newest.landed + frame.landed)[-m.LANDED_MAX :]
-                frame = replace(frame, landed=landed)
+                applied = (self._newest.applied + frame.applied)[-m.APPLIED_MAX :]
+                frame = replace(frame, applied=applied)
             self._last_number = frame.number
             self.statistics.arrived(now, frame.step, skipped)
-            while self._unlanded and self._unlanded[0][0] <= frame.landed_sequence:
-                self.statistics.landing_ms.append((now - self._unlanded.popleft()[1]) * 1000)
+            while self._unapplied and self._unapplied[0][0] <= frame.applied_sequence:
+                self.statistics.landing_ms.append((now - self._unapplied.popleft()[1]) * 1000)
             self._newest = frame
             self._recent.append(frame)
 

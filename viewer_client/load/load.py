@@ -167,12 +167,12 @@ class Viewer:
                 if self._over.is_set():
                     continue
                 frame = message.frame
-                number, resting = frame.number, frame.resting
-                tally.frame(now, number, frame.step, frame.landed_sequence, resting)
+                number, idle = frame.number, frame.idle
+                tally.frame(now, number, frame.step, frame.applied_sequence, idle)
                 acknowledge.acknowledge.frame_number = number
                 await self._write(call, acknowledge)
-                if resting or self._rest is not None:
-                    self._look_after(resting)
+                if idle or self._rest is not None:
+                    self._look_after(idle)
             elif kind == "resume_token":
                 self._continuation.token(wire.resume_token_from_proto(message.resume_token))
             elif kind == "moving":
@@ -185,7 +185,7 @@ class Viewer:
     async def _welcome(self, call: Any, welcome: pb.Welcome) -> None:
         resumed = self._continuation.resuming and welcome.resumed
         async with self._writing:
-            for request in self._continuation.welcomed(welcome.landed_sequence, resumed=resumed):
+            for request in self._continuation.welcomed(welcome.applied_sequence, resumed=resumed):
                 await call.write(wire.request_to_proto(request))
             self._tally.resumed += resumed
             self._tally.lost += self._was_live and not resumed
@@ -223,9 +223,9 @@ class Viewer:
             with contextlib.suppress(*ENDED):  # it is sent again on the next stream
                 await self._call.write(wire.request_to_proto(request))
 
-    def _look_after(self, resting: bool) -> None:
+    def _look_after(self, idle: bool) -> None:
         """Start the session anew when it has rested for a while."""
-        if not resting:
+        if not idle:
             self._rested()
         elif self._rest is None:
             self._rest = asyncio.get_running_loop().call_later(REST_S, self._restart)

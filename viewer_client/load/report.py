@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-UNLANDED_MAX = 4096  # injections of one viewer whose landing is awaited
+UNAPPLIED_MAX = 4096  # injections of one viewer whose landing is awaited
 
 
 class Samples:
@@ -52,15 +52,15 @@ class Tally:
         self._steps, self._stepping_s = 0, 0.0
         self._last: float | None = None  # when the last frame of this stream came
         self._number = self._step = 0
-        self._resting = False
+        self._idle = False
         self._away_since: float | None = None
-        self._unlanded: deque[tuple[int, float]] = deque(maxlen=UNLANDED_MAX)
+        self._unapplied: deque[tuple[int, float]] = deque(maxlen=UNAPPLIED_MAX)
 
     def injected(self, sequence: int, now: float) -> None:
         """A command whose landing is to be seen has been sent."""
-        self._unlanded.append((sequence, now))
+        self._unapplied.append((sequence, now))
 
-    def frame(self, now: float, number: int, step: int, landed_sequence: int, resting: bool) -> None:
+    def frame(self, now: float, number: int, step: int, applied_sequence: int, idle: bool) -> None:
         """A frame has come in."""
         samples, last = self.samples, self._last
         counts = now >= samples.counts_from
@@ -70,30 +70,30 @@ class Tally:
                 samples.back_s.append(now - self._away_since)
             elif last is not None:
                 self.superseded += number - self._number - 1
-                if not self._resting:
+                if not self._idle:
                     samples.interval_ms.append((now - last) * 1000)
                     self._stepping_s += now - last
                     self._steps += step - self._step if step >= self._step else step  # after a restart
-        unlanded = self._unlanded
-        while unlanded and unlanded[0][0] <= landed_sequence:
-            sent = unlanded.popleft()[1]
+        unapplied = self._unapplied
+        while unapplied and unapplied[0][0] <= applied_sequence:
+            sent = unapplied.popleft()[1]
             if counts:
                 samples.landing_ms.append((now - sent) * 1000)
         self.seen, self._away_since = True, None
-        self._last, self._number, self._step, self._resting = now, number, step, resting
+        self._last, self._number, self._step, self._idle = now, number, step, idle
 
     def broke(self, now: float) -> None:
         """The stream has ended before it should."""
         if self._last is not None:
-            self._away_since = now if self._resting else self._last
+            self._away_since = now if self._idle else self._last
         self._last = None
-        self._unlanded.clear()
+        self._unapplied.clear()
 
     def finish(self, now: float) -> None:
         """It is over: count what has not been answered yet."""
         if self._away_since is not None:
             self.samples.back_s.append(now - self._away_since)
-        elif self._last is not None and not self._resting:
+        elif self._last is not None and not self._idle:
             self._stepping_s += now - max(self._last, self.samples.counts_from)
 
     @property

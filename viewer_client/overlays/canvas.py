@@ -161,9 +161,9 @@ class CanvasView(Overlay):
 
     @property
     def _has_margin(self) -> bool:
-        """The data has an empty rim, so its pictures are in the middle."""
+        """The data has an empty border, so its pictures are in the middle."""
         welcome = self._model.welcome
-        return welcome is not None and welcome.model.rim_value is not None
+        return welcome is not None and welcome.model.border_value is not None
 
     def _draw_picture(self, surface: pygame.Surface, place: Rect) -> None:
         canvas, colors = self._canvas, self._look.color_map

@@ -59,13 +59,13 @@ class Notebook:
     """Notes of one session, of as many runs as it has restarts."""
 
     def __init__(self) -> None:
-        self.runs = 0  # rises with each start and each restart that has landed
+        self.runs = 0  # rises with each start and each restart that has been applied
         self._session_id = ""
         self._model: m.ModelInfo | None = None
         self._beginning: _Beginning | None = None
         self._reason = NO_PICTURE
         self._notes: dict[int, _Note] = {}  # by sequence, rising
-        self._waiting: dict[int, _Note] = {}  # those that have not landed
+        self._waiting: dict[int, _Note] = {}  # those that have not been applied
         self._step: int | None = None  # of the newest frame
 
     def welcome(self, welcome: m.Welcome, start: m.Start) -> None:
@@ -87,12 +87,12 @@ class Notebook:
             self._step = None
             self.runs += 1
         else:
-            self._go_back(welcome.landed_sequence)
+            self._go_back(welcome.applied_sequence)
 
-    def _go_back(self, landed_sequence: int) -> None:
-        """The session goes on from where these commands had landed; the others are sent again."""
+    def _go_back(self, applied_sequence: int) -> None:
+        """The session goes on from where these commands had been applied; the others are sent again."""
         for note in self._notes.values():
-            if note.sequence > landed_sequence:
+            if note.sequence > applied_sequence:
                 note.step, note.told, note.rejected = None, False, False
                 self._waiting[note.sequence] = note
         self._waiting = dict(sorted(self._waiting.items()))
@@ -105,15 +105,15 @@ class Notebook:
                 self._clear_out()
 
     def receive(self, frame: m.Frame) -> None:
-        """A frame says what has landed."""
+        """A frame says what has been applied."""
         self._step = frame.step
-        for landed in frame.landed:
-            note = self._notes.get(landed.sequence)
+        for applied in frame.applied:
+            note = self._notes.get(applied.sequence)
             if note is not None:
                 self.runs += isinstance(note.command, m.Restart) and note.step is None
-                note.step, note.told = landed.step, True
-                self._waiting.pop(landed.sequence, None)
-        while self._waiting and next(iter(self._waiting)) <= frame.landed_sequence:
+                note.step, note.told = applied.step, True
+                self._waiting.pop(applied.sequence, None)
+        while self._waiting and next(iter(self._waiting)) <= frame.applied_sequence:
             note = self._waiting.pop(next(iter(self._waiting)))
             if not note.rejected:
                 self.runs += isinstance(note.command, m.Restart)
@@ -132,7 +132,7 @@ class Notebook:
         """
         if self._beginning is None or self._model is None or self._step is None:
             raise NoRecipeError(self._reason)
-        notes = self._landed(self._notes.values())
+        notes = self._applied(self._notes.values())
         account = _Account(self._beginning)
         account.read(notes, self._step)
         beginning = account.beginning
@@ -156,13 +156,13 @@ class Notebook:
         )
 
     @staticmethod
-    def _landed(notes: Iterable[_Note]) -> list[_Note]:
+    def _applied(notes: Iterable[_Note]) -> list[_Note]:
         return [note for note in notes if note.step is not None]
 
     def _clear_out(self) -> None:
         """Forget what no recipe needs any more: what was before the last restart but for the newest."""
         assert self._beginning is not None
-        old = self._landed(list(self._notes.values())[:-NOTES_LEFT])
+        old = self._applied(list(self._notes.values())[:-NOTES_LEFT])
         account = _Account(self._beginning)
         last = max((n for n, note in enumerate(old) if isinstance(note.command, m.Restart)), default=None)
         if last is None:
@@ -199,7 +199,7 @@ class _Account:
         self._untold = 0
 
     def read(self, notes: Sequence[_Note], step: int) -> None:
-        """Go through commands that have landed, up to a frame of this step."""
+        """Go through commands that have been applied, up to a frame of this step."""
         for number, note in enumerate(notes):
             assert note.step is not None
             following = notes[number + 1].step if number + 1 < len(notes) else step

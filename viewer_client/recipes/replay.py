@@ -53,7 +53,7 @@ class Replay:
     def __init__(self, recipe: Recipe, *, over: bool = False) -> None:
         self.recipe, self.held, self.done, self.failure = recipe, False, False, ""
         self.direction = m.Motion.REVERSE
-        self._sent: dict[int, tuple[int | None, m.Command]] = {}  # what has not landed, by sequence
+        self._sent: dict[int, tuple[int | None, m.Command]] = {}  # what has not been applied, by sequence
         self._limit, self._speed = Pace(m.Limits().commands_per_second * BURST_S), Pace(1.0)
         self._commands: Iterator[tuple[int | None, m.Command]]
         self._next: tuple[int | None, m.Command] | None
@@ -99,14 +99,14 @@ class Replay:
         return True
 
     def receive(self, frame: m.Frame) -> list[m.Command]:
-        """A frame says where the session is, and what has landed: those commands of the replay."""
-        for landed in frame.landed:
-            step, _ = self._sent.get(landed.sequence, (None, None))
-            if step is not None and step != landed.step:
-                self._fail(f"what belongs to step {step} came at step {landed.step}")
-        landed_now = [number for number in self._sent if number <= frame.landed_sequence]
-        commands = [self._sent.pop(number)[1] for number in landed_now]
-        if self._next is None and not self._sent and frame.resting:
+        """A frame says where the session is, and what has been applied: those commands of the replay."""
+        for applied in frame.applied:
+            step, _ = self._sent.get(applied.sequence, (None, None))
+            if step is not None and step != applied.step:
+                self._fail(f"what belongs to step {step} came at step {applied.step}")
+        applied_now = [number for number in self._sent if number <= frame.applied_sequence]
+        commands = [self._sent.pop(number)[1] for number in applied_now]
+        if self._next is None and not self._sent and frame.idle:
             self.done = frame.step == self.recipe.steps
             if not self.done:
                 self._fail(f"the picture rests at step {frame.step} of {self.recipe.steps}")

@@ -91,7 +91,7 @@ class Rail:
         below = text.wrap(surface, wording.gauge_sentence(model), place, 13, color)
         usual = len(text.lines(wording.UNEVEN_TRUTH, place.width, 13)) * text.line(13)
         y = max(below, place.y + usual) + text.px(3)  # so that nothing below it jumps
-        for name, level in (("told", frame.claimed), ("bookkept", frame.bookkept)):
+        for name, level in (("told", frame.nominal), ("actual", frame.actual)):
             self._draw_level(surface, Rect(place.x, y, place.width, 0), name, level)
             y += text.line(12)
         by_pixels = wording.measured_level(frame)

@@ -154,11 +154,11 @@ def test_a_disc_out_of_range_is_named_by_its_command(name: str, value: float) ->
         assert caught.value.field == f"{path}.disc.{name}"
 
 
-def test_what_has_landed_survives_the_wire() -> None:
+def test_what_has_been_applied_survives_the_wire() -> None:
     model = m.ModelInfo("name", "", 1, 2, 2, (), "", None, False)
-    landed = [pb.Landed(sequence=2, step=5), pb.Landed(sequence=3)]
-    message = pb.Frame(x_t=bytes(8), x0_hat=bytes(8), landed=landed)
-    assert wire.frame_from_proto(message, model).landed == (m.Landed(2, 5), m.Landed(3, 0))
+    applied = [pb.Applied(sequence=2, step=5), pb.Applied(sequence=3)]
+    message = pb.Frame(x_t=bytes(8), x0_hat=bytes(8), applied=applied)
+    assert wire.frame_from_proto(message, model).applied == (m.Applied(2, 5), m.Applied(3, 0))
 
 
 def test_an_empty_request_is_malformed() -> None:

@@ -239,7 +239,7 @@ def test_a_map_with_clean_and_pure_noise_stays_finite_and_keeps_the_clean(eta: f
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("name", "stride"), [("cosine", 1), ("cosine", 7), ("linear", 1)])
-def test_bookkept_stays_claimed_where_both_agree(name: str, stride: int, eta: float) -> None:
+def test_actual_stays_nominal_where_both_agree(name: str, stride: int, eta: float) -> None:
     schedule = make_schedule(name, T)
     ts = [*list(range(T, 0, -stride)), 0]
     u = u_of(schedule, T)
@@ -256,7 +256,7 @@ def test_bookkept_stays_claimed_where_both_agree(name: str, stride: int, eta: fl
         assert diffusion.actual_level(g, n2).item() == pytest.approx(u.item(), abs=1e-5)
 
 
-def test_bookkept_stays_claimed_under_ddpm_too() -> None:
+def test_actual_stays_nominal_under_ddpm_too() -> None:
     schedule = make_schedule("cosine", T)
     u = u_of(schedule, T)
     g, n2 = diffusion.signal(u), diffusion.noise(u) ** 2
@@ -268,11 +268,11 @@ def test_bookkept_stays_claimed_under_ddpm_too() -> None:
 
 def test_the_naive_rule_at_100_claims_102_and_is_really_143() -> None:
     schedule = make_schedule("linear", T)
-    u, claimed = u_of(schedule, 100), u_of(schedule, 102)
-    update = diffusion.naive_injection(u, claimed)
+    u, nominal = u_of(schedule, 100), u_of(schedule, 102)
+    update = diffusion.naive_injection(u, nominal)
     g = update.gain(diffusion.signal(u))
     n2 = update.noise_variance(diffusion.noise(u) ** 2)
-    assert round(float(schedule.time_step_of_level(claimed.item()))) == 102
+    assert round(float(schedule.time_step_of_level(nominal.item()))) == 102
     real = schedule.time_step_of_level(diffusion.actual_level(g, n2).item())
     assert round(float(real)) == 143
 

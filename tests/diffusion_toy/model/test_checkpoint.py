@@ -21,7 +21,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     assert model.name == "m"
     assert len(model.fingerprint) == 16
     assert model.metadata.dataset == "noise"
-    assert model.metadata.rim_value == -1.0
+    assert model.metadata.border_value == -1.0
     assert model.metadata.scores == {"score": 1.0}
     expected = random_network().state_dict()
     for name, tensor in model.network.state_dict().items():

@@ -21,7 +21,7 @@ def start(**changes: object) -> m.Start:
 def send(engine: Engine, session: Session, *commands: m.Command | Skip, at_step: int | None = None) -> None:
     """Queue commands with the next sequences."""
     for command in commands:
-        sequence = int(engine.controls.landed[session.slot]) + len(session.pending) + 1
+        sequence = int(engine.controls.applied[session.slot]) + len(session.pending) + 1
         engine.submit(session, Pending(sequence, command, at_step))
 
 
@@ -62,10 +62,10 @@ def under(disc: m.Disc, height: int = 28, width: int = 28) -> torch.Tensor:
     return torch.tensor(np.array(inside))
 
 
-def landed(result: TickResult, session: Session) -> list[tuple[int, int]]:
+def applied(result: TickResult, session: Session) -> list[tuple[int, int]]:
     """The sequence and step of each command that the session's frame lists."""
     assert result.frames is not None
-    commands = result.frames.landed_of_rows.get(row_of(result, session), ())
+    commands = result.frames.applied_of_rows.get(row_of(result, session), ())
     return [(command.sequence, command.step) for command in commands]
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import Engine, EngineConfig, TickResult
-from inference_server.engine.session import LANDED_KEPT, Skip
+from inference_server.engine.session import APPLIED_KEPT, Skip
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.outbox import FrameRecord, Outbox
-from tests.inference_server.engine.engines import CPU, landed, send, start
+from tests.inference_server.engine.engines import CPU, applied, send, start
 from tests.inference_server.streams.frames import any_session, frame_batch
 from tests.models import tiny_model
 
@@ -27,15 +27,15 @@ def engine(tmp_path: Path) -> Engine:
 
 def test_a_frame_lists_the_commands_that_were_applied_before_it_and_only_once(engine: Engine) -> None:
     session, other = engine.join(start()), engine.join(start())
-    assert landed(engine.tick(), session) == []  # the start is none of them
+    assert applied(engine.tick(), session) == []  # the start is none of them
     send(engine, session, m.Inject(None, 5.0), m.Configure(m.SettingsChange(stride=2)), m.Inject(None, 5.0))
     result = engine.tick()
-    assert landed(result, session) == [(1, 1), (2, 1), (3, 1)]
-    assert landed(result, other) == []
+    assert applied(result, session) == [(1, 1), (2, 1), (3, 1)]
+    assert applied(result, other) == []
     send(engine, other, m.Inject(None, 5.0))
     result = engine.tick()
-    assert landed(result, session) == []
-    assert landed(result, other) == [(1, 2)]
+    assert applied(result, session) == []
+    assert applied(result, other) == [(1, 2)]
 
 
 def test_what_was_rejected_is_not_listed(engine: Engine) -> None:
@@ -43,21 +43,21 @@ def test_what_was_rejected_is_not_listed(engine: Engine) -> None:
     send(engine, session, m.Configure(m.SettingsChange(label=10)), Skip(), m.Back(), m.Pause())
     result = engine.tick()
     assert result.frames is not None
-    assert result.frames.landed.tolist() == [4]
-    assert landed(result, session) == [(4, 0)]
+    assert result.frames.applied.tolist() == [4]
+    assert applied(result, session) == [(4, 0)]
     engine.tick()
     send(engine, session, m.Play())
     for _ in range(3):
         engine.tick()
     send(engine, session, m.Pause(), at_step=1)
-    assert landed(engine.tick(), session) == []
+    assert applied(engine.tick(), session) == []
 
 
 def test_commands_for_a_step_are_listed_with_it(engine: Engine) -> None:
     session = engine.join(start())
     send(engine, session, m.Inject(None, 3.0), at_step=4)
     send(engine, session, m.Inject(None, 3.0), m.Step(), at_step=6)
-    lists = [landed(engine.tick(), session) for _ in range(8)]
+    lists = [applied(engine.tick(), session) for _ in range(8)]
     assert lists == [[], [], [], [], [(1, 4)], [], [(2, 6), (3, 6)], []]
 
 
@@ -66,7 +66,7 @@ def test_a_restart_and_a_way_back_are_listed_with_the_step_they_were_made_at(eng
     for _ in range(5):
         engine.tick()
     send(engine, session, m.Back(), m.Jump(step=2), m.Restart(), m.Pause())
-    assert landed(engine.tick(), session) == [(1, 5), (2, 4), (3, 2), (4, 0)]
+    assert applied(engine.tick(), session) == [(1, 5), (2, 4), (3, 2), (4, 0)]
 
 
 def test_who_comes_back_is_told_the_last_commands_again(engine: Engine) -> None:
@@ -80,17 +80,17 @@ def test_who_comes_back_is_told_the_last_commands_again(engine: Engine) -> None:
     engine.suspend(session)  # it was broken off before a frame came
     engine.take_up(session)
     send(engine, session, m.Pause())
-    assert landed(engine.tick(), session) == [(1, 0), (2, 1), (3, 2)]
+    assert applied(engine.tick(), session) == [(1, 0), (2, 1), (3, 2)]
     assert engine.tick().frames is None
 
 
 def test_a_session_remembers_only_so_many(engine: Engine) -> None:
     session = engine.join(start())
-    send(engine, session, *[m.Configure(m.SettingsChange(stride=2))] * (LANDED_KEPT + 10))
-    assert len(landed(engine.tick(), session)) == LANDED_KEPT + 10
+    send(engine, session, *[m.Configure(m.SettingsChange(stride=2))] * (APPLIED_KEPT + 10))
+    assert len(applied(engine.tick(), session)) == APPLIED_KEPT + 10
     engine.take_up(session)
-    again = landed(engine.tick(), session)
-    assert [sequence for sequence, _ in again] == list(range(11, LANDED_KEPT + 11))
+    again = applied(engine.tick(), session)
+    assert [sequence for sequence, _ in again] == list(range(11, APPLIED_KEPT + 11))
 
 
 def test_the_next_in_a_slot_hears_nothing_of_the_one_before(engine: Engine) -> None:
@@ -101,21 +101,21 @@ def test_the_next_in_a_slot_hears_nothing_of_the_one_before(engine: Engine) -> N
     engine.leave(session)
     following = engine.join(start())
     assert following.slot == session.slot
-    assert landed(engine.tick(), following) == []
+    assert applied(engine.tick(), following) == []
 
 
 # --- on its way to the client ---
 
 
 def record(number: int, *sequences: int) -> FrameRecord:
-    commands = tuple(m.Landed(sequence, number) for sequence in sequences)
-    return FrameRecord.of(frame_batch(number, landed={0: commands} if commands else {}), 0)
+    commands = tuple(m.Applied(sequence, number) for sequence in sequences)
+    return FrameRecord.of(frame_batch(number, applied={0: commands} if commands else {}), 0)
 
 
 def sent(outbox: Outbox) -> list[int]:
     message = outbox.take()
     assert isinstance(message, FrameRecord)
-    return [command.sequence for command in message.landed]
+    return [command.sequence for command in message.applied]
 
 
 def test_a_frame_that_replaces_others_takes_over_their_lists_in_order() -> None:
@@ -137,7 +137,7 @@ def test_the_list_has_a_bound_and_the_oldest_go_first() -> None:
     outbox = Outbox(1)
     for number in range(50):
         outbox.offer_frame(record(number, *range(100 * number, 100 * (number + 1))))
-    assert sent(outbox) == list(range(5000 - m.LANDED_MAX, 5000))
+    assert sent(outbox) == list(range(5000 - m.APPLIED_MAX, 5000))
 
 
 async def test_a_loop_that_is_behind_and_every_onlooker_get_all_of_it() -> None:
@@ -146,9 +146,9 @@ async def test_a_loop_that_is_behind_and_every_onlooker_get_all_of_it() -> None:
     delivery.connect(mine, driver)
     delivery.watch(mine, watcher)
     for number in (1, 2, 3):  # the loop runs nothing in between
-        commands = {0: (m.Landed(number, number),)} if number < 3 else {}
+        commands = {0: (m.Applied(number, number),)} if number < 3 else {}
         delivery.publish(TickResult(frame_batch(number, [mine], commands)))
     for connection in (driver, watcher):
         message = await connection.next()
         assert isinstance(message, FrameRecord)
-        assert (message.number, [one.sequence for one in message.landed]) == (3, [1, 2])
+        assert (message.number, [one.sequence for one in message.applied]) == (3, [1, 2])

@@ -40,7 +40,7 @@ def branch(client: Client, token: bytes, seed: int) -> m.Frame:
     client.send(m.Start(resume_token=token, seed=seed), sequence=0)
     welcome = client.read()
     assert isinstance(welcome, m.Welcome)
-    client.sequence = welcome.landed_sequence
+    client.sequence = welcome.applied_sequence
     return client.frame()
 
 
@@ -51,7 +51,7 @@ def test_a_token_is_branched_many_times_while_its_session_lives_on(server: Serve
         original.frame(lambda frame: frame.step >= 10)
         original.send(m.Inject(DISC, 60.0))
         pause = original.send(m.Pause())
-        here = original.frame(lambda frame: frame.landed_sequence == pause)
+        here = original.frame(lambda frame: frame.applied_sequence == pause)
         token = token_of_rest(original, pause)
 
         seeds = [5, *range(100, 100 + BRANCHES - 1)]  # the first is the session's own
@@ -59,7 +59,7 @@ def test_a_token_is_branched_many_times_while_its_session_lives_on(server: Serve
         for client, seed in zip(branches, seeds, strict=True):
             frame = branch(client, token, seed)
             np.testing.assert_array_equal(frame.x_t, here.x_t)
-            assert (frame.step, frame.seed, frame.resting) == (here.step, seed, True)
+            assert (frame.step, frame.seed, frame.idle) == (here.step, seed, True)
             assert frame.settings == here.settings
         everybody = [original, *branches]
         names = {client.welcome.session_id for client in everybody if client.welcome is not None}
@@ -87,9 +87,9 @@ def test_the_token_of_a_rest_comes_at_once_and_is_of_this_very_state(server: Ser
         original.frame(lambda frame: frame.step >= 5)
         for command in (m.Pause(), m.Step(), m.Step(disc=DISC), m.Back(), m.Step(m.Motion.FORWARD, DISC)):
             sequence = original.send(command)
-            here = original.frame(lambda frame, sequence=sequence: frame.landed_sequence == sequence)
-            if not here.resting:
-                here = original.frame(lambda frame: frame.resting)
+            here = original.frame(lambda frame, sequence=sequence: frame.applied_sequence == sequence)
+            if not here.idle:
+                here = original.frame(lambda frame: frame.idle)
             token = token_of_rest(original, sequence)
         frame = branch(twin, token, 7)
         assert frame.step == here.step

@@ -23,7 +23,7 @@ from tests.inference_server.engine.engines import (
 from tests.models import tiny_model
 
 DISC = m.Disc(0.4, 0.6, 0.3)
-AT_THE_RIM = m.Disc(1.0, 0.0, 0.25)
+AT_THE_BORDER = m.Disc(1.0, 0.0, 0.25)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def levels(engine: Engine, session: Session) -> torch.Tensor:
 
 @pytest.mark.parametrize("sampler", list(m.Sampler))
 @pytest.mark.parametrize("direction", [m.Motion.REVERSE, m.Motion.FORWARD])
-@pytest.mark.parametrize("disc", [DISC, AT_THE_RIM])
+@pytest.mark.parametrize("disc", [DISC, AT_THE_BORDER])
 def test_only_the_pixels_of_the_disc_take_the_step(
     engine: Engine, disc: m.Disc, direction: m.Motion, sampler: m.Sampler
 ) -> None:
@@ -73,7 +73,7 @@ def test_it_counts_rests_and_is_undone(engine: Engine) -> None:
     send(engine, session, m.Step(disc=DISC))
     result = run_out(engine)
     assert result.frames is not None
-    assert (result.frames.steps.tolist(), result.frames.resting.tolist()) == ([2], [True])
+    assert (result.frames.steps.tolist(), result.frames.idle.tolist()) == ([2], [True])
     assert result.frames.motion.tolist() == [m.Motion.PAUSED]
     assert time_step(result, session) == (148, 150)
     send(engine, session, m.Back(), m.Back())
@@ -157,7 +157,7 @@ def test_where_everything_is_at_its_end_there_is_no_step(engine: Engine) -> None
 
 def test_discs_of_several_sessions_are_each_ones_own(engine: Engine) -> None:
     sessions = [paused(engine) for _ in range(4)]
-    discs = [DISC, None, AT_THE_RIM, m.Disc(0.5, 0.5, 0.01)]
+    discs = [DISC, None, AT_THE_BORDER, m.Disc(0.5, 0.5, 0.01)]
     before = [whole_state(engine, session) for session in sessions]
     for session, disc in zip(sessions, discs, strict=True):
         send(engine, session, m.Step(disc=disc))

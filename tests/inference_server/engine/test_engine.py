@@ -39,7 +39,7 @@ def test_a_session_goes_from_noise_to_clean_and_then_rests(engine: Engine) -> No
     last = run_out(engine)
     assert last.frames is not None
     assert time_step(last, session) == (0, 0)
-    assert last.frames.resting.tolist() == [True]
+    assert last.frames.idle.tolist() == [True]
     assert last.frames.steps.tolist() == [20]
     assert last.frames.numbers.tolist() == [21]
     assert engine.tick().frames is None
@@ -79,7 +79,7 @@ def test_commands_land_in_order_and_the_frame_says_so(engine: Engine) -> None:
     send(engine, session, m.Pause(), Skip(), m.Inject(None, 5.0))
     frames = engine.tick().frames
     assert frames is not None
-    assert frames.landed.tolist() == [3]
+    assert frames.applied.tolist() == [3]
     assert frames.motion.tolist() == [m.Motion.PAUSED]
 
 
@@ -215,12 +215,12 @@ def test_a_bad_start_opens_nothing(engine: Engine) -> None:
 def test_a_command_waits_for_its_step_and_one_that_is_late_is_rejected(engine: Engine) -> None:
     session = engine.join(start())
     send(engine, session, m.Inject(None, 3.0), at_step=4)
-    landed = []
+    applied = []
     for _ in range(6):
         frames = engine.tick().frames
         assert frames is not None
-        landed.append((int(frames.steps[0]), int(frames.landed[0])))
-    assert landed == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 1)]
+        applied.append((int(frames.steps[0]), int(frames.applied[0])))
+    assert applied == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 1)]
     send(engine, session, m.Pause(), at_step=2)
     (event,) = engine.tick().events
     assert isinstance(event.message, m.Rejected)
@@ -312,12 +312,12 @@ def test_a_jump_in_time_is_noise_upwards_and_a_kept_state_downwards(engine: Engi
     send(engine, session, m.Jump(time_step=290.0))
     assert time_step(engine.tick(), session)[1] == 290
     assert not torch.equal(picture(engine, session), before)
-    bookkept = engine.tick().frames
+    actual = engine.tick().frames
     send(engine, session, m.Jump(time_step=100.0))
     rejected = engine.tick().events[0].message
     assert isinstance(rejected, m.Rejected)
     assert rejected.field == "jump.time_step"
-    assert bookkept is None  # it rests
+    assert actual is None  # it rests
     send(engine, session, m.Play())
     for _ in range(20):
         engine.tick()
@@ -325,7 +325,7 @@ def test_a_jump_in_time_is_noise_upwards_and_a_kept_state_downwards(engine: Engi
     result = engine.tick()
     assert time_step(result, session) == (285, 285)
     readings = result.frames.readings[0] if result.frames is not None else []
-    assert readings[1] == pytest.approx(readings[4], abs=1e-5)  # claimed and bookkept agree
+    assert readings[1] == pytest.approx(readings[4], abs=1e-5)  # nominal and actual agree
 
 
 def test_a_restart_forgets_the_states(engine: Engine) -> None:
@@ -355,7 +355,7 @@ def test_a_restored_session_goes_on_bit_for_bit(tmp_path: Path, sampler: m.Sampl
         for _ in range(6):
             one.tick()
     assert torch.equal(picture(engine, session), picture(other, restored))
-    assert engine.controls.landed[session.slot] == other.controls.landed[restored.slot]
+    assert engine.controls.applied[session.slot] == other.controls.applied[restored.slot]
 
 
 def test_a_branch_is_another_session_with_noise_of_its_own(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import Engine, EngineConfig, TickResult
 from inference_server.engine.session import Pending
 from tests.client import Client
-from tests.inference_server.engine.engines import CPU, landed, whole_state
+from tests.inference_server.engine.engines import CPU, applied, whole_state
 from tests.models import tiny_model, write_model
 from tests.tools import ServerProcess, running_server
 
@@ -65,7 +65,7 @@ def test_a_session_is_repeated_to_the_bit_from_what_its_frames_list(tmp_path: Pa
         result = engine.tick()
         steps += stepped(result)
         if result.frames is not None:
-            recipe += [(sent[sequence], step) for sequence, step in landed(result, session)]
+            recipe += [(sent[sequence], step) for sequence, step in applied(result, session)]
     assert len(recipe) == len(sent)
     assert len(steps) > 40
 
@@ -112,7 +112,7 @@ class Recorder:
         """Read frames until one meets the condition."""
 
         def noted(frame: m.Frame) -> bool:
-            self.steps.update((command.sequence, command.step) for command in frame.landed)
+            self.steps.update((command.sequence, command.step) for command in frame.applied)
             self.frames[frame.step] = frame
             return condition(frame)
 
@@ -132,7 +132,7 @@ def test_a_recorded_session_is_repeated_to_the_bit_in_other_company(server: Serv
         for step in (15, 30, 30, 60):
             first.until(lambda frame, step=step: frame.step >= step)  # type: ignore[misc]
             first.send(m.Inject(DISC, 30.0 + step))
-        end = first.until(lambda frame: frame.resting)
+        end = first.until(lambda frame: frame.idle)
         assert len(first.steps) == len(first.sent) == 5
     with ExitStack() as stack:
         for _ in range(3):
@@ -142,7 +142,7 @@ def test_a_recorded_session_is_repeated_to_the_bit_in_other_company(server: Serv
         second = Recorder(client)
         for command, step in first.recipe:  # long before the fourth step
             second.send(command, step)
-        again = second.until(lambda frame: frame.resting)
+        again = second.until(lambda frame: frame.idle)
         assert second.steps == first.steps
     assert (again.step, again.seed) == (end.step, end.seed)
     both = sorted(first.frames.keys() & second.frames.keys())
@@ -156,7 +156,9 @@ def test_a_recorded_session_is_repeated_to_the_bit_in_other_company(server: Serv
             np.testing.assert_array_equal(ours.level_map, theirs.level_map)
 
 
-def test_a_client_that_has_missed_frames_learns_what_has_landed_meanwhile(server: ServerProcess) -> None:
+def test_a_client_that_has_missed_frames_learns_what_was_applied_meanwhile(
+    server: ServerProcess,
+) -> None:
     with Client(server.address, acknowledge=False) as client, Client(server.address) as watcher:
         welcome = client.start(m.Start(window=1, motion=m.Motion.PAUSED))
         token = client.next_token()
@@ -165,14 +167,14 @@ def test_a_client_that_has_missed_frames_learns_what_has_landed_meanwhile(server
         watcher.frame()
         sequences = [client.send(m.Step()) for _ in range(5)]
         seen = Recorder(watcher)
-        seen.until(lambda frame: frame.landed_sequence == sequences[-1])
+        seen.until(lambda frame: frame.applied_sequence == sequences[-1])
         assert seen.steps == {sequence: sequence - 2 for sequence in sequences}
         client.break_off()
         client.status()
         with Client(server.address) as again:
             again.resume(token.token)
             first = again.frame()
-            assert [(one.sequence, one.step) for one in first.landed] == [*seen.steps.items()]
+            assert [(one.sequence, one.step) for one in first.applied] == [*seen.steps.items()]
             again.send(m.Step(), sequence=sequences[-1] + 1)
             later = Recorder(again)
             later.until(lambda frame: frame.step == 6)

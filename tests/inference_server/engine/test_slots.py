@@ -115,14 +115,14 @@ def test_injections_accumulate_up_to_pure_noise() -> None:
     torch.testing.assert_close(state.n2, torch.ones_like(state.n2))
 
 
-def test_truth_keeps_claimed_and_bookkept_together() -> None:
+def test_truth_keeps_nominal_and_actual_together() -> None:
     state = state_with(("linear", 300))
     for _ in range(4):
         state.inject(rows([0], amount=33.3))
     torch.testing.assert_close(diffusion.actual_level(state.g, state.n2), state.u, atol=1e-4, rtol=0)
 
 
-def test_naive_is_noisier_than_claimed_and_a_lie_changes_the_claim_alone() -> None:
+def test_naive_is_noisier_than_nominal_and_a_lie_changes_the_claim_alone() -> None:
     naive, lie = state_with(("cosine", 300)), state_with(("cosine", 300))
     naive.inject(rows([0], amount=100.0))
     naive.inject(rows([0], amount=10.0, rule=InjectionRule.NAIVE))

@@ -10,7 +10,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.session import SessionSnapshot
-from inference_server.engine.snapshot_schedule import TokenTurns
+from inference_server.engine.snapshot_schedule import SnapshotSchedule
 from tests.inference_server.engine.engines import CPU, send, start, whole_state
 from tests.models import tiny_model
 
@@ -44,7 +44,7 @@ def test_who_comes_to_rest_is_told_at_once_and_exactly_there(engine: Engine, com
     (tick, snapshot), *more = told(engine, 30)
     assert tick <= 3  # applied, perhaps shown, told
     assert not more
-    assert snapshot.landed == engine.controls.landed[session.slot] == 1
+    assert snapshot.applied == engine.controls.applied[session.slot] == 1
     assert (snapshot.motion, snapshot.step) == (m.Motion.PAUSED, engine.controls.step[session.slot])
     state = engine.restore(snapshot, branch_seed=1)
     np.testing.assert_array_equal(whole_state(engine, state), whole_state(engine, session))
@@ -100,7 +100,7 @@ def test_who_comes_back_is_told_even_if_nothing_has_changed(engine: Engine) -> N
 
 
 def test_without_a_period_nothing_is_ever_told() -> None:
-    turns = TokenTurns(2, 60.0, 0.0)
+    turns = SnapshotSchedule(2, 60.0, 0.0)
     both, frames = np.array([True, True]), np.array([5, 6])
     turns.begin(0)
     turns.bring_to_rest(0)
@@ -110,7 +110,7 @@ def test_without_a_period_nothing_is_ever_told() -> None:
 
 
 def test_a_slots_next_session_has_turns_of_its_own() -> None:
-    turns = TokenTurns(1, 60.0, 1.0)
+    turns = SnapshotSchedule(1, 60.0, 1.0)
     one, frames = np.array([True]), np.array([1])
     turns.begin(0)
     assert turns.take(one, ~one, frames).tolist() == [0]

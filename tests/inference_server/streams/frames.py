@@ -16,7 +16,7 @@ def any_session() -> Session:
 
 
 def frame_batch(
-    number: int, sessions: Sequence[Session] = (), landed: Mapping[int, tuple[m.Landed, ...]] | None = None
+    number: int, sessions: Sequence[Session] = (), applied: Mapping[int, tuple[m.Applied, ...]] | None = None
 ) -> FrameBatch:
     """A frame of this number for each session; one frame of nobody's without any."""
     rows = max(len(sessions), 1)
@@ -27,15 +27,15 @@ def frame_batch(
         seeds=column,
         numbers=column,
         steps=column,
-        landed=column,
+        applied=column,
         first_kept=column,
         watchers=column,
         motion=column,
-        resting=column < 0,
+        idle=column < 0,
         pixels=np.zeros((rows, 3), np.float16),
         readings=np.zeros((rows, 12), np.float32),
         stepping=rows,
         shape=(1, 1, 1),
         people=1,
-        landed_of_rows=dict(landed or {}),
+        applied_of_rows=dict(applied or {}),
     )

@@ -14,15 +14,15 @@ from tests.inference_server.streams.frames import any_session, frame_batch
 
 def records() -> tuple[FrameRecord, FrameRecord]:
     """Two frames that share no value, the second of which leaves out what it can."""
-    landed = m.Landed(7, 4), m.Landed(8, 5)
-    full, spare = frame_batch(5, [any_session()], {0: landed}), frame_batch(0, [any_session()])
+    applied = m.Applied(7, 4), m.Applied(8, 5)
+    full, spare = frame_batch(5, [any_session()], {0: applied}), frame_batch(0, [any_session()])
     readings = np.arange(1, 13, dtype=np.float32)[None]
     full = replace(
         full,
         pixels=np.ones((1, 3), np.float16),
         readings=readings,
         settings=[m.Settings(label=3, stride=2)],
-        resting=np.array([True]),
+        idle=np.array([True]),
     )
     nothing = np.full((1, 12), 0.5, np.float32)
     nothing[0, 9:] = np.nan
@@ -36,11 +36,11 @@ def test_a_frame_is_the_same_whatever_came_before() -> None:
         assert message.fill(second) == FrameMessage().fill(second)
 
 
-def test_what_has_landed_is_listed_in_one_frame_only() -> None:
+def test_what_has_been_applied_is_listed_in_one_frame_only() -> None:
     full, spare = records()
     message = FrameMessage()
     listed = [
-        [(one.sequence, one.step) for one in message.fill(record).frame.landed] for record in (full, spare)
+        [(one.sequence, one.step) for one in message.fill(record).frame.applied] for record in (full, spare)
     ]
     assert listed == [[(7, 4), (8, 5)], []]
 
@@ -50,9 +50,9 @@ def test_what_was_not_measured_and_a_map_of_one_level_are_left_out() -> None:
     message = FrameMessage()
     frame = message.fill(full).frame
     assert frame.level_map
-    assert (frame.measured_by_residual, frame.measured_by_rim, frame.excess_kurtosis) == (10, 11, 12)
+    assert (frame.measured_by_residual, frame.measured_by_border, frame.excess_kurtosis) == (10, 11, 12)
     frame = message.fill(spare).frame
     assert not frame.level_map
     assert not any(
-        frame.HasField(name) for name in ("measured_by_residual", "measured_by_rim", "excess_kurtosis")
+        frame.HasField(name) for name in ("measured_by_residual", "measured_by_border", "excess_kurtosis")
     )

@@ -53,8 +53,8 @@ def token_after(client: Client, sequence: int) -> bytes:
 def test_a_lost_session_waits_where_it_was(server: ServerProcess) -> None:
     with Client(server.address) as client:
         welcome = client.start(ENDLESS)
-        landed = client.send(DAB)
-        token = token_after(client, landed)
+        applied = client.send(DAB)
+        token = token_after(client, applied)
         last = client.frame()
         client.break_off()
     time.sleep(0.5)
@@ -62,7 +62,7 @@ def test_a_lost_session_waits_where_it_was(server: ServerProcess) -> None:
         again = client.resume(token)
         assert again.resumed
         assert again.session_id == welcome.session_id
-        assert again.landed_sequence == landed
+        assert again.applied_sequence == applied
         first = client.frame()
         assert first.number == 1
         # The server had taken a few steps more when it learnt of the loss, and none while it waited.
@@ -88,17 +88,17 @@ def test_another_server_goes_on_from_the_token(server: ServerProcess, other: Ser
     start = m.Start(seed=9, settings=m.SettingsChange(num_time_steps=1000, label=4), motion=m.Motion.PAUSED)
     with Client(server.address) as client:
         client.start(start)
-        landed = client.send(DAB)
-        token = token_after(client, landed)
+        applied = client.send(DAB)
+        token = token_after(client, applied)
         for _ in range(3):
             client.send(m.Step())
-        expected = client.frame(lambda frame: frame.landed_sequence == landed + 3)
+        expected = client.frame(lambda frame: frame.applied_sequence == applied + 3)
     with Client(other.address) as client:
         welcome = client.resume(token)
         assert welcome.settings.label == 4
-        for sequence in range(landed + 1, landed + 4):  # sent again
+        for sequence in range(applied + 1, applied + 4):  # sent again
             client.send(m.Step(), sequence=sequence)
-        frame = client.frame(lambda frame: frame.landed_sequence == landed + 3)
+        frame = client.frame(lambda frame: frame.applied_sequence == applied + 3)
         assert frame.step == expected.step
         np.testing.assert_array_equal(frame.x_t, expected.x_t)
 
@@ -106,13 +106,13 @@ def test_another_server_goes_on_from_the_token(server: ServerProcess, other: Ser
 def test_commands_that_are_in_the_token_are_passed_over(server: ServerProcess, other: ServerProcess) -> None:
     with Client(server.address) as client:
         client.start(m.Start(seed=1, motion=m.Motion.PAUSED, origin=m.Origin(m.Example(3), 0.0)))
-        landed = client.send(m.Inject(None, 50.0))
-        token = token_after(client, landed)
+        applied = client.send(m.Inject(None, 50.0))
+        token = token_after(client, applied)
     with Client(other.address) as client:
         client.resume(token)
-        client.send(m.Inject(None, 50.0), sequence=landed)  # it cannot know whether it had arrived
-        client.send(m.Inject(None, 10.0), sequence=landed + 1)
-        frame = client.frame(lambda frame: frame.landed_sequence == landed + 1)
+        client.send(m.Inject(None, 50.0), sequence=applied)  # it cannot know whether it had arrived
+        client.send(m.Inject(None, 10.0), sequence=applied + 1)
+        frame = client.frame(lambda frame: frame.applied_sequence == applied + 1)
         assert frame.time_step.max == pytest.approx(60, abs=0.01)
 
 
@@ -285,7 +285,7 @@ def test_with_a_fixed_batch_a_session_is_the_same_bit_for_bit_in_any_company(tmp
                 client.start(ENDLESS)
             with Client(server.address) as client:
                 client.start(m.Start(seed=3, settings=m.SettingsChange(stride=10, label=2)))
-                pictures.append(client.frame(lambda frame: frame.resting).x_t)
+                pictures.append(client.frame(lambda frame: frame.idle).x_t)
             for client in others:
                 client.__exit__(None, None, None)
     np.testing.assert_array_equal(*pictures)

@@ -56,7 +56,7 @@ def test_the_first_response_says_everything_a_client_needs(server: ServerProcess
         assert welcome.settings == m.Settings(label=3)
         assert welcome.limits.tick_rate_hz == 60
         frame = client.frame()
-        assert (frame.number, frame.step, frame.landed_sequence) == (1, 0, 1)
+        assert (frame.number, frame.step, frame.applied_sequence) == (1, 0, 1)
         assert frame.time_step == m.Range(300, 300, 300)
         assert frame.seed == 77
         assert frame.level_map is None
@@ -65,7 +65,7 @@ def test_the_first_response_says_everything_a_client_needs(server: ServerProcess
 def test_a_session_plays_to_its_end_and_half_closing_ends_it(server: ServerProcess) -> None:
     with Client(server.address) as client:
         client.start(m.Start(settings=m.SettingsChange(stride=30)))
-        last = client.frame(lambda frame: frame.resting)
+        last = client.frame(lambda frame: frame.idle)
         assert last.time_step.max == 0
         assert last.step == 10
         client.half_close()
@@ -77,12 +77,12 @@ def test_an_injection_lands_and_the_level_map_shows_where(server: ServerProcess)
         client.start(m.Start(origin=m.Origin(m.Example(1), 0.0), motion=m.Motion.PAUSED))
         assert client.frame().time_step.max == 0
         sequence = client.send(m.Inject(m.Disc(0.25, 0.25, 0.2), 60.0))
-        frame = client.frame(lambda frame: frame.landed_sequence >= sequence)
+        frame = client.frame(lambda frame: frame.applied_sequence >= sequence)
         assert frame.time_step == m.Range(0, pytest.approx(60 * (frame.level_map > 0).mean(), abs=0.1), 60)
         assert frame.level_map is not None
         assert frame.level_map[:14, :14].any()
         assert not frame.level_map[14:].any()
-        assert frame.bookkept.max == pytest.approx(frame.claimed.max, abs=1e-3)
+        assert frame.actual.max == pytest.approx(frame.nominal.max, abs=1e-3)
 
 
 def test_the_named_model_is_used_and_unknown_ones_are_refused(server: ServerProcess) -> None:
@@ -137,8 +137,8 @@ def test_a_bad_value_is_answered_and_the_stream_goes_on(
         assert (rejected.sequence, rejected.field) == (5, field)
         assert rejected.limit
         assert rejected.value in rejected.message
-        landed = client.frame(lambda frame: frame.landed_sequence >= 5)
-        assert landed.claimed.min == landed.claimed.max
+        applied = client.frame(lambda frame: frame.applied_sequence >= 5)
+        assert applied.nominal.min == applied.nominal.max
 
 
 BROKEN = {
@@ -266,7 +266,7 @@ def test_commands_beyond_the_rate_are_rejected_one_by_one(server: ServerProcess)
             client.send(m.Pause())
         rejected = client.rejection()
         assert rejected.field == "commands"
-        client.frame(lambda frame: frame.landed_sequence == sent + 1)  # every one was dealt with
+        client.frame(lambda frame: frame.applied_sequence == sent + 1)  # every one was dealt with
 
 
 def test_settings_change_live_and_a_new_schedule_arrives_as_a_table(server: ServerProcess) -> None:
@@ -277,5 +277,5 @@ def test_settings_change_live_and_a_new_schedule_arrives_as_a_table(server: Serv
         while not isinstance(response := client.read(), m.Schedule):
             assert response is not None
         assert len(response.alphas_cumprod) == 1001
-        frame = client.frame(lambda frame: frame.landed_sequence == 2)
+        frame = client.frame(lambda frame: frame.applied_sequence == 2)
         assert frame.settings == change.apply_to(m.Settings())

@@ -12,7 +12,7 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import load_model
 from tests.models import TINY
 from training import __main__ as command
-from training.data.folder import constant_rim, read_folder
+from training.data.folder import constant_border, read_folder
 from training.data.named import DataError, load_splits
 from training.runs import train
 
@@ -96,12 +96,12 @@ def test_too_many_classes_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         read_folder(tmp_path, 1, 28)
 
 
-def test_a_constant_rim_is_found() -> None:
+def test_a_constant_border_is_found() -> None:
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     images[:, :, 1:3, 1:3] = 200
-    assert constant_rim(images) == -1
+    assert constant_border(images) == -1
     images[0, 0, 0, 1] = 30
-    assert constant_rim(images) is None
+    assert constant_border(images) is None
 
 
 def test_train_on_a_folder_of_colour_pictures(
@@ -120,6 +120,6 @@ def test_train_on_a_folder_of_colour_pictures(
     assert model.metadata.label_names == ("blue", "red")
     assert (model.network.config.channels, model.network.config.height) == (3, 16)
     assert model.metadata.dataset == "folder"
-    assert model.metadata.rim_value is None
+    assert model.metadata.border_value is None
     assert model.examples is not None
     assert model.examples.images.shape == (4, 3, 16, 16)

@@ -30,12 +30,12 @@ def showing(**changes: object) -> ViewModel:
     return model
 
 
-# Told, bookkept, by residual, by rim, whether levels differ per pixel: the sentence, whether it warns.
+# Told, actual, by residual, by border, whether levels differ per pixel: the sentence, whether it warns.
 GAUGE = [
     (even(0.5), even(0.5), 0.51, 0.3, False, TRUTH, False),
     (even(0.5), even(0.5), None, None, False, TRUTH, False),
     (even(0.5), even(0.505), 0.5, None, False, TRUTH, False),
-    (even(0.97), even(0.97), None, 0.9, False, TRUTH, False),  # within what the rim can tell
+    (even(0.97), even(0.97), None, 0.9, False, TRUTH, False),  # within what the border can tell
     (even(1), even(1), None, 1.0, False, f"pure noise, and {TRUTH}", False),
     (even(0), even(0), None, 0.0, False, f"the picture is clean, and {TRUTH}", False),
     (even(0.5), even(0.7), 0.6, None, False, "the picture is noisier than the network is told", True),
@@ -87,21 +87,21 @@ GAUGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("told", "real", "residual", "rim", "uneven", "sentence", "warns"), GAUGE)
+@pytest.mark.parametrize(("told", "real", "residual", "border", "uneven", "sentence", "warns"), GAUGE)
 def test_the_gauge_says_what_is_the_case(
     told: m.Range,
     real: m.Range,
     residual: float | None,
-    rim: float | None,
+    border: float | None,
     uneven: bool,
     sentence: str,
     warns: bool,
 ) -> None:
     model = showing(
-        claimed=told,
-        bookkept=real,
+        nominal=told,
+        actual=real,
         measured_by_residual=residual,
-        measured_by_rim=rim,
+        measured_by_border=border,
         level_map=LEVELS if uneven else None,
     )
     assert wording.gauge_sentence(model) == sentence
@@ -113,7 +113,7 @@ def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
     model = showing()
     model.traces.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
     assert wording.gauge_sentence(model) == "you are changing what the network is told, not the picture"
-    model.receive(frame(landed_sequence=5))
+    model.receive(frame(applied_sequence=5))
     assert wording.gauge_sentence(model) == TRUTH
 
 
@@ -123,7 +123,7 @@ def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
     assert [speckle.rule for speckle in model.traces.speckles] == [m.InjectionRule.LIE]
 
 
-def test_before_the_first_frame_nothing_is_claimed() -> None:
+def test_before_the_first_frame_nothing_is_nominal() -> None:
     model = ViewModel()
     assert wording.gauge_sentence(model) == ""
     assert wording.sigma_parts(model) == []
@@ -132,18 +132,18 @@ def test_before_the_first_frame_nothing_is_claimed() -> None:
 
 
 def test_the_level_is_measured_by_the_surer_method_and_not_where_levels_differ() -> None:
-    both = frame(measured_by_residual=0.4, measured_by_rim=0.6)
+    both = frame(measured_by_residual=0.4, measured_by_border=0.6)
     assert wording.measured_level(both) == 0.4
-    assert wording.measured_level(frame(measured_by_rim=0.6)) == 0.6
+    assert wording.measured_level(frame(measured_by_border=0.6)) == 0.6
     assert wording.measured_level(frame()) is None
-    assert wording.measured_level(frame(measured_by_rim=0.0, level_map=LEVELS)) is None
+    assert wording.measured_level(frame(measured_by_border=0.0, level_map=LEVELS)) is None
 
 
 def test_the_head_up_line_gives_the_standard_deviations() -> None:
     model = showing(t=100.0, measured_by_residual=0.5)
     assert wording.sigma_parts(model) == ["σ told 0.50", "measured 0.71"]
     assert wording.sigma_parts(showing(t=100.0)) == ["σ told 0.50"]
-    uneven = showing(level_map=LEVELS, claimed=m.Range(0, 0.1, 1 / 3), measured_by_rim=0.0)
+    uneven = showing(level_map=LEVELS, nominal=m.Range(0, 0.1, 1 / 3), measured_by_border=0.0)
     assert wording.sigma_parts(uneven) == ["σ told 0.00–0.50"]
 
 

@@ -32,7 +32,7 @@ def test_the_noise_that_was_added_is_found_again(t: float) -> None:
 def test_with_a_map_each_pixel_goes_by_its_own_level_and_clean_ones_are_not_known() -> None:
     levels = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
     extent = m.Range(0.0, 0.5, 1.0)
-    made = frame(level_map=levels, claimed=extent, x_t=noised(levels), x0_hat=CLEAN)
+    made = frame(level_map=levels, nominal=extent, x_t=noised(levels), x0_hat=CLEAN)
     residual = residual_of(made)
     noisy = np.sin(levels * math.pi / 2) > 0.02
     assert (residual.known == noisy).all()

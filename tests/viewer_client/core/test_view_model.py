@@ -199,13 +199,13 @@ def test_the_samplers_take_turns(model: ViewModel) -> None:
 
 
 def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> None:
-    model.receive(frame(0.0, resting=True))
+    model.receive(frame(0.0, idle=True))
     pressed(model, "4")
     assert model.notice == "class 4 is chosen: add noise to use it"
 
 
 @pytest.mark.parametrize(
-    ("claimed", "real", "words"),
+    ("nominal", "real", "words"),
     [
         (0.5, 0.5, "the truth"),
         (0.5, 0.7, "noisier than"),
@@ -214,14 +214,14 @@ def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> 
     ],
 )
 def test_the_gauge_compares_what_is_told_with_what_is(
-    model: ViewModel, claimed: float, real: float, words: str
+    model: ViewModel, nominal: float, real: float, words: str
 ) -> None:
-    model.receive(frame(claimed=m.Range(claimed, claimed, claimed), bookkept=m.Range(real, real, real)))
+    model.receive(frame(nominal=m.Range(nominal, nominal, nominal), actual=m.Range(real, real, real)))
     assert words in wording.gauge_sentence(model)
 
 
 def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
-    model.receive(frame(claimed=m.Range(0, 0.001, 0.1), bookkept=m.Range(0, 0.004, 0.6)))
+    model.receive(frame(nominal=m.Range(0, 0.001, 0.1), actual=m.Range(0, 0.004, 0.6)))
     assert "noisier" in wording.gauge_sentence(model)
 
 
@@ -229,10 +229,10 @@ def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
     ("changes", "words"),
     [
         ({}, "denoising"),
-        ({"resting": True, "time_step": m.Range(0, 0, 0)}, "finished"),
+        ({"idle": True, "time_step": m.Range(0, 0, 0)}, "finished"),
         ({"motion": m.Motion.PAUSED}, "paused"),
         ({"motion": m.Motion.FORWARD}, "forward"),
-        ({"motion": m.Motion.FORWARD, "resting": True}, "all noise"),
+        ({"motion": m.Motion.FORWARD, "idle": True}, "all noise"),
     ],
 )
 def test_the_state_is_said_in_words(model: ViewModel, changes: dict[str, object], words: str) -> None:
@@ -266,9 +266,9 @@ def test_what_was_chosen_while_connecting_is_sent_after_the_welcome() -> None:
 def test_frames_of_the_past_do_not_undo_what_was_asked_for(model: ViewModel) -> None:
     (command,) = pressed(model, "space")
     model.sent(command, sequence=5, now=0.0)
-    model.receive(frame(landed_sequence=4))
+    model.receive(frame(applied_sequence=4))
     assert model.motion is m.Motion.PAUSED
-    model.receive(frame(landed_sequence=5, motion=m.Motion.PAUSED))
+    model.receive(frame(applied_sequence=5, motion=m.Motion.PAUSED))
     assert pressed(model, "space") == [m.Play()]
 
 
@@ -276,7 +276,7 @@ def test_speckle_goes_when_the_frame_shows_the_noise_or_time_is_up(model: ViewMo
     inject = m.Inject(None, 10.0)
     for sequence in (5, 6):
         model.sent(inject, sequence, now=0.0)
-    model.receive(frame(landed_sequence=5))
+    model.receive(frame(applied_sequence=5))
     assert [speckle.sequence for speckle in model.traces.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=1.0)
     assert not model.traces.speckles
@@ -304,7 +304,7 @@ def test_a_rejection_is_shown_until_the_next_key(model: ViewModel) -> None:
 # --- sessions that go on ---
 
 LOST = Status(Phase.LOST, "gone", 1)
-RESUMED = replace(WELCOME, resumed=True, landed_sequence=4)
+RESUMED = replace(WELCOME, resumed=True, applied_sequence=4)
 
 
 def test_a_session_that_goes_on_is_left_as_it_is(model: ViewModel) -> None:
@@ -318,10 +318,10 @@ def test_a_session_that_goes_on_is_left_as_it_is(model: ViewModel) -> None:
     assert list(model.traces.marks) == [150.0]
     assert model.motion is m.Motion.PAUSED
     assert model.notice == ""
-    model.receive(frame(landed_sequence=4, settings=m.Settings()))  # what was sent again has not landed
+    model.receive(frame(applied_sequence=4, settings=m.Settings()))  # what was sent again is still waiting
     assert model.settings.label == 8
     settings = m.Settings(label=8, sampler=m.Sampler.DDIM)
-    model.receive(frame(landed_sequence=6, settings=settings, motion=m.Motion.PAUSED))
+    model.receive(frame(applied_sequence=6, settings=settings, motion=m.Motion.PAUSED))
     assert model.settings == settings
 
 
@@ -332,7 +332,7 @@ def test_the_speckle_of_what_is_sent_again_stays_until_it_lands(model: ViewModel
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=10.0)
     assert [speckle.sequence for speckle in model.traces.speckles] == [5, 6]
-    model.receive(frame(landed_sequence=5))
+    model.receive(frame(applied_sequence=5))
     assert [speckle.sequence for speckle in model.traces.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=10.1)
     assert model.traces.speckles

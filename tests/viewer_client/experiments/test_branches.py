@@ -120,7 +120,7 @@ class Scene:
         self.run(lambda: self.own.step >= 20)
         if motion is m.Motion.PAUSED:
             self.model.key("space")
-            self.run(lambda: self.model.frame is not None and self.model.frame.resting)
+            self.run(lambda: self.model.frame is not None and self.model.frame.idle)
 
     def open(self) -> Branches:
         self.branches = Branches(self.model, self.own, self._open)
@@ -198,7 +198,7 @@ def test_a_full_server_is_said_and_the_session_plays_on() -> None:
     branches = scene.open()
     scene.run(lambda: branches.closed)
     assert scene.model.notice == "the server has no room for branches"
-    scene.run(lambda: not scene.own.resting)
+    scene.run(lambda: not scene.own.idle)
 
 
 def test_without_a_token_the_branches_give_up() -> None:
@@ -237,7 +237,7 @@ def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     chosen.resume_token = m.ResumeToken(b"9 9", 9)
     branches.adopt(branches.branches[2])
     assert not branches.closed  # it does not run yet
-    scene.run(lambda: not chosen.resting)
+    scene.run(lambda: not chosen.idle)
     scene.run(lambda: chosen.step > 25)
     branches.adopt(branches.branches[2])
     assert branches.closed
@@ -391,7 +391,7 @@ def test_the_window_goes_on_with_the_branch_that_is_chosen(
         before = window.model.frame.step
         window.run(lambda: window.model.frame and window.model.frame.step > before, "it to go on")
         window.model.key("space")
-        window.run(lambda: window.model.frame and window.model.frame.resting, "it to take commands")
+        window.run(lambda: window.model.frame and window.model.frame.idle, "it to take commands")
 
 
 def test_a_session_that_was_left_for_another_says_nothing_more() -> None:

@@ -22,13 +22,13 @@ class Person:
     tour: Tour = field(default_factory=Tour)
     situation: Situation = field(default_factory=lambda: Situation(None, session="one"))
     sequence: int = 1
-    landed: int = 1
+    applied: int = 1
 
     def sees(self, t: float, more: float = 0.0, **changes: object) -> Person:
-        """A frame at this time step, with everything landed, by a level of `more` noisier than told."""
-        claimed = m.Range(t / 300, t / 300, t / 300)
-        real = m.Range(*(level + more for level in (claimed.min, claimed.mean, claimed.max)))
-        seen = frame(t, landed_sequence=self.landed, bookkept=real, resting=t == 0)
+        """A frame at this time step, with everything applied, by a level of `more` noisier than told."""
+        nominal = m.Range(t / 300, t / 300, t / 300)
+        real = m.Range(*(level + more for level in (nominal.min, nominal.mean, nominal.max)))
+        seen = frame(t, applied_sequence=self.applied, actual=real, idle=t == 0)
         return self.looks(frame=seen, **changes)
 
     def looks(self, **changes: object) -> Person:
@@ -41,7 +41,7 @@ class Person:
             self.sequence += 1
             self.tour.sent(command, self.sequence)
         if lands:
-            self.landed = self.sequence
+            self.applied = self.sequence
         return self
 
     def at(self, stage: Stage) -> Person:
@@ -113,11 +113,11 @@ def test_what_does_not_go_towards_a_picture_is_told_how_to(
 # --- 2: it heals ---
 
 
-def test_the_second_stage_is_over_when_a_scribble_has_landed_and_gone(person: Person) -> None:
+def test_the_second_stage_is_over_when_a_scribble_has_been_applied_and_gone(person: Person) -> None:
     person.at(Stage.HEAL)
     assert person.tour.todo == Todo.TOUCH
     person.sends(m.Inject(BRUSH, 30.0), lands=False).sees(0.0)
-    assert person.tour.stage is Stage.HEAL  # that was before it landed
+    assert person.tour.stage is Stage.HEAL  # that was before it was applied
     person.sends().sees(60.0)
     assert person.tour.todo == Todo.SEE
     assert person.sees(0.0).tour.stage is Stage.MISTELL
@@ -273,7 +273,7 @@ def test_a_session_that_goes_on_goes_on_with_the_tour(person: Person) -> None:
 
 def test_a_new_session_begins_the_stage_again_with_its_own_numbers(person: Person) -> None:
     person.at(Stage.HEAL).sends(*[m.Inject(BRUSH, 9.0)] * 20).sees(60.0).looks(live=False)
-    person.sequence = person.landed = 1
+    person.sequence = person.applied = 1
     person.sees(300.0, live=True, session="two").sees(0.0)
     assert person.tour.stage is Stage.HEAL
     assert person.tour.todo == Todo.TOUCH
@@ -284,11 +284,11 @@ def test_a_new_session_begins_the_stage_again_with_its_own_numbers(person: Perso
 def test_a_new_session_has_no_spoilt_picture(person: Person) -> None:
     person.at(Stage.SHAPE)
     assert person.tour.todo == Todo.FRESH
-    person.sequence = person.landed = 1
+    person.sequence = person.applied = 1
     assert person.sees(300.0, session="two").tour.todo == Todo.TRUTH
 
 
 def test_the_shares_are_of_the_sessions_own_number_of_time_steps(person: Person) -> None:
     person.at(Stage.SHAPE).sends(m.Restart()).looks(rule=TRUTH, kind=CONSTANT)
-    long = frame(0.0, landed_sequence=person.landed, settings=m.Settings(num_time_steps=1000))
+    long = frame(0.0, applied_sequence=person.applied, settings=m.Settings(num_time_steps=1000))
     assert person.looks(frame=long).tour.dose == 500.0

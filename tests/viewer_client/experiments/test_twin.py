@@ -96,16 +96,16 @@ def test_frames_are_matched_by_step_even_if_the_newest_is_one_sides_alone() -> N
 
 
 def test_a_stroke_while_both_rest_is_matched_too() -> None:
-    before, after = frame(step=6, landed_sequence=9), frame(step=6, landed_sequence=10)
+    before, after = frame(step=6, applied_sequence=9), frame(step=6, applied_sequence=10)
     own, twin = side_of(before, after), side_of(before)
     own.sequences, twin.sequences = [9, 10], [9, 10]
     pair = newest_pair(own, twin)
     assert pair is not None
-    assert [one.landed_sequence for one in pair] == [9, 9]
+    assert [one.applied_sequence for one in pair] == [9, 9]
 
 
 def test_the_last_certain_step_is_one_that_is_reached() -> None:
-    assert last_step(frame(0.0, step=40, resting=True)) == 40
+    assert last_step(frame(0.0, step=40, idle=True)) == 40
     assert 40 + 20 - 2 <= last_step(frame(20.0, step=40)) <= 40 + 20
     strided = frame(20.0, step=40, settings=m.Settings(stride=6))
     assert 40 <= last_step(strided) <= 40 + 4
@@ -166,10 +166,7 @@ class Scene:
         sides = self.own, self.others[0]
         nothing_left = not any(session._waiting for session in sides)
         return (
-            nothing_left
-            and all(s.resting for s in sides)
-            and not self.twin._painting
-            and not self.twin._moves
+            nothing_left and all(s.idle for s in sides) and not self.twin._painting and not self.twin._moves
         )
 
     def has_not_parted(self) -> None:
@@ -417,7 +414,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         pair = twin.pair
         return (
             pair is not None
-            and all(one.resting and one.time_step.max == 0 for one in pair)
+            and all(one.idle and one.time_step.max == 0 for one in pair)
             and not twin._painting
         )
 
@@ -432,7 +429,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         assert not twin.parted
         assert twin.pair is not None
         first, second = twin.pair
-        assert first.landed_sequence > 10
+        assert first.applied_sequence > 10
         assert first.x_t.tobytes() == second.x_t.tobytes()
         assert first.x0_hat.tobytes() == second.x0_hat.tobytes()
         twin.choose(Difference.RULE)

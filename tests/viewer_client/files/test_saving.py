@@ -34,7 +34,7 @@ def model() -> ViewModel:
     model.pass_time(Status(Phase.LIVE), now=0.0)
     model.receive(WELCOME)
     model.sent(m.Inject(None, 12.0), 2, now=0.0)
-    model.receive(frame(142.0, step=158, landed=(m.Landed(2, 100),), landed_sequence=2))
+    model.receive(frame(142.0, step=158, applied=(m.Applied(2, 100),), applied_sequence=2))
     return model
 
 
@@ -162,7 +162,7 @@ def test_a_recipe_is_saved_and_read_again(kept: Keeping, model: ViewModel, tmp_p
 
 def test_a_recipe_that_is_not_exact_is_kept_and_said_to_be_so(kept: Keeping, model: ViewModel) -> None:
     model.sent(m.Inject(None, 12.0), 3, now=0.0)
-    model.receive(frame(142.0, step=160, landed_sequence=3))
+    model.receive(frame(142.0, step=160, applied_sequence=3))
     kept.save_recipe()
     (answer,) = kept.close()
     assert answer.endswith("; it is not exact: the server did not say when 1 of the commands took effect")
@@ -176,8 +176,8 @@ def test_a_run_is_saved_as_a_gif_since_its_last_restart(
         kept.update(model.frame)
     model.sent(m.Restart(), 3, now=0.0)
     for step in range(25):
-        landed = (m.Landed(3, 39),) if step == 0 else ()
-        model.receive(frame(300.0 - step, step=step, landed=landed, landed_sequence=3))
+        applied = (m.Applied(3, 39),) if step == 0 else ()
+        model.receive(frame(300.0 - step, step=step, applied=applied, applied_sequence=3))
         kept.update(model.frame)
     kept.save_run()
     assert model.notice == "making a GIF of the run …"

@@ -100,7 +100,7 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
                 replace(
                     WELCOME,
                     session_id=name,
-                    landed_sequence=max(applied, default=first.sequence),
+                    applied_sequence=max(applied, default=first.sequence),
                     resumed=bool(start.resume_token),
                     watching=bool(start.watch),
                 )
@@ -122,19 +122,19 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
             if restarted.is_set():
                 restarted.clear()
                 step = 0
-            resting = self.rest_at is not None and step >= self.rest_at
-            if resting and number and step > self.rest_at:  # type: ignore[operator]
+            idle = self.rest_at is not None and step >= self.rest_at
+            if idle and number and step > self.rest_at:  # type: ignore[operator]
                 continue
             number, step = number + 1, step + 1
-            landed = max(applied, default=0)
+            applied = max(applied, default=0)
             yield pb.DenoiseResponse(
                 frame=pb.Frame(
                     number=number,
                     step=step,
-                    landed_sequence=landed,
+                    applied_sequence=applied,
                     x_t=BLANK,
                     x0_hat=BLANK,
-                    resting=resting,
+                    idle=idle,
                     settings=wire.settings_to_proto(WELCOME.settings),
                 )
             )

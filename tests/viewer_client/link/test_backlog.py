@@ -21,7 +21,7 @@ def sequences(requests: list[m.Request]) -> list[int]:
     return [request.sequence for request in requests]
 
 
-def test_what_is_above_the_landed_sequence_is_sent_again_in_order() -> None:
+def test_what_is_above_the_applied_sequence_is_sent_again_in_order() -> None:
     backlog = Backlog()
     for sequence in (2, 3, 5):
         backlog.sent(inject(sequence, at_step=10 * sequence))

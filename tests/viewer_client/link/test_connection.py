@@ -82,7 +82,7 @@ def test_frames_arrive_and_commands_land(server: ServerProcess, connect: Any) ->
     frames_of(connection, 5)
     sequence = connection.send(m.Inject(None, 5.0))
     assert sequence == 2
-    wait_for(lambda: frames_of(connection, 1)[0].landed_sequence >= sequence, 20, "the injection")
+    wait_for(lambda: frames_of(connection, 1)[0].applied_sequence >= sequence, 20, "the injection")
     assert connection.status.phase is Phase.LIVE
     assert connection.statistics.landing_quantile_ms(0.5) > 0
     assert connection.statistics.steps_per_second(time.monotonic()) > 0

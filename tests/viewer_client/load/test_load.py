@@ -63,9 +63,9 @@ def tally(counts_from: float = 0.0) -> Tally:
 def test_intervals_and_steps_are_those_while_the_session_runs() -> None:
     one = tally()
     for i in range(61):
-        one.frame(i / 60, i + 1, step=2 * i, landed_sequence=0, resting=i == 60)
-    one.frame(9.0, 62, step=0, landed_sequence=0, resting=False)  # after a rest
-    one.frame(9.5, 63, step=60, landed_sequence=0, resting=False)
+        one.frame(i / 60, i + 1, step=2 * i, applied_sequence=0, idle=i == 60)
+    one.frame(9.0, 62, step=0, applied_sequence=0, idle=False)  # after a rest
+    one.frame(9.5, 63, step=60, applied_sequence=0, idle=False)
     one.finish(9.5)
     assert one.steps_per_second == pytest.approx(120)
     assert len(one.samples.interval_ms) == 61

@@ -210,7 +210,7 @@ def test_b_and_a_click_close_the_branches_and_the_click_goes_on_with_one() -> No
     branches, view = stand.branches()
     for session in stand.beside:
         session.resume_token = m.ResumeToken(b"1 1", 2)
-    stand.run(lambda: all(not session.resting for session in stand.beside))
+    stand.run(lambda: all(not session.idle for session in stand.beside))
     stand.drawn((1100, 720))
     view.mouse(MouseEvent(MouseKind.PRESS, (3.0, 3.0), Button.LEFT), (1100, 720))
     assert not branches.closed  # beside the pictures
@@ -259,7 +259,7 @@ def test_space_and_n_act_on_both() -> None:
     stand.model.draw_seed = lambda: 4711
     twin, view = stand.twin()
     view.key("space", " ")
-    stand.run(lambda: stand.own.resting and stand.beside[0].resting)
+    stand.run(lambda: stand.own.idle and stand.beside[0].idle)
     assert stand.own.step == stand.beside[0].step
     view.key("n", "n")
     stand.run(lambda: twin.pair is not None and twin.pair[0].seed == twin.pair[1].seed == 4711)

@@ -73,14 +73,14 @@ def heard(model: ViewModel, sequence: int = 2) -> list[m.Command]:
 
 def test_it_looks_on_at_what_is_sent_and_seen(model: ViewModel, view: TourView) -> None:
     view.update(0.0)
-    model.receive(frame(0.0, resting=True))
+    model.receive(frame(0.0, idle=True))
     view.update(0.1)
     assert view.tour.stage is Stage.HEAL
     model.mouse_at((0.2, 0.5))
     model.mouse_at((0.6, 0.5))
     assert heard(model)
     for t in (48.0, 0.0):
-        model.receive(frame(t, landed_sequence=2))
+        model.receive(frame(t, applied_sequence=2))
         view.update(0.2)
     assert view.tour.stage is Stage.MISTELL
 
@@ -104,7 +104,7 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
 def test_its_key_gives_one_dose_as_kind_and_rule_are_chosen(model: ViewModel, view: TourView) -> None:
     view.tour.stage = Stage.SHAPE
     model.brush.kind = m.NoiseKind.CONSTANT
-    model.receive(frame(0.0, resting=True))
+    model.receive(frame(0.0, idle=True))
     view.update(0.0)
     assert view.key("return", "\r")
     assert model.take_commands() == [m.Inject(None, 150.0, m.NoiseKind.CONSTANT)]
@@ -125,7 +125,7 @@ def test_it_is_remembered_when_it_is_skipped_or_gone_through(
     through.update(0.0)
     through.tour.sent(m.Inject(None, 150.0, m.NoiseKind.SMOOTH), 2)
     for t in (150.0, 0.0):
-        model.receive(frame(t, landed_sequence=2))
+        model.receive(frame(t, applied_sequence=2))
         through.update(1.0)
     assert through.tour.stage is Stage.OVER
     assert remembered

@@ -23,7 +23,7 @@ class Session:
     """A notebook, and what a server would tell it."""
 
     def __init__(self, **start: Any) -> None:
-        self.notebook, self.sequence, self.landed = Notebook(), 1, 1
+        self.notebook, self.sequence, self.applied = Notebook(), 1, 1
         self.welcome(m.Start(**start))
 
     def welcome(self, start: m.Start, **changes: Any) -> None:
@@ -38,11 +38,11 @@ class Session:
             sequences.append(self.sequence)
         return sequences
 
-    def tell(self, step: int, *landed: tuple[int, int], up_to: int | None = None) -> None:
+    def tell(self, step: int, *applied: tuple[int, int], up_to: int | None = None) -> None:
         """A frame of this step, which lists (sequence, step)."""
-        self.landed = max([self.landed, *(sequence for sequence, _ in landed)]) if up_to is None else up_to
-        told = tuple(m.Landed(*one) for one in landed)
-        self.notebook.receive(frame(step=step, landed=told, landed_sequence=self.landed))
+        self.applied = max([self.applied, *(sequence for sequence, _ in applied)]) if up_to is None else up_to
+        told = tuple(m.Applied(*one) for one in applied)
+        self.notebook.receive(frame(step=step, applied=told, applied_sequence=self.applied))
 
     def do(self, step: int, *commands: m.Command, then: int | None = None) -> None:
         """Commands that land before this step; then the session is at step `then` (without it, the same)."""
@@ -115,7 +115,7 @@ def test_injections_are_noted_with_their_steps_in_order() -> None:
     assert session.entries(20) == [(3, INJECT), (3, OTHER), (8, INJECT)]
 
 
-def test_commands_that_have_not_landed_are_not_in_the_picture() -> None:
+def test_commands_that_are_not_applied_are_not_in_the_picture() -> None:
     session = Session()
     session.do(3, INJECT)
     session.send(OTHER)
@@ -270,7 +270,7 @@ def test_a_jump_back_in_time_goes_where_the_next_frame_is() -> None:
     assert session.entries() == [(4, INJECT), (7, Undone(1))]
 
 
-def test_a_jump_back_in_time_goes_where_the_next_command_landed() -> None:
+def test_a_jump_back_in_time_goes_where_the_next_command_was_applied() -> None:
     """Also if no frame of its rest was seen."""
     session = Session()
     session.do(4, INJECT, then=5)
@@ -282,12 +282,12 @@ def test_a_jump_back_in_time_goes_where_the_next_command_landed() -> None:
 # --- resuming ---
 
 
-def test_a_session_that_goes_back_to_its_token_forgets_what_landed_since() -> None:
+def test_a_session_that_goes_back_to_its_token_forgets_what_was_applied_since() -> None:
     session = Session()
     session.do(4, INJECT, then=6)
     (late,) = session.send(OTHER)
     session.tell(9, (late, 8))
-    session.welcome(m.Start(), resumed=True, landed_sequence=late - 1)
+    session.welcome(m.Start(), resumed=True, applied_sequence=late - 1)
     session.tell(6, up_to=late - 1)
     assert session.entries() == [(4, INJECT)]
     session.tell(12, (late, 10))
@@ -301,7 +301,7 @@ def test_what_was_undone_since_the_token_is_there_again() -> None:
     (back,) = session.send(m.Jump(step=2))
     session.tell(2, (back, 5))
     assert session.entries() == [(2, Undone(1))]
-    session.welcome(m.Start(), resumed=True, landed_sequence=back - 1)
+    session.welcome(m.Start(), resumed=True, applied_sequence=back - 1)
     session.tell(5, up_to=back - 1)
     assert session.entries() == [(4, INJECT)]
     session.notebook.rejected(back)  # the history did not come along
@@ -319,8 +319,8 @@ def test_a_new_session_begins_a_new_recipe() -> None:
 def test_a_session_taken_over_from_another_has_no_recipe_until_a_restart_that_says_all() -> None:
     session = Session()
     session.do(4, INJECT, then=5)
-    session.welcome(m.Start(), resumed=True, session_id="a branch", landed_sequence=9)
-    session.sequence = session.landed = 9
+    session.welcome(m.Start(), resumed=True, session_id="a branch", applied_sequence=9)
+    session.sequence = session.applied = 9
     with pytest.raises(NoRecipeError, match="goes on from another one"):
         session.recipe(6)
     session.do(8, m.Restart(3), then=0)

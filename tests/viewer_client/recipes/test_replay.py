@@ -213,7 +213,7 @@ def replaying(recipe: Recipe) -> ViewModel:
     model.pass_time(LIVE, now=0.0)
     model.start_again()
     model.receive(WELCOME)
-    model.receive(frame(motion=PAUSED, resting=True, step=0))
+    model.receive(frame(motion=PAUSED, idle=True, step=0))
     return model
 
 
@@ -233,10 +233,10 @@ def test_a_session_for_a_replay_rests_at_its_start() -> None:
     assert model.start_again().motion is REVERSE
 
 
-def test_only_so_much_is_sent_ahead_of_what_has_landed() -> None:
+def test_only_so_much_is_sent_ahead_of_what_has_been_applied() -> None:
     model = replaying(small(steps=100))
     assert len(run(model)) == AHEAD
-    model.receive(frame(step=3, landed_sequence=5))
+    model.receive(frame(step=3, applied_sequence=5))
     assert len(run(model, first=AHEAD + 2)) == 4
 
 
@@ -298,15 +298,15 @@ def test_a_recipe_that_is_not_exact_is_said_to_be_so() -> None:
     assert replaying(small(inexact="of a reason")).notice == "this recipe is not exact: of a reason"
 
 
-def finished(model: ViewModel, *landed: tuple[int, int], step: int = 4) -> None:
-    told = tuple(m.Landed(*one) for one in landed)
-    model.receive(frame(step=step, landed=told, landed_sequence=5, motion=PAUSED, resting=True))
+def finished(model: ViewModel, *applied: tuple[int, int], step: int = 4) -> None:
+    told = tuple(m.Applied(*one) for one in applied)
+    model.receive(frame(step=step, applied=told, applied_sequence=5, motion=PAUSED, idle=True))
 
 
 def test_a_replay_is_over_when_the_picture_rests_at_its_last_step() -> None:
     model = replaying(small())
     assert run(model) == [m.Step(REVERSE)] * 4
-    model.receive(frame(step=3, landed_sequence=5, resting=False))
+    model.receive(frame(step=3, applied_sequence=5, idle=False))
     assert model.replay is not None
     finished(model, (2, 0), (3, 1), (4, 2), (5, 3))
     assert model.replay is None
@@ -341,7 +341,7 @@ def test_a_replay_whose_command_is_rejected_ends_with_the_reason() -> None:
 def test_a_session_that_had_to_begin_anew_is_replayed_from_its_start() -> None:
     model = replaying(small(Entry(2, INJECT)))
     run(model)
-    model.receive(frame(step=1, landed_sequence=3))
+    model.receive(frame(step=1, applied_sequence=3))
     model.receive(replace(WELCOME, session_id="another"))
     assert run(model) == [m.Step(REVERSE)] * 2 + [INJECT] + [m.Step(REVERSE)] * 2
 
@@ -361,7 +361,7 @@ def test_a_recipe_over_another_run_begins_with_settings_and_start_and_rests_ther
     assert run(model) == [
         m.Configure(m.SettingsChange()), m.Restart(7, m.Origin()), m.Jump(step=0), m.Step(REVERSE),
     ]  # fmt: skip
-    model.receive(frame(step=31, landed_sequence=1, resting=True, seed=3))  # nothing of it has landed
+    model.receive(frame(step=31, applied_sequence=1, idle=True, seed=3))  # nothing of it has been applied
     assert model.replay is not None
 
 

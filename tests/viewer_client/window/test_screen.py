@@ -71,9 +71,9 @@ def plain() -> ViewModel:
 def busy() -> ViewModel:
     """Much to say, with the pointer on the picture."""
     settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.DPMPP, steps_per_second=10.0)
-    bookkept, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
+    actual, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
     model = model_with(
-        level_map=LEVELS, settings=settings, bookkept=bookkept, time_step=time_step, excess_kurtosis=-1.2
+        level_map=LEVELS, settings=settings, actual=actual, time_step=time_step, excess_kurtosis=-1.2
     )
     for step in range(1, 200):
         model.receive(replace(model.frame, step=step, first_kept_step=max(step - 120, 0)))  # type: ignore[type-var]
@@ -86,7 +86,7 @@ def busy() -> ViewModel:
 
 def wrong() -> ViewModel:
     """The longest sentences."""
-    model = model_with(bookkept=m.Range(0.7, 0.7, 0.7), measured_by_residual=0.3, excess_kurtosis=2.5)
+    model = model_with(actual=m.Range(0.7, 0.7, 0.7), measured_by_residual=0.3, excess_kurtosis=2.5)
     model.pass_time(LOST, now=0.0)
     return model
 

@@ -89,7 +89,7 @@ def test_noise_is_seen_at_once_and_lands_after_the_round_trip(viewer: Viewer) ->
     assert viewer.model.traces.speckles  # drawn before the server has heard of it
     sequence = viewer.model.traces.speckles[-1].sequence
     began = time.monotonic()
-    viewer.until(lambda: viewer.model.frame.landed_sequence >= sequence, "the noise")  # type: ignore[union-attr]
+    viewer.until(lambda: viewer.model.frame.applied_sequence >= sequence, "the noise")  # type: ignore[union-attr]
     assert time.monotonic() - began >= 2 * DELAY_S
 
 

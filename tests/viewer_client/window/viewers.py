@@ -73,11 +73,11 @@ class Viewer:
             self.model.sent(command, sequence, time.monotonic())
 
     def settle(self, *commands: m.Command) -> m.Frame:
-        """Send commands and wait until they have landed and the session rests; the frame of that moment."""
+        """Send commands, wait until they are applied and the session is idle, and return that frame."""
         self.send(*commands)
         last = self.model.last_sequence
         self.until(
-            lambda: self.frame.landed_sequence >= last and self.frame.resting, "the session to come to rest"
+            lambda: self.frame.applied_sequence >= last and self.frame.idle, "the session to come to rest"
         )
         return self.frame
 
