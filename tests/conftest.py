@@ -1,4 +1,4 @@
-"""The suite's policy: fixed seeds, two threads, and no skip that nobody expected.
+"""The suite's policy: fixed seeds, one thread, and no skip that nobody expected.
 
 A test whose outside tool is missing skips. Where every tool is promised
 (DIFFUSION_TOY_REQUIRE_TOOLS=1, as on CI), such a skip fails the run; only what needs a GPU may.
@@ -17,7 +17,10 @@ import pytest
 
 REQUIRE_TOOLS = "DIFFUSION_TOY_REQUIRE_TOOLS"
 SEED = 0
-THREADS = 2  # as many on every machine, so that timings and reduction orders compare
+# The networks here are tiny. With two threads beside a busy process each waits for the other's core: a test
+# of a second then takes minutes. Servers that tests start inherit the variable.
+THREADS = 1
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 
 _skipped: list[str] = []
 
