@@ -115,6 +115,36 @@ def running_server(*flags: str, command: Sequence[str] = SERVER, port: int = 0) 
         server.stop()
 
 
+class Program:
+    """A program whose output is kept, and that ends with its block whatever happens."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def finish(self, seconds: float) -> str:
+        """Wait until it ends, and return all that it has said.
+
+        Raises:
+            subprocess.TimeoutExpired: it does not end within `seconds`.
+        """
+        said: str = self.process.communicate(timeout=seconds)[0]
+        return said
+
+
+@contextmanager
+def running_program(command: Sequence[str]) -> Iterator[Program]:
+    """Run a program for the length of a block; it is killed if it has not ended by then."""
+    program = Program(command)
+    try:
+        yield program
+    finally:
+        if program.process.poll() is None:
+            program.process.kill()
+        program.process.communicate()
+
+
 @contextmanager
 def virtual_display(width: int = 2400, height: int = 1400) -> Iterator[dict[str, str]]:
     """An Xvfb of one's own; yields the environment for programs on it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +15,12 @@ import pytest
 from tests.deploy.balancer import running_balancer
 from tests.inference_server.faults import free_port
 from tests.models import write_model
-from tests.tools import ROOT, ServerProcess, running_server, wait_for
+from tests.tools import ServerProcess, running_program, running_server, wait_for
 
-SECONDS = 20
+SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
+MEASURED_S = 3.0
+BACK_S_MAX = 30.0  # below a second on a quiet machine
+WAIT_S = 120  # for what must come: only a hang takes so long
 
 
 class Cluster:
@@ -48,26 +52,29 @@ def sessions(server: ServerProcess) -> int:
     return sum("session starts" in line or "session resumes" in line for line in server.log)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("viewers", [9, pytest.param(30, marks=pytest.mark.slow)])
 def test_nobody_loses_a_session_when_servers_die_drain_and_come(cluster: Cluster, viewers: int) -> None:
     a, b = cluster.start(0), cluster.start(1)
-    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, 20, "both servers to be known")
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, WAIT_S, "both servers to be known")
     report = cluster.folder / "report.json"
     command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
-    command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS), "--json", str(report)]
-    load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_for(lambda: sessions(a) + sessions(b) == viewers, 30, "all viewers")
-    assert abs(sessions(a) - sessions(b)) <= 1  # the load is even
-    c = cluster.start(2)
-    wait_for(lambda: cluster.balancer.log().count("is UP") == 3, 20, "the third server")
-    a.process.kill()
-    wait_for(lambda: sessions(b) + sessions(c) == viewers, 10, "the sessions of the one that died")
-    assert sessions(c) >= viewers // 3  # the newest, with the fewest streams, got most of them
-    assert b.stop() == 0
-    wait_for(lambda: sessions(c) == viewers, 10, "the sessions of the one that drained")
-    said, _ = load.communicate(timeout=SECONDS + 60)
-    assert load.returncode == 0, said
+    command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS_MAX), "--json", str(report)]
+    with running_program(command) as load:
+        wait_for(lambda: sessions(a) + sessions(b) == viewers, WAIT_S, "all viewers")
+        assert abs(sessions(a) - sessions(b)) <= 1  # the load is even
+        c = cluster.start(2)
+        wait_for(lambda: cluster.balancer.log().count("is UP") == 3, WAIT_S, "the third server")
+        time.sleep(MEASURED_S)  # the figures are of this long at least
+        a.process.kill()
+        wait_for(lambda: sessions(b) + sessions(c) == viewers, WAIT_S, "the sessions of the one that died")
+        assert sessions(c) >= viewers // 3  # the newest, with the fewest streams, got most of them
+        assert b.stop() == 0
+        wait_for(lambda: sessions(c) == viewers, WAIT_S, "the sessions of the one that drained")
+        load.process.send_signal(signal.SIGINT)  # ends the measurement, not the sessions
+        said = load.finish(WAIT_S)
+        assert load.process.returncode == 0, said
     figures = json.loads(report.read_text())
     print(said)
     assert figures["lost"] == 0, said
-    assert figures["back_s_max"] < 3, said
+    assert figures["back_s_max"] < BACK_S_MAX, said

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -291,7 +292,10 @@ def open_channel(endpoint: Endpoint, credentials: grpc.ChannelCredentials | None
 
 
 async def run_load(options: LoadOptions) -> Report:
-    """Let many viewers look at a server and touch it; what they saw."""
+    """Let many viewers look at a server and touch it, and return the report of what they saw.
+
+    SIGINT (Ctrl-C) ends the measurement early; the report is then of the time that has passed.
+    """
     allow_files(options.viewers + FILES_SPARE)
     window = await _window(options.endpoint)
     counts_from = clock() + options.ramp_s + options.warm_up_s
@@ -300,19 +304,20 @@ async def run_load(options: LoadOptions) -> Report:
     viewers = [Viewer(options, i, window, tally) for i, tally in enumerate(tallies)]
     tasks = [asyncio.create_task(viewer.run()) for viewer in viewers]
     leaving: list[asyncio.Task[None]] = []
-    try:
-        await asyncio.wait(tasks, timeout=counts_from - clock())
-        began, cpu_began = clock(), time.process_time()
-        await asyncio.wait(tasks, timeout=counts_from + options.seconds - clock())
-        ended, cpu_s = clock(), time.process_time() - cpu_began
-        for tally in tallies:
-            tally.finish(ended)
-        leaving = [asyncio.create_task(viewer.leave()) for viewer in viewers]
-        await asyncio.wait([*tasks, *leaving], timeout=LEAVE_S)
-    finally:
-        for task in (*tasks, *leaving):
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, *leaving, return_exceptions=True)
+    with interrupts() as interrupted:
+        try:
+            await _wait(tasks, interrupted, counts_from)
+            began, cpu_began = clock(), time.process_time()
+            await _wait(tasks, interrupted, counts_from + options.seconds)
+            ended, cpu_s = clock(), time.process_time() - cpu_began
+            for tally in tallies:
+                tally.finish(ended)
+            leaving = [asyncio.create_task(viewer.leave()) for viewer in viewers]
+            await asyncio.wait([*tasks, *leaving], timeout=LEAVE_S)
+        finally:
+            for task in (*tasks, *leaving):
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, *leaving, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
@@ -327,6 +332,38 @@ async def run_load(options: LoadOptions) -> Report:
         seed=options.seed,
         last_failure=next((v.last_failure for v in reversed(viewers) if v.last_failure), ""),
     )
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[asyncio.Event]:
+    """Yield an event that the first SIGINT sets; a second one interrupts as usual."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        event.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+    except (NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
+        yield event
+        return
+    try:
+        yield event
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _wait(tasks: list[asyncio.Task[None]], interrupted: asyncio.Event, until: float) -> None:
+    """Wait until this time, or until all tasks have ended, or an interrupt."""
+    either = [asyncio.create_task(interrupted.wait()), asyncio.create_task(_all(tasks))]
+    await asyncio.wait(either, timeout=until - clock(), return_when=asyncio.FIRST_COMPLETED)
+    for task in either:
+        task.cancel()
+
+
+async def _all(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)
 
 
 async def _window(endpoint: Endpoint) -> int:
