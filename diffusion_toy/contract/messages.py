@@ -47,6 +47,21 @@ class NoiseKind(IntEnum):
     SMOOTH = 5
     CONSTANT = 6
 
+    @property
+    def words(self) -> str:
+        """Return what people are told that this kind is called."""
+        return _KIND_WORDS[self]
+
+
+_KIND_WORDS = {
+    NoiseKind.GAUSSIAN: "Gaussian",
+    NoiseKind.UNIFORM: "uniform",
+    NoiseKind.LAPLACE: "Laplace",
+    NoiseKind.SIGN: "±1",
+    NoiseKind.SMOOTH: "smooth Gaussian",
+    NoiseKind.CONSTANT: "constant ±1",
+}
+
 
 class InjectionRule(IntEnum):
     """What an injection does to the picture and to the nominal level."""
@@ -54,6 +69,11 @@ class InjectionRule(IntEnum):
     TRUTH = 1
     NAIVE = 2
     LIE = 3
+
+    @property
+    def words(self) -> str:
+        """Return what people are told that this rule is called."""
+        return self.name.lower()
 
 
 class ScheduleName(IntEnum):
@@ -73,6 +93,14 @@ class Sampler(IntEnum):
     DDPM = 1
     DDIM = 2
     DPMPP = 3
+
+    @property
+    def words(self) -> str:
+        """Return what the literature calls this sampler."""
+        return _SAMPLER_WORDS[self]
+
+
+_SAMPLER_WORDS = {Sampler.DDPM: "DDPM", Sampler.DDIM: "DDIM", Sampler.DPMPP: "DPM-Solver++"}
 
 
 def check_range(path: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:

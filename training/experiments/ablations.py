@@ -40,15 +40,8 @@ AMOUNTS = (
     (150, (-50, 0, 50), DDIM),
 )
 
-KIND_NAMES = {
-    NoiseKind.GAUSSIAN: "Gaussian", NoiseKind.UNIFORM: "uniform", NoiseKind.LAPLACE: "Laplace",
-    NoiseKind.SIGN: "±1", NoiseKind.SMOOTH: "smooth", NoiseKind.CONSTANT: "constant ±1",
-}  # fmt: skip
 DOSES = ((75, 1), (150, 1), (225, 1), (150, 30))  # time steps in all, in so many injections
 
-RULE_NAMES = {
-    InjectionRule.TRUTH: "truth", InjectionRule.NAIVE: "naive", InjectionRule.LIE: "lie",
-}  # fmt: skip
 # A scribble is a list of dabs as the viewer makes them: x, y, radius (infinite: everywhere), time steps.
 # The brush has its standard radius and strength: a dab every half radius, of 15 time steps.
 RADIUS, DAB = 0.15, 15.0
@@ -111,7 +104,7 @@ def wrong_noise(setup: Setup) -> Experiment:
             u = levels_of(setup.painter.schedule, amount)
             z = (x - signal(u) * setup.clean) / noise(u)
             cells: dict[str, Cell] = {
-                "noise": KIND_NAMES[kind], "t": amount, "injections": parts,
+                "noise": kind.words, "t": amount, "injections": parts,
                 "excess kurtosis": excess_kurtosis(z), "neighbours": neighbour_correlation(z),
             }  # fmt: skip
             cases.append(Case(cells, x, even(amount), setup.no_labels, setup.seeds))
@@ -155,11 +148,11 @@ def wrong_rules(setup: Setup) -> Experiment:
     """Finished digits scribbled upon, by each of the three rules, and healed."""
     schedule, cases = setup.painter.schedule, []
     for scribble, dabs in SCRIBBLES.items():
-        for rule, rule_name in RULE_NAMES.items():
+        for rule in InjectionRule:
             x, told, really = scribbled(schedule, setup.clean, setup.seeds, dabs, rule)
             touched = told > 0
             cells: dict[str, Cell] = {
-                "scribble": scribble, "rule": rule_name, "touched": float(touched.mean()),
+                "scribble": scribble, "rule": rule.words, "touched": float(touched.mean()),
                 "told t": round(told[touched].mean()), "really t": round(really[touched].mean()),
             }  # fmt: skip
             cases.append(Case(cells, x, told[None], setup.no_labels, setup.seeds))

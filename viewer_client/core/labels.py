@@ -22,20 +22,11 @@ KURTOSIS_ERRORS = 4.0  # standard errors, √(24/n), that count as chance
 FEW_VALUES = 400  # of which the shape says little
 SEPARATOR = " · "
 UNEVEN_TRUTH = "levels differ from pixel to pixel, and the network is told the truth"
-KIND_NAMES = {
-    m.NoiseKind.GAUSSIAN: "Gaussian",
-    m.NoiseKind.UNIFORM: "uniform",
-    m.NoiseKind.LAPLACE: "Laplace",
-    m.NoiseKind.SIGN: "±1",
-    m.NoiseKind.SMOOTH: "smooth Gaussian",
-    m.NoiseKind.CONSTANT: "constant ±1",
-}
 MODE_NAMES = {
     MouseMode.WHOLE_IMAGE: "whole image",
     MouseMode.BRUSH: "brush",
     MouseMode.BRUSH_HELD: "brush, pressed",
 }
-SAMPLER_NAMES = {m.Sampler.DDPM: "DDPM", m.Sampler.DDIM: "DDIM", m.Sampler.DPMPP: "DPM-Solver++"}
 RULE_TEXTS = {
     m.InjectionRule.TRUTH: "truth: as told",
     m.InjectionRule.NAIVE: "naive: too much",
@@ -78,7 +69,7 @@ def session_parts(model: ViewModel) -> list[str]:
     parts = ["seed –" if seed is None else f"seed {seed}", f"class {label_name(model, settings.label)}"]
     if settings.label != m.NO_LABEL and settings.guidance != 1:
         parts.append(f"guidance {settings.guidance:g}")
-    parts.append(SAMPLER_NAMES[settings.sampler])
+    parts.append(settings.sampler.words)
     if settings.steps_per_second < model.tick_rate_hz:
         parts.append(f"{settings.steps_per_second:g} steps/s")
     parts.append(f"{settings.schedule.key} {settings.num_time_steps}")
@@ -279,7 +270,7 @@ def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
         ("M", "mouse", MODE_NAMES[model.brush.mode]),
         ("Up", "strength", f"{model.brush.strength:.0f} steps / {reach}"),
         ("[ ]", "radius", "everywhere" if whole_image else f"{100 * model.brush.radius:.0f} % of side"),
-        ("K", "noise", KIND_NAMES[model.brush.kind]),
+        ("K", "noise", model.brush.kind.words),
         ("T", "rule", RULE_TEXTS[model.brush.rule]),
     ]
 
@@ -305,7 +296,7 @@ def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
     return [
         ("0-9", "class", label_name(model, settings.label)),
         (", .", "speed", f"{settings.steps_per_second:g} steps/s"),
-        ("D", "sampler", SAMPLER_NAMES[settings.sampler]),
+        ("D", "sampler", settings.sampler.words),
         ("C", "schedule", f"{settings.schedule.key} {settings.num_time_steps}"),
         ("V", "stride", "1 time step" if settings.stride == 1 else f"{settings.stride} time steps"),
         ("W", "guidance", f"{settings.guidance:g}"),

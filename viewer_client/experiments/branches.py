@@ -234,7 +234,7 @@ def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
     if result.same:
         if settings.sampler is m.Sampler.DDPM or (settings.sampler is m.Sampler.DDIM and settings.eta > 0):
             return f"all {count} are the same: at t {t} nothing was left open"
-        name = wording.SAMPLER_NAMES[settings.sampler]
+        name = settings.sampler.words
         return f"all {count} are the same: {name} adds no noise, so there is only one way on (D changes that)"
     figure = f"(mean correlation {_signed(result.correlation)})"
     if result.alike == count:

@@ -54,11 +54,11 @@ class Treatment:
         """One of the four, in words."""
         match what:
             case Difference.KIND:
-                return f"noise: {wording.KIND_NAMES[self.kind]}"
+                return f"noise: {self.kind.words}"
             case Difference.RULE:
                 return wording.RULE_TEXTS[self.rule]
             case Difference.SAMPLER:
-                return wording.SAMPLER_NAMES[self.sampler]
+                return self.sampler.words
         if self.label == m.NO_LABEL:
             return "any class"
         known = self.label < len(label_names)

@@ -193,7 +193,7 @@ def test_the_samplers_take_turns(model: ViewModel) -> None:
     for sampler in (m.Sampler.DDIM, m.Sampler.DPMPP, m.Sampler.DDPM):
         assert pressed(model, "d") == [m.Configure(m.SettingsChange(sampler=sampler))]
         model.receive(frame(settings=m.Settings(sampler=sampler)))
-        names.append(wording.SAMPLER_NAMES[sampler])
+        names.append(sampler.words)
         assert names[-1] in wording.session_parts(model)
     assert names == ["DDIM", "DPM-Solver++", "DDPM"]
 
