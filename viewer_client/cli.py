@@ -16,7 +16,7 @@ from diffusion_toy import __version__
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from viewer_client import preferences
-from viewer_client.core.appearance import TEXT_SCALE_MAX, TEXT_SCALE_MIN, Look
+from viewer_client.core.appearance import TEXT_SCALE_MAX, TEXT_SCALE_MIN, Appearance
 from viewer_client.core.geometry import DEFAULT_HEIGHT_PX, DEFAULT_WIDTH_PX, MIN_HEIGHT_PX, MIN_WIDTH_PX
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files.saving import read_recipe
@@ -274,7 +274,7 @@ def show(
     start: m.Start,
     size: tuple[int, int] | None,
     until: Callable[[], bool] = lambda: False,
-    look: Look | None = None,
+    appearance: Appearance | None = None,
     recipe: Recipe | None = None,
     out: Path = Path(),
     tour: bool | None = None,
@@ -292,8 +292,8 @@ def show(
     from viewer_client.window.app import App
 
     model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
-    connection = Connection(endpoint, model.start_again)
-    app = App(model, connection, size, look, out)
+    connection = Connection(endpoint, model.next_start)
+    app = App(model, connection, size, appearance, out)
     if tour is None:
         own = recipe is None and not start.watch
         tour = own and not preferences.load(preferences.folder()).tour_seen
@@ -319,7 +319,7 @@ def record(
     from viewer_client.link.connection import Connection
 
     model = ViewModel(start=start, replay=None if recipe is None else Replay(recipe))
-    connection = Connection(endpoint, model.start_again)
+    connection = Connection(endpoint, model.next_start)
     recorder = Recorder(connection, model, seconds)
     connection.open()
     try:
@@ -335,7 +335,7 @@ def load(args: argparse.Namespace, endpoint: Endpoint, start: m.Start) -> str:
         InvalidValueError: a flag out of range.
         DiffusionToyError: no viewer got a picture.
     """
-    from viewer_client.load.load import LoadOptions, run_load
+    from viewer_client.load.generator import LoadOptions, run_load
 
     options = LoadOptions(
         endpoint,
@@ -382,8 +382,16 @@ def run(args: argparse.Namespace) -> None:
     elif args.headless:
         print(record(endpoint, start, args.record, args.seconds or SECONDS_DEFAULT, recipe))
     else:
-        look = Look(text_scale=args.text_scale)
-        show(endpoint, start, size, look=look, recipe=recipe, out=args.out or Path(), tour=args.tour)
+        appearance = Appearance(text_scale=args.text_scale)
+        show(
+            endpoint,
+            start,
+            size,
+            appearance=appearance,
+            recipe=recipe,
+            out=args.out or Path(),
+            tour=args.tour,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -32,7 +32,7 @@ from tests.deploy.balancer import Balancer, running_balancer
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
 from viewer_client.link.address import Endpoint, parse_address
-from viewer_client.load.load import LoadOptions, run_load
+from viewer_client.load.generator import LoadOptions, run_load
 from viewer_client.load.scripted_input import Mouse
 
 EMPTY_SERVER = (sys.executable, str(Path(__file__).with_name("empty_server.py")))

@@ -28,9 +28,9 @@ from tests.benchmarks.environment import describe
 from tests.models import write_model
 from tests.tools import running_server, virtual_display
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core.appearance import ColorMap, Look
-from viewer_client.core.dosing import Dab, MouseMode
-from viewer_client.core.traces import Speckle
+from viewer_client.core.appearance import Appearance, ColorMap
+from viewer_client.core.feedback import Speckle
+from viewer_client.core.strokes import Dab, MouseMode
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
@@ -72,26 +72,33 @@ def stroke(model: ViewModel, number: int) -> None:
     model.brush.mode = MouseMode.BRUSH
     center = 0.5 + 0.3 * np.sin(number / 9), 0.5 + 0.3 * np.cos(number / 7)
     model.pointer = center
-    model.traces.speckles.clear()
-    model.traces.speckles.extend(Speckle(10**9, Dab(center, model.brush.radius, 10.0), 1e9) for _ in range(6))
-    model.traces.marks.append(float(number % 300))
+    model.feedback.speckles.clear()
+    model.feedback.speckles.extend(
+        Speckle(10**9, Dab(center, model.brush.radius, 10.0), 1e9) for _ in range(6)
+    )
+    model.feedback.marks.append(float(number % 300))
 
 
 def nothing(model: ViewModel, number: int) -> None:
     """The mouse is elsewhere."""
 
 
-CASES: tuple[tuple[str, bool, Look, Change], ...] = (
-    ("one level", False, Look(), nothing),
-    ("a stroke, heat, speckle", True, Look(heat=True, color_map=ColorMap.VIRIDIS), stroke),
-    ("text twice as large", True, Look(text_scale=2.0), nothing),
+CASES: tuple[tuple[str, bool, Appearance, Change], ...] = (
+    ("one level", False, Appearance(), nothing),
+    ("a stroke, heat, speckle", True, Appearance(heat=True, color_map=ColorMap.VIRIDIS), stroke),
+    ("text twice as large", True, Appearance(text_scale=2.0), nothing),
 )
 
 
-def draw(pictures: int, *, uneven: bool, look: Look, change: Change) -> list[float]:
+def draw(pictures: int, *, uneven: bool, appearance: Appearance, change: Change) -> list[float]:
     """Milliseconds of processor time of each picture: what else the machine does matters less."""
     pygame.font.init()
-    surface, screen, model, figures = pygame.Surface(SIZE), Screen(look=look), ViewModel(), Statistics()
+    surface, screen, model, figures = (
+        pygame.Surface(SIZE),
+        Screen(appearance=appearance),
+        ViewModel(),
+        Statistics(),
+    )
     model.pass_time(Status(Phase.LIVE), now=0.0)
     model.receive(WELCOME)
     times = []
@@ -121,7 +128,7 @@ def rest(pictures: int) -> float:
 def window(address: str, seconds: float, start: m.Start) -> tuple[float, float]:
     """Pictures drawn a second, and the share of a core, of a window on this server."""
     model = ViewModel(start=start)
-    connection = Connection(Endpoint(address), model.start_again)
+    connection = Connection(Endpoint(address), model.next_start)
     app = App(model, connection, SIZE)
     connection.open()
     settled, began, spent, rates = time.monotonic() + 2.0, 0.0, 0.0, list[float]()
@@ -174,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     print(f"{describe()}; pygame {pygame.version.ver}, {SIZE[0]}×{SIZE[1]}, {args.pictures} pictures\n")
     print("| drawing | median, ms | p99, ms | share of a core at 60/s |\n| --- | --- | --- | --- |")
-    for name, uneven, look, change in CASES:
-        times = draw(args.pictures, uneven=uneven, look=look, change=change)
+    for name, uneven, appearance, change in CASES:
+        times = draw(args.pictures, uneven=uneven, appearance=appearance, change=change)
         median, p99 = statistics.median(times), float(np.quantile(times, 0.99))
         share = statistics.mean(times) / 1000 * RENDER_RATE_HZ
         print(f"| {name} | {median:.1f} | {p99:.1f} | {100 * share:.0f} % |")

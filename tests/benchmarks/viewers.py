@@ -46,8 +46,8 @@ def report_of_json(text: str) -> Report:
 
 
 def steps_in_all(report: Report) -> float:
-    """Steps a second of all viewers together, rests counted: each step is a frame, sent or superseded."""
-    return (report.frames + report.superseded) / report.seconds
+    """Steps a second of all viewers together, rests counted: each step is a frame, sent or dropped."""
+    return (report.frames + report.dropped) / report.seconds
 
 
 def p50_p99(quantiles: Quantiles | None) -> str:

@@ -22,9 +22,8 @@ from tests.inference_server.faults import Relay, serious
 from tests.models import write_model
 from tests.tools import SHIPPED_MODEL, running_server
 from viewer_client.link.address import Endpoint
-from viewer_client.load import load
-from viewer_client.load import scripted_input as hands
-from viewer_client.load.load import LoadOptions, Viewer, run_load
+from viewer_client.load import generator, scripted_input
+from viewer_client.load.generator import LoadOptions, Viewer, run_load
 from viewer_client.load.report import Report, Tally
 
 VIEWERS = 3  # that step, and as many that paint
@@ -63,7 +62,7 @@ class Steps:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    found, frame, moves = Steps(), Tally.frame, hands.moves
+    found, frame, moves = Steps(), Tally.frame, scripted_input.moves
 
     def step_by_step(rng: Random, num_labels: int) -> Iterator[tuple[float, m.Command]]:
         if WHO.get() == "paints":
@@ -82,9 +81,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
         found.viewers.append(Viewer(*arguments))
         return found.viewers[-1]
 
-    monkeypatch.setattr(load, "Viewer", viewer)
-    monkeypatch.setattr(load, "moves", step_by_step)
-    monkeypatch.setattr(load, "REST_S", 3600.0)  # nobody begins anew
+    monkeypatch.setattr(generator, "Viewer", viewer)
+    monkeypatch.setattr(generator, "moves", step_by_step)
+    monkeypatch.setattr(generator, "REST_S", 3600.0)  # nobody begins anew
     monkeypatch.setattr(Tally, "frame", seen)
     return found
 

@@ -27,7 +27,7 @@ from tests.inference_server.faults import free_port, gauges, resident_mib, serio
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
 from viewer_client.link.address import Endpoint
-from viewer_client.load.load import LoadOptions, run_load
+from viewer_client.load.generator import LoadOptions, run_load
 from viewer_client.load.scripted_input import Mouse
 
 LIMIT_MIB = 5.0

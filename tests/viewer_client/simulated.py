@@ -58,7 +58,7 @@ class SimulatedSession:
         self.applied: dict[int, int] = {}
         self.rejected: list[int] = []
         self.ended = self.kept = False
-        self.taken_over: m.ResumeToken | None = None
+        self.switched_session: m.ResumeToken | None = None
         self.tokens = True
         self.resume_token: m.ResumeToken | None = None
         self.status = Status(Phase.LOST, "the server is full", 1) if full else Status(Phase.LIVE)
@@ -98,7 +98,7 @@ class SimulatedSession:
         pass
 
     def take_over(self, token: m.ResumeToken) -> None:
-        self.taken_over = token
+        self.switched_session = token
 
     def close(self, *, keep_session: bool = False) -> None:
         self.ended, self.kept = True, keep_session

@@ -18,7 +18,7 @@ class ColorMap(Enum):
 
 
 @dataclass
-class Look:
+class Appearance:
     """What keys of the window's own change.
 
     Attributes:

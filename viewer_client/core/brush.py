@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.dosing import (
+from viewer_client.core.geometry import Point
+from viewer_client.core.keymap import Action
+from viewer_client.core.strokes import (
     RADIUS_DEFAULT,
     RADIUS_MAX,
     RADIUS_MIN,
@@ -15,10 +17,8 @@ from viewer_client.core.dosing import (
     Dab,
     MouseMode,
     Stroke,
-    thinned,
+    merged,
 )
-from viewer_client.core.geometry import Point
-from viewer_client.core.keymap import Action
 
 DABS_PER_FRAME = 8  # at most; a server with a low limit of commands gets fewer
 DABS_WAITING = 3 * DABS_PER_FRAME  # more are merged, so that the noise keeps up with the mouse
@@ -117,6 +117,6 @@ class Painting:
 
     def take(self, most: int) -> list[Dab]:
         """The first of the dabs that wait, so many at most; they wait no longer."""
-        waiting = thinned(self._waiting, DABS_WAITING)
+        waiting = merged(self._waiting, DABS_WAITING)
         self._waiting = waiting[most:]
         return waiting[:most]

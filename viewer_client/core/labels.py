@@ -9,8 +9,8 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.schedule import FloatArray, level_of_alphas_cumprod
-from viewer_client.core.appearance import Look
-from viewer_client.core.dosing import MouseMode
+from viewer_client.core.appearance import Appearance
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics
 
@@ -160,7 +160,7 @@ def gauge_sentence(model: ViewModel) -> str:
     frame = model.frame
     if frame is None:
         return ""
-    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.traces.speckles):
+    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.feedback.speckles):
         return "you are changing what the network is told, not the picture"
     sentence = _actual_sentence(frame)
     odd = _measured_oddly(frame)
@@ -303,17 +303,17 @@ def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
     ]
 
 
-def look_rows(look: Look) -> list[tuple[str, str, str]]:
+def appearance_rows(appearance: Appearance) -> list[tuple[str, str, str]]:
     """How things are shown, as (key, name, value)."""
     return [
-        ("P", "colours", look.color_map.value),
-        ("O", "heat of t", "where t differs" if look.heat else "off"),
+        ("P", "colours", appearance.color_map.value),
+        ("O", "heat of t", "where t differs" if appearance.heat else "off"),
     ]
 
 
-def heat_notice(look: Look) -> str:
+def heat_notice(appearance: Appearance) -> str:
     """What the key for the layer of time steps has done."""
-    if look.heat:
+    if appearance.heat:
         return "the time step of each pixel lies over the picture, where they differ"
     return "the layer of time steps is off"
 
@@ -331,10 +331,10 @@ def status_parts(
     return [
         ("drawn", f"{render_fps:.0f}/s"),
         ("steps", f"{statistics.steps_per_second(now):.0f}/s"),
-        ("mouse to picture", milliseconds(statistics.landing_quantile_ms(0.5))),
+        ("mouse to picture", milliseconds(statistics.latency_quantile_ms(0.5))),
         ("round trip", milliseconds(statistics.round_trip_ms)),
         ("server", milliseconds(None if frame is None else frame.server_ms)),
-        ("superseded", str(statistics.superseded)),
+        ("dropped", str(statistics.dropped)),
         ("people", people),
     ]
 

@@ -9,7 +9,7 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.link.session_link import SessionLink
 
 
-def exchange(connection: SessionLink, model: ViewModel) -> m.Frame | None:
+def synchronize(connection: SessionLink, model: ViewModel) -> m.Frame | None:
     """Take in what has arrived and send what is to be sent; never waits.
 
     Returns:

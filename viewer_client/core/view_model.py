@@ -1,7 +1,7 @@
 """What the viewer knows and what the user asks for, without a window and without a connection.
 
 Keys and points of the picture come in, commands for the session go out. What it says is in
-`wording`.
+`labels`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.brush import DABS_PER_FRAME, Brush, Painting
-from viewer_client.core.dosing import Dab
-from viewer_client.core.forecast import Forecast
+from viewer_client.core.expected_state import ExpectedState
+from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Point
 from viewer_client.core.history import Film
 from viewer_client.core.keymap import Action, action_of
 from viewer_client.core.options import SPEEDS, change_of
-from viewer_client.core.traces import Traces
+from viewer_client.core.strokes import Dab
 from viewer_client.link.status import Phase, Status
-from viewer_client.recipes.notebook import Notebook
+from viewer_client.recipes.command_log import CommandLog
 from viewer_client.recipes.recipe import Recipe, is_of_speed
 from viewer_client.recipes.replay import Replay
 
@@ -29,7 +29,7 @@ RENDER_RATE_HZ = 60
 OTHER_COMMANDS_HZ = 40  # what the keyboard may need of the server's limit
 HEALING_AHEAD = 8  # commands on their way while the right button denoises
 WATCHING = "you are watching; only the session's owner can touch it"
-ANEW = "the session could not go on; a new one has begun"
+SESSION_REPLACED = "the session could not go on; a new one has begun"
 TAKEN_OVER = "the replay ends here, and the picture is yours"
 OTHER_WEIGHTS = "the recipe was made with other weights (model {}, {}): they give another picture"
 FOR_ALL = (  # what one who watches may do as well
@@ -55,9 +55,9 @@ class ViewModel:
         notice: an answer to the last key or command, "" if there is nothing to say.
         try_again: the user wants another try after a refusal.
         film: what was seen of this run.
-        notebook: what was done in this session, for its recipe.
+        command_log: what was done in this session, for its recipe.
         replay: the recipe that is being replayed, None otherwise; then the mouse adds nothing.
-        traces: what is seen of the noise that was sent.
+        feedback: what is seen of the noise that was sent.
         listeners: called with each command that is sent, and its sequence number.
     """
 
@@ -69,20 +69,20 @@ class ViewModel:
     healing: bool = False
     help_open: bool = False
     quit: bool = False
-    asked: deque[Action] = field(default_factory=deque)  # what is for the window to do
+    window_actions: deque[Action] = field(default_factory=deque)  # what is for the window to do
     try_again: bool = False
     notice: str = ""
     welcome: m.Welcome | None = None
     schedule: m.Schedule | None = None
     frame: m.Frame | None = None
     film: Film = field(default_factory=Film)
-    notebook: Notebook = field(default_factory=Notebook)
+    command_log: CommandLog = field(default_factory=CommandLog)
     replay: Replay | None = None
-    traces: Traces = field(default_factory=Traces)
+    feedback: Feedback = field(default_factory=Feedback)
     listeners: list[Callable[[m.Command, int], None]] = field(default_factory=list)
     _outgoing: deque[m.Command] = field(default_factory=deque)
-    _asked: m.Start = field(default_factory=m.Start)  # what the present stream began with
-    _forecast: Forecast = field(default_factory=Forecast)
+    _asked_start: m.Start = field(default_factory=m.Start)  # what the present stream began with
+    _expected: ExpectedState = field(default_factory=ExpectedState)
 
     def __post_init__(self) -> None:
         self._painting = Painting(self.brush)
@@ -101,7 +101,7 @@ class ViewModel:
             case m.Rejected():
                 self.notice = response.message
                 self._forget_choice(response.field)
-                self.notebook.rejected(response.sequence)
+                self.command_log.rejected(response.sequence)
                 if self.replay is not None:
                     self.replay.rejected(response)
                     self._look_at_replay()
@@ -109,23 +109,23 @@ class ViewModel:
     def _receive_welcome(self, welcome: m.Welcome) -> None:
         before, again = self.welcome, self.welcome is not None
         self.welcome, self.schedule = welcome, welcome.schedule
-        self.notebook.welcome(welcome, self._asked)
+        self.command_log.welcome(welcome, self._asked_start)
         if welcome.resumed and before is not None and welcome.session_id != before.session_id:
             self.replay = None  # another session has taken the place of the one that it was for
         if welcome.resumed:  # it is as it was, and what was on its way still is
             self.notice = ""
-            self.traces.sent_again()
+            self.feedback.sent_again()
             return
-        self.traces.speckles.clear()
+        self.feedback.speckles.clear()
         self.film.clear()
-        self._forecast.last_sequence = 0
+        self._expected.last_sequence = 0
         if welcome.watching:
             self.notice = WATCHING
-            self._forecast.settings = welcome.settings
+            self._expected.settings = welcome.settings
             return
-        self.notice = ANEW if again else ""
-        self._forecast.begin(self.start.motion)
-        self._forecast.settings = self.start.settings.apply_to(welcome.settings)
+        self.notice = SESSION_REPLACED if again else ""
+        self._expected.begin(self.start.motion)
+        self._expected.settings = self.start.settings.apply_to(welcome.settings)
         if self.settings != welcome.settings:  # chosen while the connection was being made
             self._outgoing.append(m.Configure(self.start.settings))
         if self.start.seed is None:
@@ -140,13 +140,13 @@ class ViewModel:
     def _receive_frame(self, frame: m.Frame) -> None:
         self.frame = frame
         self.film.add(frame)
-        self.notebook.receive(frame)
+        self.command_log.receive(frame)
         if self.replay is not None:
             applied = self.replay.receive(frame)
-            self.traces.marks.extend(frame.time_step.max for one in applied if isinstance(one, m.Inject))
+            self.feedback.marks.extend(frame.time_step.max for one in applied if isinstance(one, m.Inject))
             self._look_at_replay()
-        self.traces.applied(frame.applied_sequence)
-        self._forecast.receive(frame)
+        self.feedback.applied(frame.applied_sequence)
+        self._expected.receive(frame)
 
     def _forget_choice(self, path: str) -> None:
         """A choice that the server rejected is not made again after a reconnect."""
@@ -154,35 +154,37 @@ class ViewModel:
         if name != path and hasattr(self.start.settings, name):
             self.start = replace(self.start, settings=replace(self.start.settings, **{name: None}))
 
-    def start_again(self) -> m.Start:
+    def next_start(self) -> m.Start:
         """What a connection begins with: after a loss, the same seed and settings again."""
-        self._asked = self.start if self.replay is None else self.replay.recipe.session(self.start.model)
-        return self._asked
+        self._asked_start = (
+            self.start if self.replay is None else self.replay.recipe.session(self.start.model)
+        )
+        return self._asked_start
 
     def sent(self, command: m.Command, sequence: int, now: float) -> None:
         """A command has been sent with this number, at `now` (seconds)."""
-        self._forecast.last_sequence = sequence
-        self.notebook.sent(command, sequence)
+        self._expected.last_sequence = sequence
+        self.command_log.sent(command, sequence)
         for listener in self.listeners:
             listener(command, sequence)
         if self.replay is not None and self.replay.sent(command, sequence):
             return  # far ahead of its turn
         if isinstance(command, m.Inject):
             at = None if self.frame is None else self.frame.time_step.max
-            self.traces.add(command, sequence, now, at)
+            self.feedback.add(command, sequence, now, at)
 
     def pass_time(self, status: Status, now: float) -> None:
         """Once for each picture that is drawn, at `now` (seconds)."""
         self.status = status
         if status.live:  # else what is on its way may be sent again
-            self.traces.pass_time(now)
+            self.feedback.pass_time(now)
 
     # --- what is known ---
 
     @property
     def settings(self) -> m.Settings:
         """The settings in force, with the changes that are on their way."""
-        return self._forecast.settings
+        return self._expected.settings
 
     @property
     def watching(self) -> bool:
@@ -194,7 +196,7 @@ class ViewModel:
         """What the session does, with the commands that are on their way."""
         if self.replay is not None:
             return m.Motion.PAUSED if self.replay.held else self.replay.direction
-        return self._forecast.motion
+        return self._expected.motion
 
     @property
     def num_time_steps(self) -> int:
@@ -257,7 +259,7 @@ class ViewModel:
         if self.healing and self.pointer is not None and not self.help_open and self._caught_up:
             step = m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.brush.radius))
             commands.append(step)
-            self._forecast.moved(step)
+            self._expected.moved(step)
         return commands
 
     # --- a replay ---
@@ -268,7 +270,7 @@ class ViewModel:
             self.notice = WATCHING
             return
         self.start = replace(recipe.start, model=self.start.model)
-        self._forecast.settings = recipe.start.settings.apply_to(self.settings)
+        self._expected.settings = recipe.start.settings.apply_to(self.settings)
         self._outgoing.clear()
         self._forget_run()
         self.healing = False
@@ -281,7 +283,7 @@ class ViewModel:
             return None
         command = self.replay.next(now, self.welcome.limits, self.settings.steps_per_second)
         if isinstance(command, m.Configure):
-            self._forecast.settings = command.settings.apply_to(self.settings)
+            self._expected.settings = command.settings.apply_to(self.settings)
         return command
 
     def _during_replay(self, commands: list[m.Command]) -> list[m.Command]:
@@ -309,7 +311,7 @@ class ViewModel:
             ending = f"replayed: {replay.recipe.steps} steps; Space goes on from here"
             self.notice = replay.failure or self.doubt_of(replay.recipe) or ending
             self.replay = None
-            self._forecast.rests(replay.direction)
+            self._expected.rests(replay.direction)
 
     def doubt_of(self, recipe: Recipe) -> str:
         """Why a replay may give another picture, "" if it does not."""
@@ -328,27 +330,27 @@ class ViewModel:
     @property
     def last_sequence(self) -> int:
         """Of the last command that was sent."""
-        return self._forecast.last_sequence
+        return self._expected.last_sequence
 
     def rest(self) -> None:
         """Let the session rest as it is; strokes that have not been sent are dropped."""
         self._painting.drop()
         self._move(m.Pause())
 
-    def play_on(self) -> None:
+    def play(self) -> None:
         """Let it run again, the way it ran."""
-        self._move(m.Play(self._forecast.direction))
+        self._move(m.Play(self._expected.direction))
 
-    def begun_anew(self, seed: int, origin: m.Origin) -> None:
+    def restarted(self, seed: int, origin: m.Origin) -> None:
         """A restart with these was sent past this model; the picture is denoised from there."""
         self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
-        self._forecast.begin(m.Motion.REVERSE)
+        self._expected.begin(m.Motion.REVERSE)
         self._forget_run()
 
-    def taken_over(self, seed: int) -> None:
+    def switched_session(self, seed: int) -> None:
         """The window goes on with another session: of this seed, though its first steps had another."""
         self.start = replace(self.start, seed=seed)
-        self.notebook = Notebook()  # no recipe has two seeds
+        self.command_log = CommandLog()  # no recipe has two seeds
         self._forget_run()
         self._outgoing.clear()
 
@@ -356,7 +358,7 @@ class ViewModel:
         """Another run begins: what was seen of this one is over, and strokes of it are not sent any more."""
         self._painting.drop()
         self.film.clear()
-        self.traces.marks.clear()
+        self.feedback.marks.clear()
 
     # --- from the keyboard ---
 
@@ -390,9 +392,9 @@ class ViewModel:
                 self.help_open = False
             case Action.TOGGLE_PLAY:
                 paused = self.motion is m.Motion.PAUSED
-                self._move(m.Play(self._forecast.direction) if paused else m.Pause())
+                self._move(m.Play(self._expected.direction) if paused else m.Pause())
             case Action.TOGGLE_DIRECTION:
-                forward = self._forecast.direction is m.Motion.FORWARD
+                forward = self._expected.direction is m.Motion.FORWARD
                 self._move(m.Play(m.Motion.REVERSE if forward else m.Motion.FORWARD))
             case Action.STEP_REVERSE:
                 self._move(m.Step(m.Motion.REVERSE))
@@ -409,13 +411,13 @@ class ViewModel:
             case Action.LABEL:
                 self._choose_label(int(key))
             case _:
-                self.asked.append(action)
+                self.window_actions.append(action)
 
     def configure(self, change: m.SettingsChange) -> None:
         """Change settings; after a loss of the connection they are asked for again."""
         given = {name: value for name, value in vars(change).items() if value is not None}
         self.start = replace(self.start, settings=replace(self.start.settings, **given))
-        self._forecast.settings = change.apply_to(self.settings)
+        self._expected.settings = change.apply_to(self.settings)
         self._outgoing.append(m.Configure(change))
 
     def jump_to(self, time_step: float) -> None:
@@ -446,7 +448,7 @@ class ViewModel:
 
     def _move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
         self._outgoing.append(command)
-        self._forecast.moved(command)
+        self._expected.moved(command)
 
     def restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
         """Begin the picture anew; None keeps the seed or the origin. From a clean one, time runs forward."""
@@ -456,7 +458,7 @@ class ViewModel:
         seed_now = self.start.seed if seed is None else seed
         self.start = replace(self.start, seed=seed_now, origin=origin_now, motion=motion)
         self._outgoing.append(m.Restart(seed, origin))
-        self._forecast.begin(m.Motion.REVERSE)
+        self._expected.begin(m.Motion.REVERSE)
         self._forget_run()
         self.try_again = self.status.phase is Phase.REFUSED
         if forward:

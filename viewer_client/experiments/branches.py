@@ -14,10 +14,10 @@ from enum import Enum, auto
 import numpy as np
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.view_model import ViewModel
-from viewer_client.experiments import companion
-from viewer_client.experiments.companion import Companion
+from viewer_client.experiments import extra_session
+from viewer_client.experiments.extra_session import ExtraSession
 from viewer_client.link.session_link import OpenLink, SessionLink
 
 BRANCHES = 8
@@ -79,14 +79,14 @@ def seeds_of(seed: int, count: int = BRANCHES) -> list[int]:
 
 def obstacle(model: ViewModel) -> str:
     """Why there can be no branches now, as a sentence; "" if there can."""
-    reason = companion.obstacle(model.frame, model.status, replaying=model.replay is not None)
+    reason = extra_session.obstacle(model.frame, model.status, replaying=model.replay is not None)
     if reason or model.frame is None:
         return reason
     return FINISHED if model.frame.time_step.max == 0 else ""
 
 
 @dataclass
-class Branch(Companion):
+class Branch(ExtraSession):
     """One continuation."""
 
     seed: int = field(kw_only=True)
@@ -176,7 +176,7 @@ class Branches:
         runs = branch.frame is not None and branch.frame.motion is m.Motion.REVERSE
         if self.closed or token is None or not runs or branch.failed or not self._model.status.live:
             return
-        self._model.taken_over(branch.seed)
+        self._model.switched_session(branch.seed)
         self._own.take_over(token)
         self.branches.remove(branch)
         branch.close(keep_session=True)
@@ -194,7 +194,7 @@ class Branches:
         for branch in self.branches:
             branch.close()
         if self._plays_on:
-            self._model.play_on()
+            self._model.play()
 
     # --- in words ---
 
@@ -203,7 +203,7 @@ class Branches:
         """Where they come from."""
         if self.origin is None:
             return "ways on from this moment"
-        t = f"t {wording.whole(self.origin.time_step.max)}/{self.origin.settings.num_time_steps}"
+        t = f"t {labels.whole(self.origin.time_step.max)}/{self.origin.settings.num_time_steps}"
         return f"{len(self.branches)} ways on from {t}" if len(self.branches) > 1 else f"a way on from {t}"
 
     @property
@@ -230,7 +230,7 @@ class Branches:
 
 def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
     """What came of all the branches, in words."""
-    t, settings = wording.whole(origin.time_step.max), origin.settings
+    t, settings = labels.whole(origin.time_step.max), origin.settings
     if result.same:
         if settings.sampler is m.Sampler.DDPM or (settings.sampler is m.Sampler.DDIM and settings.eta > 0):
             return f"all {count} are the same: at t {t} nothing was left open"

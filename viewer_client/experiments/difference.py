@@ -9,9 +9,9 @@ from enum import Enum, IntEnum
 import numpy as np
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.brush import injection
-from viewer_client.core.dosing import Dab
+from viewer_client.core.strokes import Dab
 
 LABEL_OF_TWIN = 7  # where the window's own session draws any class
 # Root mean square difference of two guesses in [−1, 1]. Of the pairs of branches that `branches.ALIKE` was
@@ -56,7 +56,7 @@ class Treatment:
             case Difference.KIND:
                 return f"noise: {self.kind.words}"
             case Difference.RULE:
-                return wording.RULE_TEXTS[self.rule]
+                return labels.RULE_TEXTS[self.rule]
             case Difference.SAMPLER:
                 return self.sampler.words
         if self.label == m.NO_LABEL:

@@ -140,7 +140,7 @@ class Tour:
                 self._spoilt = self._spoilt and not isinstance(command, m.Restart)
                 self._forget(sequence)
 
-    def look(self, situation: Situation) -> None:
+    def observe(self, situation: Situation) -> None:
         """Take in the moment; the stage may change."""
         if situation.session != self._situation.session:
             self._forget(0)

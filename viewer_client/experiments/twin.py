@@ -12,12 +12,11 @@ from collections import deque
 from itertools import takewhile
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.brush import Painting
 from viewer_client.core.geometry import Point
 from viewer_client.core.view_model import ViewModel
-from viewer_client.experiments import companion
-from viewer_client.experiments.companion import Companion
+from viewer_client.experiments import extra_session
 from viewer_client.experiments.difference import (
     Difference,
     Treatment,
@@ -27,6 +26,7 @@ from viewer_client.experiments.difference import (
     next_twin,
     root_mean_square,
 )
+from viewer_client.experiments.extra_session import ExtraSession
 from viewer_client.link.session_link import OpenLink, SessionLink
 
 LEAD_S = 0.1  # how far ahead of both sessions a command is meant for, beside the round trip
@@ -46,7 +46,7 @@ class Side:
         self.sequences: list[int] = []  # of the commands that both get, in their order
         self.steps: dict[int, int] = {}  # at which each was applied, until that has been compared
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Take note of what has come in."""
         before, self.frames = self.newest, self.link.recent
         for frame in takewhile(lambda frame: frame is not before, reversed(self.frames)):
@@ -108,7 +108,7 @@ class Twin:
         self.label_names = model.welcome.model.label_names
         self.other = first_twin(self.treatment, what, len(self.label_names))
         self.pair: Pair | None = None
-        self.parted = self.closed = False
+        self.diverged = self.closed = False
         self._seed, self._origin = model.frame.seed, model.start.origin
         everything = m.SettingsChange(**vars(settings))
         start = m.Start(
@@ -118,8 +118,8 @@ class Twin:
             settings=everything,
             motion=m.Motion.PAUSED,  # until both begin
         )
-        self._companion = Companion(open_link(start))
-        self._sides = self._own, self._twin = Side(own), Side(self._companion.link)
+        self._extra = ExtraSession(open_link(start))
+        self._sides = self._own, self._twin = Side(own), Side(self._extra.link)
         self._begun = False
         self._playing = True
         self._touched = False
@@ -201,7 +201,7 @@ class Twin:
     def _end(self, notice: str) -> None:
         self.closed = True
         self._model.notice = notice
-        self._companion.close()
+        self._extra.close()
 
     # --- once for each picture of the window ---
 
@@ -210,8 +210,8 @@ class Twin:
         if self.closed:
             return
         self._now = now
-        self._companion.update()
-        status, twin = self._model.status, self._companion
+        self._extra.update()
+        status, twin = self._model.status, self._extra
         if not status.live:
             self._end(f"the twin is gone: {status.sentence or 'the server is lost'}")
         elif twin.failed:
@@ -219,8 +219,8 @@ class Twin:
             verb = "the twin is gone" if twin.joined else "there is no twin"
             self._end("the server has no room for a twin" if full else f"{verb}: {reason}")
         else:
-            self._own.look()
-            self._twin.look()
+            self._own.observe()
+            self._twin.observe()
             self._check()
             if not self._begun and twin.frame is not None:
                 self._begin()
@@ -231,15 +231,15 @@ class Twin:
     def _begin(self) -> None:
         """Both anew, from the same seed and origin."""
         self._begun = self._playing = self._beginning = True
-        self.parted = self._touched = self._stopping = False
+        self.diverged = self._touched = self._stopping = False
         self._moves.clear()
         self._painting.drop()
         self._meant.clear()
         self._ahead = self._at_ahead = 0
-        self._companion.link.send(m.Configure(self.other.settings))
-        anew = m.Restart(self._seed, self._origin)
-        if self._to_both(anew, anew, None):
-            self._model.begun_anew(self._seed, self._origin)
+        self._extra.link.send(m.Configure(self.other.settings))
+        again = m.Restart(self._seed, self._origin)
+        if self._to_both(again, again, None):
+            self._model.restarted(self._seed, self._origin)
 
     def _check(self) -> None:
         """Whether what was meant for the same step has reached both at it."""
@@ -249,7 +249,7 @@ class Twin:
             if own.newest.applied_sequence < first or twin.newest.applied_sequence < second:
                 break
             self._meant.popleft()
-            self.parted |= own.steps.pop(first, None) != twin.steps.pop(second, None)
+            self.diverged |= own.steps.pop(first, None) != twin.steps.pop(second, None)
 
     def _send_waiting(self) -> None:
         if not self._moves and not self._painting:
@@ -333,7 +333,7 @@ class Twin:
         """What there is to see."""
         if self.pair is None:
             return "the twin joins; both will begin anew with the same seed …"
-        if self.parted:
+        if self.diverged:
             return LATE
         first, second = self.pair
         rms = root_mean_square(second.x0_hat - first.x0_hat)
@@ -351,10 +351,10 @@ class Twin:
         """t of both."""
         if self.pair is None:
             return "t –", "t –"
-        first, second = (wording.whole(frame.time_step.max) for frame in self.pair)
+        first, second = (labels.whole(frame.time_step.max) for frame in self.pair)
         return f"t {first}", f"t {second}"
 
 
 def obstacle(model: ViewModel) -> str:
     """Why there can be no twin now, as a sentence; "" if there can."""
-    return companion.obstacle(model.frame, model.status, replaying=model.replay is not None)
+    return extra_session.obstacle(model.frame, model.status, replaying=model.replay is not None)

@@ -9,10 +9,10 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import MissingExtraError
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.colormaps import grey
-from viewer_client.core.dosing import MouseMode
 from viewer_client.core.geometry import Point
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files.recording import Moment, to_image
 
@@ -43,14 +43,14 @@ class Illustrator:
         frame = model.frame
         assert frame is not None
         share = frame.time_step.max / max(model.num_time_steps, 1)
-        canvas = self.page(frame.x_t, frame.x0_hat, wording.time_step(model), share, caption)
+        canvas = self.page(frame.x_t, frame.x0_hat, labels.time_step(model), share, caption)
         if model.pointer is not None:
             self._draw_pointer(canvas, model, model.pointer, frame.x_t)
         return canvas
 
     def draw_moment(self, moment: Moment, caption: str) -> Picture:
         """The picture of a moment of the reel."""
-        heading = f"t {wording.whole(moment.time_step)}/{moment.num_time_steps}"
+        heading = f"t {labels.whole(moment.time_step)}/{moment.num_time_steps}"
         share = moment.time_step / moment.num_time_steps
         return self.page(to_image(moment.x_t), to_image(moment.x0_hat), heading, share, caption)
 

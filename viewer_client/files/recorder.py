@@ -16,10 +16,10 @@ from pathlib import Path
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.core import labels as wording
-from viewer_client.core.dosing import MouseMode
+from viewer_client.core import labels
 from viewer_client.core.geometry import Point
-from viewer_client.core.sync import exchange
+from viewer_client.core.strokes import MouseMode
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files.gif import Illustrator, Picture, encode, of_run
 from viewer_client.files.recording import Reel
@@ -76,7 +76,7 @@ class Summary:
     size_bytes: int
     pictures: int
     frames: int
-    superseded: int
+    dropped: int
     seconds: float
     landing_p50_ms: float | None
     landing_p99_ms: float | None
@@ -87,7 +87,7 @@ class Summary:
         rate = f"{statistics.median(self.step_rates):.0f}" if self.step_rates else "no"
         lines = [
             f"recorded {self.path} ({self.size_bytes / 1e6:.2f} MB, {self.pictures} pictures)",
-            f"{self.frames} frames in {self.seconds:.1f} s, {self.superseded} superseded, {rate} steps/s",
+            f"{self.frames} frames in {self.seconds:.1f} s, {self.dropped} dropped, {rate} steps/s",
         ]
         if self.landing_p50_ms is not None and self.landing_p99_ms is not None:
             p50, p99 = self.landing_p50_ms, self.landing_p99_ms
@@ -159,7 +159,7 @@ class Recorder:
         if replay.failure:
             raise RecordingError(replay.failure)
         moments = self._reel.moments(RUN_PICTURES)
-        caption = wording.SEPARATOR.join(wording.session_parts(self.model)[:3])
+        caption = labels.SEPARATOR.join(labels.session_parts(self.model)[:3])
         elapsed, doubt = time.monotonic() - began, self.model.doubt_of(replay.recipe)
         remark = f"replayed {replay.recipe.steps} steps{'; ' if doubt else ''}{doubt}"
         return self._write(target, of_run(moments, caption), len(moments), elapsed, remark)
@@ -177,10 +177,10 @@ class Recorder:
             size_bytes=len(content),
             pictures=pictures,
             frames=figures.frames,
-            superseded=figures.superseded,
+            dropped=figures.dropped,
             seconds=elapsed,
-            landing_p50_ms=figures.landing_quantile_ms(0.5),
-            landing_p99_ms=figures.landing_quantile_ms(0.99),
+            landing_p50_ms=figures.latency_quantile_ms(0.5),
+            landing_p99_ms=figures.latency_quantile_ms(0.99),
             step_rates=self._rates,
             remark=remark,
         )
@@ -244,10 +244,10 @@ class Recorder:
 
     def _exchange(self) -> bool:
         """Whether there was a new frame."""
-        fresh = exchange(self.connection, self.model)
+        fresh = synchronize(self.connection, self.model)
         if fresh is None:
             return False
-        self._reel.add(fresh, self.model.notebook.runs)
+        self._reel.add(fresh, self.model.command_log.runs)
         self.connection.drawn(fresh)
         return True
 

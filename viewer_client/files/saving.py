@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.appearance import ColorMap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import recipe_text
 from viewer_client.files.recipe_text import RecipeError
 from viewer_client.files.recording import Reel
-from viewer_client.recipes.notebook import NoRecipeError
+from viewer_client.recipes.command_log import NoRecipeError
 from viewer_client.recipes.recipe import Recipe
 
 RECIPE_SUFFIX = ".recipe.json"
@@ -116,7 +116,7 @@ class Keeping:
     def update(self, fresh: m.Frame | None) -> list[str]:
         """Once for each picture of the window, with a new frame if there is one: what has been done since."""
         if fresh is not None:
-            self._reel.add(fresh, self._model.notebook.runs)
+            self._reel.add(fresh, self._model.command_log.runs)
         answers: list[str] = []
         while self._jobs and self._jobs[0][0].done():
             answers.append(self._answer(*self._jobs.popleft()))
@@ -140,7 +140,7 @@ class Keeping:
     def _recipe(self) -> Recipe | None:
         """The recipe of what is seen; None, and a notice, if it is not known."""
         try:
-            return self._model.notebook.recipe()
+            return self._model.command_log.recipe()
         except NoRecipeError as error:
             self._model.notice = str(error)
             return None
@@ -153,7 +153,7 @@ class Keeping:
             return
         recipe, description = self._recipe(), _description(self._model)
         reason = self._model.notice
-        path = self._folder / f"diffusion-toy-{frame.seed}-t{wording.whole(frame.time_step.max)}.png"
+        path = self._folder / f"diffusion-toy-{frame.seed}-t{labels.whole(frame.time_step.max)}.png"
 
         def work() -> str:
             from viewer_client.files import png
@@ -176,7 +176,7 @@ class Keeping:
             self._model.notice = NO_PICTURE
             return
         moments = self._reel.moments(RUN_PICTURES)
-        caption = wording.SEPARATOR.join(wording.session_parts(self._model)[:3])
+        caption = labels.SEPARATOR.join(labels.session_parts(self._model)[:3])
         path = self._folder / f"diffusion-toy-{frame.seed}.gif"
 
         def work() -> Path:
@@ -224,8 +224,8 @@ class Keeping:
 
 def _description(model: ViewModel) -> str:
     """What is seen, in one line, without the session's name: whoever knows that can watch."""
-    session = [part for part in wording.session_parts(model) if not part.startswith("session ")]
-    return wording.SEPARATOR.join([wording.time_step(model), *wording.sigma_parts(model), *session])
+    session = [part for part in labels.session_parts(model) if not part.startswith("session ")]
+    return labels.SEPARATOR.join([labels.time_step(model), *labels.sigma_parts(model), *session])
 
 
 def _doubt(recipe: Recipe) -> str:

@@ -56,7 +56,7 @@ class Backlog:
         self._requests.clear()
 
 
-class Continuation:
+class ResumableSession:
     """One session over several streams: how each begins, and the numbers of the commands.
 
     Attributes:

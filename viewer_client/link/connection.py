@@ -23,7 +23,7 @@ from diffusion_toy.errors import DiffusionToyError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from viewer_client.link.address import Endpoint, is_local
-from viewer_client.link.backlog import Continuation
+from viewer_client.link.backlog import ResumableSession
 from viewer_client.link.failures import Failure, explain
 from viewer_client.link.status import Phase, Retries, Statistics, Status, window_for
 
@@ -101,7 +101,7 @@ class Connection:
         self._requests: Requests | None = None
         self._stub: pb_grpc.DenoiseServiceStub | None = None
         self._call: Any = None
-        self._continuation = Continuation()
+        self._resumable = ResumableSession()
         self._asked_to_resume = False  # by the present try
         self._switching = False  # to another session, as it was asked to
         self._watching = False
@@ -168,13 +168,13 @@ class Connection:
     def resume_token(self) -> m.ResumeToken | None:
         """The newest one, None before the first."""
         with self._lock:
-            return self._continuation.backlog.newest
+            return self._resumable.backlog.newest
 
     def take_over(self, token: m.ResumeToken) -> None:
         """End the present session, and go on with the one of this token in its place."""
         with self._lock:
-            self._continuation.backlog.clear()
-            self._continuation.token(token)
+            self._resumable.backlog.clear()
+            self._resumable.token(token)
             self._switching = self._requests is not None
             if self._requests is not None:
                 self._requests.put(None)
@@ -190,7 +190,7 @@ class Connection:
         with self._lock:
             if self._requests is None or not self._status.live or self._watching:
                 return None
-            request = self._continuation.command(command, at_step)
+            request = self._resumable.command(command, at_step)
             if isinstance(command, m.Inject) and not ahead:
                 self._unapplied.append((request.sequence, self._clock()))
             self._requests.put(request)
@@ -239,7 +239,7 @@ class Connection:
                 failure = self._explain(error)
             except DiffusionToyError as error:  # what it sent makes no sense
                 sentence = f"{self.endpoint.address} sent what cannot be read: {error}"
-                failure = Failure(sentence, again=False, anew=True)
+                failure = Failure(sentence, again=False, new_session=True)
             if self._closing.is_set():
                 break
             if self._switching:
@@ -249,8 +249,8 @@ class Connection:
                 retries.lasted(self._clock() - self._live_since)
             delay_s = retries.next_s()
             with self._lock:
-                if failure.anew:
-                    self._continuation.backlog.clear()
+                if failure.new_session:
+                    self._resumable.backlog.clear()
                 phase = Phase.LOST if failure.again else Phase.REFUSED
                 self._status = Status(phase, failure.sentence, retries.attempt)
             if failure.again:
@@ -289,8 +289,8 @@ class Connection:
             round_trip_s = self._measure_round_trip(stub)
             self.statistics.round_trip_ms = round_trip_s * 1000
             window = window_for(round_trip_s, FRAME_RATE_HZ, m.WINDOW_MAX)
-            first = self._continuation.begin(self._make_start(), window)
-            self._asked_to_resume = self._continuation.resuming
+            first = self._resumable.begin(self._make_start(), window)
+            self._asked_to_resume = self._resumable.resuming
             requests.put(first)
             with self._lock:
                 if self._closing.is_set():  # `close` has found no stream to end
@@ -341,7 +341,7 @@ class Connection:
 
     def _take_welcome(self, welcome: m.Welcome) -> None:
         with self._lock:
-            again = self._continuation.welcomed(welcome.applied_sequence, resumed=welcome.resumed)
+            again = self._resumable.welcomed(welcome.applied_sequence, resumed=welcome.resumed)
             if self._requests is not None:
                 for request in again:  # before any new command
                     self._requests.put(request)
@@ -355,7 +355,7 @@ class Connection:
     def _keep(self, token: m.ResumeToken) -> None:
         with self._lock:
             if self._requests is not None:
-                self._continuation.token(token)
+                self._resumable.token(token)
 
     def _take_frame(self, frame: m.Frame) -> None:
         now = self._clock()

@@ -27,7 +27,7 @@ class Failure:
 
     sentence: str
     again: bool = True
-    anew: bool = False
+    new_session: bool = False
 
 
 def explain(
@@ -42,7 +42,7 @@ def explain(
     """
     lowered = details.lower()
     if resuming and not was_live and code in REFUSALS:  # it is the token that is refused
-        return Failure(f"the session cannot go on ({details}); a new one begins", anew=True)
+        return Failure(f"the session cannot go on ({details}); a new one begins", new_session=True)
 
     def has(words: tuple[str, ...]) -> bool:
         return any(word in lowered for word in words)
@@ -79,6 +79,6 @@ def explain(
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
             return Failure(f"the server refuses this viewer: {details}", again=False)
         case StatusCode.INVALID_ARGUMENT | StatusCode.NOT_FOUND | StatusCode.FAILED_PRECONDITION:
-            return Failure(details, again=False, anew=True)
+            return Failure(details, again=False, new_session=True)
         case _:
             return Failure(f"the server ended the session ({code.name.lower()}: {details})")

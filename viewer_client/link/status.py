@@ -76,14 +76,14 @@ class Statistics:
     Attributes:
         frames: how many have arrived.
         resumed: how often the session went on after its stream was lost.
-        superseded: how many were replaced by newer ones, by the server or on arrival.
+        dropped: how many were replaced by newer ones, by the server or on arrival.
         round_trip_ms: of the newest measurement, None before the first.
         landing_ms: times from an injection to the first frame that shows it.
     """
 
     def __init__(self) -> None:
         self.frames = 0
-        self.superseded = 0
+        self.dropped = 0
         self.resumed = 0
         self.round_trip_ms: float | None = None
         self.landing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -92,7 +92,7 @@ class Statistics:
     def arrived(self, now: float, step: int, skipped: int) -> None:
         """A frame has come in; `skipped` numbers before it have not."""
         self.frames += 1
-        self.superseded += skipped
+        self.dropped += skipped
         if self._steps and step < self._steps[-1][1]:  # a restart
             self._steps.clear()
         self._steps.append((now, step))
@@ -104,7 +104,7 @@ class Statistics:
             return 0.0
         return (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])
 
-    def landing_quantile_ms(self, q: float) -> float | None:
+    def latency_quantile_ms(self, q: float) -> float | None:
         """A quantile (0…1) of the recent injection-to-frame times, None without any."""
         ordered = sorted(self.landing_ms)
         return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else None

@@ -41,14 +41,14 @@ class Tally:
 
     Attributes:
         seen: it has got a frame, if only while warming up.
-        frames, superseded: how many arrived, and how many were replaced by newer ones.
+        frames, dropped: how many arrived, and how many were replaced by newer ones.
         resumed, lost: how often the session went on after its stream broke, and how often it did not.
     """
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
         self.seen = False
-        self.frames = self.superseded = self.resumed = self.lost = 0
+        self.frames = self.dropped = self.resumed = self.lost = 0
         self._steps, self._stepping_s = 0, 0.0
         self._last: float | None = None  # when the last frame of this stream came
         self._number = self._step = 0
@@ -69,7 +69,7 @@ class Tally:
             if self._away_since is not None:
                 samples.back_s.append(now - self._away_since)
             elif last is not None:
-                self.superseded += number - self._number - 1
+                self.dropped += number - self._number - 1
                 if not self._idle:
                     samples.interval_ms.append((now - last) * 1000)
                     self._stepping_s += now - last
@@ -143,7 +143,7 @@ class Report:
     frame_interval_ms: Quantiles | None
     command_to_frame_ms: Quantiles | None
     frames: int
-    superseded: int
+    dropped: int
     resumed: int
     lost: int
     back_s_max: float | None
@@ -174,7 +174,7 @@ class Report:
             ("steps a second, each", f"{mean:.1f} mean, {least:.1f} least"),
             ("frame interval", times(self.frame_interval_ms)),
             ("command to frame", times(self.command_to_frame_ms)),
-            ("frames", f"{self.frames} received, {self.superseded} superseded"),
+            ("frames", f"{self.frames} received, {self.dropped} dropped"),
             ("sessions", f"{self.resumed} resumed, {self.lost} lost{back}"),
             ("errors", counts(self.errors)),
             ("rejections", counts(self.rejections)),
@@ -199,7 +199,7 @@ def report_of(
         frame_interval_ms=Quantiles.of(samples.interval_ms),
         command_to_frame_ms=Quantiles.of(samples.landing_ms),
         frames=frames,
-        superseded=sum(tally.superseded for tally in tallies),
+        dropped=sum(tally.dropped for tally in tallies),
         resumed=sum(tally.resumed for tally in tallies),
         lost=sum(tally.lost for tally in tallies),
         back_s_max=max(samples.back_s, default=None),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pygame
 
 from diffusion_toy.contract.messages import Frame
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import Action, action_of
 from viewer_client.experiments.branches import Branch, Branches, Stage
-from viewer_client.experiments.companion import grid
+from viewer_client.experiments.extra_session import grid
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
 from viewer_client.ui.widgets import (
     ACCENT,
@@ -38,8 +38,8 @@ KEYS = (
 class BranchView(Overlay):
     """Shows branches and lets one of them be chosen."""
 
-    def __init__(self, branches: Branches, look: Look) -> None:
-        self._branches, self._look = branches, look
+    def __init__(self, branches: Branches, appearance: Appearance) -> None:
+        self._branches, self._appearance = branches, appearance
         self._noisy = False  # x_t is shown in place of x̂0
         self._pointer: tuple[float, float] | None = None
         self._pictures: dict[int, Enlarged] = {}
@@ -96,7 +96,7 @@ class BranchView(Overlay):
         x = place.x
         for picture, noisy in zip(self._moment, (True, False), strict=True):
             box = Rect(x, place.y, side, side)
-            _draw_picture(surface, picture, box, frame, self._look, noisy=noisy, lost=False)
+            _draw_picture(surface, picture, box, frame, self._appearance, noisy=noisy, lost=False)
             letter, index = ("x", "t") if noisy else ("x", "0")
             width = text.px(16)
             text.symbol(
@@ -131,12 +131,12 @@ class BranchView(Overlay):
     def _draw_branch(self, surface: pygame.Surface, text: Typesetter, place: Rect, branch: Branch) -> None:
         picture = self._pictures.setdefault(branch.seed, Enlarged())
         lost = branch.joined and branch.failed
-        _draw_picture(surface, picture, place, branch.frame, self._look, noisy=self._noisy, lost=lost)
+        _draw_picture(surface, picture, place, branch.frame, self._appearance, noisy=self._noisy, lost=lost)
         chosen = self._pointer is not None and place.fraction(self._pointer) is not None
         if chosen and branch.frame is not None:
             pygame.draw.rect(surface, ACCENT, area(place), 2)
         y, seed = place.bottom + text.px(2), f"seed {branch.seed}"
-        t = "joining" if branch.frame is None else f"t {wording.whole(branch.frame.time_step.max)}"
+        t = "joining" if branch.frame is None else f"t {labels.whole(branch.frame.time_step.max)}"
         apart = text.width(t, 12) + text.px(6)
         text.put(surface, t, place.x, y, 12, ACCENT)
         seed = text.longest((seed, str(branch.seed)), place.width - apart, 12) or str(branch.seed)
@@ -148,7 +148,7 @@ def _draw_picture(
     picture: Enlarged,
     place: Rect,
     frame: Frame | None,
-    look: Look,
+    appearance: Appearance,
     *,
     noisy: bool,
     lost: bool,
@@ -159,8 +159,8 @@ def _draw_picture(
         shown = frame
 
         def pixels() -> Pixels:
-            made = colored(shown.x_t if noisy else shown.x0_hat, look.color_map)
+            made = colored(shown.x_t if noisy else shown.x0_hat, appearance.color_map)
             return dimmed(made) if lost else made
 
-        picture.draw(surface, place, (frame, noisy, look.color_map, lost), pixels)
+        picture.draw(surface, place, (frame, noisy, appearance.color_map, lost), pixels)
     pygame.draw.rect(surface, EDGE, area(place), 1)

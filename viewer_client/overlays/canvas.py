@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygame
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect, layout
 from viewer_client.core.view_model import ViewModel
@@ -41,8 +41,8 @@ Rows = tuple[tuple[str, str], ...]
 class CanvasView(Overlay):
     """Draws in `canvas`, which outlives it, and begins the session's picture from there."""
 
-    def __init__(self, model: ViewModel, canvas: Canvas, look: Look) -> None:
-        self._model, self._canvas, self._look = model, canvas, look
+    def __init__(self, model: ViewModel, canvas: Canvas, appearance: Appearance) -> None:
+        self._model, self._canvas, self._appearance = model, canvas, appearance
         self._drawing: Rect | None = None  # where it was drawn last
         self._slider: Rect | None = None
         self._button: Button | None = None  # what is held: it draws or rubs out
@@ -131,7 +131,7 @@ class CanvasView(Overlay):
     def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
         """Below the header, in which the session's time step stays in sight."""
         width, height = surface.get_size()
-        places = layout(width, height, self._look.text_scale)
+        places = layout(width, height, self._appearance.text_scale)
         ground, gap = Rect(0, places.header.bottom, width, height), places.header.x
         pygame.draw.rect(surface, BACKGROUND, area(ground))
         top = places.noisy.y
@@ -166,7 +166,7 @@ class CanvasView(Overlay):
         return welcome is not None and welcome.model.border_value is not None
 
     def _draw_picture(self, surface: pygame.Surface, place: Rect) -> None:
-        canvas, colors = self._canvas, self._look.color_map
+        canvas, colors = self._canvas, self._appearance.color_map
         key = (canvas.version, colors)
         self._pictures[0].draw(surface, place, key, lambda: colored(canvas.image(), colors))
         pygame.draw.rect(surface, EDGE, area(place), 1)
@@ -232,9 +232,9 @@ class CanvasView(Overlay):
         words = (f"{a:.2f} × drawing + {s:.2f} × noise", "with that noise")
         text.put(surface, text.longest(words, place.width, 12), place.x, place.y, 12, DIM)
         square = self._fitting(Rect(place.x, place.y + label, side, side))
-        key = (canvas.version, canvas.share, schedule, self._look.color_map)
+        key = (canvas.version, canvas.share, schedule, self._appearance.color_map)
         self._pictures[1].draw(
-            surface, square, key, lambda: colored(canvas.noised(schedule), self._look.color_map)
+            surface, square, key, lambda: colored(canvas.noised(schedule), self._appearance.color_map)
         )
         pygame.draw.rect(surface, PANEL, area(square), 1)
         return square.bottom + gap

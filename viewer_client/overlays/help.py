@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pygame
 
-from viewer_client.core import labels as wording
+from viewer_client.core import labels
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import SECTIONS
 from viewer_client.core.view_model import ViewModel
@@ -23,16 +23,16 @@ INTRODUCTION = (
 def draw_banner(surface: pygame.Surface, text: Typesetter, pane: Rect, model: ViewModel) -> None:
     """Over the pane: that there is no connection, why, and how often it was tried."""
     pad = text.px(14)
-    lines = text.lines(wording.connection_sentence(model), pane.width - 4 * pad, 14)
+    lines = text.lines(labels.connection_sentence(model), pane.width - 4 * pad, 14)
     height = text.line(20) + len(lines) * text.line(14) + 2 * pad
     box = Rect(pane.x + pad, pane.y + (pane.height - height) // 2, pane.width - 2 * pad, height)
     pygame.draw.rect(surface, BACKGROUND, (box.x, box.y, box.width, box.height), border_radius=text.px(6))
     pygame.draw.rect(surface, WARNING, (box.x, box.y, box.width, box.height), 1, border_radius=text.px(6))
     inner = box.inset(pad)
-    text.put(surface, wording.connection_title(model), inner.x, inner.y, 20, WARNING, width=inner.width)
+    text.put(surface, labels.connection_title(model), inner.x, inner.y, 20, WARNING, width=inner.width)
     text.wrap(
         surface,
-        wording.connection_sentence(model),
+        labels.connection_sentence(model),
         Rect(inner.x, inner.y + text.line(20), inner.width, 0),
         14,
     )
@@ -50,7 +50,7 @@ def draw_help(surface: pygame.Surface, text: Typesetter, model: ViewModel) -> No
         text.begin(scale)
     pad = text.px(22)
     used = text.put(surface, "Keys", pad, pad // 2, 24, ACCENT)
-    text.put(surface, wording.time_step(model), width - pad, pad // 2, 24, ACCENT, align="right")
+    text.put(surface, labels.time_step(model), width - pad, pad // 2, 24, ACCENT, align="right")
     text.put(
         surface,
         "H or Esc closes this",

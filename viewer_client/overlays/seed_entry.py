@@ -8,7 +8,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.overlay import MouseEvent, Overlay
@@ -32,8 +32,8 @@ class SeedEntry(Overlay):
         paste: the clipboard's text; it may raise a DiffusionToyError where there is none.
     """
 
-    def __init__(self, model: ViewModel, look: Look, paste: Callable[[], str]) -> None:
-        self._model, self._look, self._paste = model, look, paste
+    def __init__(self, model: ViewModel, appearance: Appearance, paste: Callable[[], str]) -> None:
+        self._model, self._appearance, self._paste = model, appearance, paste
         self.typed = ""
         self.trouble = ""  # what is wrong with what was typed
 
@@ -81,7 +81,7 @@ class SeedEntry(Overlay):
     def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
         """In the middle of the window, below the header."""
         width, height = surface.get_size()
-        top = layout(width, height, self._look.text_scale).header.bottom
+        top = layout(width, height, self._appearance.text_scale).header.bottom
         pad = text.px(14)
         inner_width = min(text.px(WIDTH), width - 4 * pad) - 2 * pad
         note = self.trouble or HINT

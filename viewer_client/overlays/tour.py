@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pygame
 
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
@@ -27,8 +27,8 @@ class TourView(Overlay):
         remember: called when the tour has been gone through or skipped.
     """
 
-    def __init__(self, model: ViewModel, look: Look, remember: Callable[[], None]) -> None:
-        self._model, self._look, self._remember = model, look, remember
+    def __init__(self, model: ViewModel, appearance: Appearance, remember: Callable[[], None]) -> None:
+        self._model, self._appearance, self._remember = model, appearance, remember
         self.tour = Tour()
         self._glows_until: float | None = None
         self._place: Rect | None = None  # where it was drawn last
@@ -50,7 +50,7 @@ class TourView(Overlay):
 
     def update(self, now: float) -> None:
         model, stage = self._model, self.tour.stage
-        self.tour.look(
+        self.tour.observe(
             Situation(
                 frame=model.frame,
                 motion=model.motion,
@@ -96,7 +96,7 @@ class TourView(Overlay):
         The text becomes smaller only where both places are too little for any moment of the tour, so that
         neither changes on the way.
         """
-        places = layout(*surface.get_size(), self._look.text_scale)
+        places = layout(*surface.get_size(), self._appearance.text_scale)
         line = places.timeline
         key = (line, text.scale)
         if self._found is None or self._found[0] != key:

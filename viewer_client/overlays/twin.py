@@ -9,11 +9,11 @@ import numpy as np
 import pygame
 
 from diffusion_toy.contract.messages import NO_LABEL
-from viewer_client.core.appearance import ColorMap, Look
+from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, colored, signed
-from viewer_client.core.dosing import MouseMode
 from viewer_client.core.geometry import Point, Rect
 from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.difference import Difference
 from viewer_client.experiments.twin import Pair, Twin
@@ -108,8 +108,8 @@ def places_of(room: Rect, gap: int, title: int) -> Places:
 class TwinView(Overlay):
     """Shows a twin, and takes the strokes that both get."""
 
-    def __init__(self, twin: Twin, model: ViewModel, look: Look) -> None:
-        self._twin, self._model, self._look = twin, model, look
+    def __init__(self, twin: Twin, model: ViewModel, appearance: Appearance) -> None:
+        self._twin, self._model, self._appearance = twin, model, appearance
         self._pictures = [Enlarged() for _ in range(5)]
         self._touchable: Rect | None = None  # the window's own picture, when it was last drawn
         self._pointer: Point | None = None
@@ -225,7 +225,7 @@ class TwinView(Overlay):
             if self._twin.pair is None:
                 pygame.draw.rect(surface, PANEL, area(place))
             else:
-                pair, colors = self._twin.pair, self._look.color_map
+                pair, colors = self._twin.pair, self._appearance.color_map
                 picture.draw(surface, place, (*pair, colors), partial(_pixels, number, pair, colors))
             pygame.draw.rect(surface, EDGE, area(place), 1)
 
@@ -240,7 +240,7 @@ class TwinView(Overlay):
         unit = text.longest(UNITS, place.right - x, 12)
         text.put(surface, unit, x, y + text.line(20) - text.line(12) - text.px(3), 12, DIM)
         y += text.line(20) + text.px(2)
-        color = WARNING if twin.parted else ACCENT
+        color = WARNING if twin.diverged else ACCENT
         text.wrap(surface, twin.sentence, Rect(place.x, y, place.width, 0), 14, color)
 
     def _draw_pointer(self, surface: pygame.Surface, text: Typesetter, places: Places) -> None:

@@ -23,11 +23,11 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("pygame", "viewer") from error
 
 from viewer_client import preferences
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Point, default_size
 from viewer_client.core.keymap import Action, action_of, key_of
-from viewer_client.core.sync import exchange
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
 from viewer_client.experiments import branches, twin
 from viewer_client.experiments.canvas import Canvas
@@ -68,7 +68,7 @@ class App:
         model: ViewModel,
         connection: Connection,
         size: tuple[int, int] | None,
-        look: Look | None = None,
+        appearance: Appearance | None = None,
         out: Path = Path(),
     ) -> None:
         try:
@@ -88,7 +88,7 @@ class App:
         pygame.display.set_caption(TITLE)
         pygame.key.set_repeat(*KEY_REPEAT_MS)
         self.model, self.connection = model, connection
-        self.screen = Screen(look=look)
+        self.screen = Screen(appearance=appearance)
         self.overlay: Overlay | None = None
         self.tour: TourView | None = None
         self._canvas: Canvas | None = None  # what was drawn is kept while the canvas is closed
@@ -191,7 +191,7 @@ class App:
         self.model.help_open = False
         seen = preferences.Preferences(tour_seen=True)
         remember = partial(preferences.save, preferences.folder(), seen)
-        self.tour = TourView(self.model, self.screen.look, remember)
+        self.tour = TourView(self.model, self.screen.appearance, remember)
 
     def _show_canvas(self) -> None:
         welcome = self.model.welcome
@@ -201,7 +201,7 @@ class App:
         shape = (welcome.model.channels, welcome.model.height, welcome.model.width)
         if self._canvas is None or self._canvas.shape != shape:
             self._canvas = Canvas(*shape)
-        self.show_overlay(CanvasView(self.model, self._canvas, self.screen.look))
+        self.show_overlay(CanvasView(self.model, self._canvas, self.screen.appearance))
 
     def _compare(self, obstacle: str, show: Callable[[], Overlay]) -> None:
         """Lay branches or a twin over the screen, or say why not."""
@@ -212,11 +212,11 @@ class App:
 
     def _branch(self) -> Overlay:
         begun = branches.Branches(self.model, self.connection, self._open_beside)
-        return BranchView(begun, self.screen.look)
+        return BranchView(begun, self.screen.appearance)
 
     def _twin(self) -> Overlay:
         begun = twin.Twin(self.model, self.connection, self._open_beside)
-        return TwinView(begun, self.model, self.screen.look)
+        return TwinView(begun, self.model, self.screen.appearance)
 
     def _open_beside(self, start: m.Start) -> Connection:
         """One more session on the server, beside the window's own."""
@@ -245,18 +245,18 @@ class App:
 
     def _do(self, action: Action) -> None:
         """What a key has asked the window for."""
-        look = self.screen.look
+        appearance = self.screen.appearance
         match action:
             case Action.COLORS:
-                look.next_colors()
-                self.model.notice = f"colours: {look.color_map.value}"
+                appearance.next_colors()
+                self.model.notice = f"colours: {appearance.color_map.value}"
             case Action.HEAT:
-                look.heat = not look.heat
-                self.model.notice = wording.heat_notice(look)
+                appearance.heat = not appearance.heat
+                self.model.notice = labels.heat_notice(appearance)
             case Action.LARGER_TEXT:
-                look.larger_text()
+                appearance.larger_text()
             case Action.SMALLER_TEXT:
-                look.smaller_text()
+                appearance.smaller_text()
             case Action.CANVAS:
                 self._show_canvas()
             case Action.BRANCH:
@@ -264,11 +264,11 @@ class App:
             case Action.TWIN:
                 self._compare(twin.obstacle(self.model), self._twin)
             case Action.TYPE_SEED:
-                self.show_overlay(SeedEntry(self.model, look, clipboard.get_text))
+                self.show_overlay(SeedEntry(self.model, appearance, clipboard.get_text))
             case Action.TOUR:
                 self.begin_tour()
             case Action.SAVE:
-                self.keeping.save_picture(look.color_map)
+                self.keeping.save_picture(appearance.color_map)
             case Action.SAVE_GIF:
                 self.keeping.save_run()
             case Action.SAVE_RECIPE:
@@ -287,12 +287,12 @@ class App:
     def _update(self) -> m.Frame | None:
         self.surface = pygame.display.get_surface()  # another one after the window was resized
         pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
-        fresh = exchange(self.connection, self.model)
+        fresh = synchronize(self.connection, self.model)
         for answer in self.keeping.update(fresh):
             self.model.notice = answer
             print(answer, flush=True)  # a long path is in full at least there
-        while self.model.asked:
-            self._do(self.model.asked.popleft())
+        while self.model.window_actions:
+            self._do(self.model.window_actions.popleft())
         for overlay in (self.overlay, self.tour):
             if overlay is not None:
                 overlay.update(time.monotonic())

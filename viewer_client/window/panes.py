@@ -9,12 +9,12 @@ import numpy as np
 import pygame
 
 from diffusion_toy.contract.messages import Frame, Image
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import ColorMap, Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, Table, colored, dimmed, heat_legend, heated, signed
-from viewer_client.core.dosing import MouseMode
 from viewer_client.core.geometry import Layout, Rect
 from viewer_client.core.residual import Residual
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.widgets import (
     ACCENT,
@@ -46,8 +46,8 @@ NOISE = ("the noise it sees", "noise")
 class Panes:
     """Draws them, with what lies over x_t: heat, speckle, pointer."""
 
-    def __init__(self, text: Typesetter, look: Look) -> None:
-        self._text, self._look = text, look
+    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+        self._text, self._appearance = text, appearance
         self._pictures = {name: Enlarged() for name in ("noisy", "clean", "noise")}
         self._title_of_clean, self._title_of_noise = Layer(), Layer()
         self._random = np.random.default_rng(0)
@@ -56,8 +56,8 @@ class Panes:
         self, surface: pygame.Surface, places: Layout, model: ViewModel, residual: Residual | None
     ) -> None:
         """Draw them; `residual` is of the model's frame."""
-        frame, lost, look = model.frame, not model.status.live, self._look
-        hot = look.heat and frame is not None and frame.level_map is not None
+        frame, lost, appearance = model.frame, not model.status.live, self._appearance
+        hot = appearance.heat and frame is not None and frame.level_map is not None
         self._title_noisy(surface, places, model, hot=hot)
         self._title_clean(surface, places)
         self._title_noise(surface, places)
@@ -69,9 +69,9 @@ class Panes:
                 key = (
                     frame,
                     lost,
-                    look.color_map,
+                    appearance.color_map,
                     hot,
-                    object() if name == "noisy" and model.traces.speckles else 0,
+                    object() if name == "noisy" and model.feedback.speckles else 0,
                 )
                 make = partial(self._pixels, name, model, frame, residual)
                 self._pictures[name].draw(surface, place, key, make)
@@ -84,18 +84,18 @@ class Panes:
             pixels = signed(residual.eps, NOISE_LIMIT, residual.known)
         else:
             image: Image = frame.x_t if name == "noisy" else frame.x0_hat
-            pixels = colored(image, self._look.color_map)
+            pixels = colored(image, self._appearance.color_map)
             if (
                 name == "noisy"
-                and self._look.heat
+                and self._appearance.heat
                 and frame.level_map is not None
                 and model.schedule is not None
             ):
-                t = wording.time_steps_of(model.schedule, frame.level_map)
+                t = labels.time_steps_of(model.schedule, frame.level_map)
                 pixels = heated(pixels, t / model.num_time_steps)
         if not model.status.live:
             return dimmed(pixels)
-        return self._speckled(pixels, model) if name == "noisy" and model.traces.speckles else pixels
+        return self._speckled(pixels, model) if name == "noisy" and model.feedback.speckles else pixels
 
     def _speckled(self, pixels: Pixels, model: ViewModel) -> Pixels:
         """With other noise where noise has just been added, before the server answers."""
@@ -103,7 +103,7 @@ class Panes:
         rows = ((np.arange(height) + 0.5) / height)[:, None]
         columns = ((np.arange(width) + 0.5) / width)[None, :]
         inside = np.zeros((height, width), bool)
-        for speckle in model.traces.speckles:
+        for speckle in model.feedback.speckles:
             if speckle.dab.center is None:
                 inside[:] = True
                 break
@@ -129,11 +129,11 @@ class Panes:
         if hot:
             legend(surface, text, rest, heat_legend(), ("t 0", str(model.num_time_steps)), 48)
         else:
-            mixture = text.longest([wording.mixture(model)], rest.width, 12)
+            mixture = text.longest([labels.mixture(model)], rest.width, 12)
             text.put(surface, mixture, rest.right, y, 12, TEXT, align="right")
 
     def _title_clean(self, surface: pygame.Surface, places: Layout) -> None:
-        colors = self._look.color_map
+        colors = self._appearance.color_map
         place = _above(places.clean, places.title)
         table = None if colors is ColorMap.GREY else TABLES[colors]
         paint = partial(self._title_small, surface, place, ("x", "0"), GUESS, table, ("−1", "1"))
@@ -182,7 +182,7 @@ class Panes:
             pygame.draw.circle(surface, (0, 0, 0), (x, y), radius + 1, 3)
             pygame.draw.circle(surface, ACCENT, (x, y), radius, 1)
         surface.set_clip(clip)
-        self._draw_time_step(surface, place, wording.time_step_here(model), x, y, radius)
+        self._draw_time_step(surface, place, labels.time_step_here(model), x, y, radius)
 
     @staticmethod
     def _draw_dashes(surface: pygame.Surface, x: float, y: float, radius: float) -> None:

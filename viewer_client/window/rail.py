@@ -8,8 +8,8 @@ import numpy as np
 import pygame
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect
 from viewer_client.core.residual import BINS, LIMIT, Residual, density, normal_density
 from viewer_client.core.view_model import ViewModel
@@ -41,8 +41,8 @@ DENSITY_MAX = 0.55  # of the histogram's height; the normal curve goes up to 0.4
 class Rail:
     """Draws it: the gauge and the histogram of ε̂, and beside or below them the settings."""
 
-    def __init__(self, text: Typesetter, look: Look) -> None:
-        self._text, self._look = text, look
+    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+        self._text, self._appearance = text, appearance
         self._settings = Layer()
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel, residual: Residual | None) -> None:
@@ -50,7 +50,11 @@ class Rail:
         text = self._text
         pygame.draw.rect(surface, PANEL, area(place))
         inner = place.inset(text.px(10))
-        sections = (wording.mouse_rows(model), wording.network_rows(model), wording.look_rows(self._look))
+        sections = (
+            labels.mouse_rows(model),
+            labels.network_rows(model),
+            labels.appearance_rows(self._appearance),
+        )
         columns = self._columns([row for rows in sections for row in rows])
         if inner.width >= text.px(TWO_COLUMNS):
             width = min(round(inner.width * GAUGE_SHARE), text.px(GAUGE_MOST))
@@ -68,7 +72,7 @@ class Rail:
             pygame.draw.line(surface, EDGE, (inner.x, below), (inner.right, below))
             below += text.px(9)
             settings = Rect(inner.x, below, inner.width, inner.bottom - below)
-        sentence = wording.mouse_sentence(model)
+        sentence = labels.mouse_sentence(model)
         key = (repr(sections), sentence)
         self._settings.draw(
             surface,
@@ -87,14 +91,14 @@ class Rail:
         text, frame = self._text, model.frame
         if frame is None or residual is None:
             return place.y
-        color = WARNING if wording.gauge_warns(frame) else TEXT
-        below = text.wrap(surface, wording.gauge_sentence(model), place, 13, color)
-        usual = len(text.lines(wording.UNEVEN_TRUTH, place.width, 13)) * text.line(13)
+        color = WARNING if labels.gauge_warns(frame) else TEXT
+        below = text.wrap(surface, labels.gauge_sentence(model), place, 13, color)
+        usual = len(text.lines(labels.UNEVEN_TRUTH, place.width, 13)) * text.line(13)
         y = max(below, place.y + usual) + text.px(3)  # so that nothing below it jumps
         for name, level in (("told", frame.nominal), ("actual", frame.actual)):
             self._draw_level(surface, Rect(place.x, y, place.width, 0), name, level)
             y += text.line(12)
-        by_pixels = wording.measured_level(frame)
+        by_pixels = labels.measured_level(frame)
         measured = None if by_pixels is None else m.Range(by_pixels, by_pixels, by_pixels)
         self._draw_level(surface, Rect(place.x, y, place.width, 0), "measured", measured)
         y += text.line(12) + text.px(6)
@@ -109,7 +113,7 @@ class Rail:
         y = self._draw_badge(surface, Rect(place.x, y, place.width, 0), frame, residual)
         if y + figure > place.bottom:
             return y
-        text.put(surface, wording.kurtosis_text(frame), place.x, y, 11, DIM, width=place.width)
+        text.put(surface, labels.kurtosis_text(frame), place.x, y, 11, DIM, width=place.width)
         return y + figure
 
     def _draw_level(self, surface: pygame.Surface, place: Rect, name: str, level: m.Range | None) -> None:
@@ -130,7 +134,7 @@ class Rail:
 
         pygame.draw.rect(surface, AREA, (left, top, width, height))
         pygame.draw.rect(surface, CURVE, (left, top, x_of(level.mean) - left + 1, height))
-        if level.max - level.min >= wording.LEVEL_TOLERANCE:
+        if level.max - level.min >= labels.LEVEL_TOLERANCE:
             low, high, middle = x_of(level.min), x_of(level.max), top + height // 2
             pygame.draw.line(surface, ACCENT, (low, middle), (high, middle))
             for x in (low, high):
@@ -159,7 +163,7 @@ class Rail:
     def _draw_badge(self, surface: pygame.Surface, place: Rect, frame: m.Frame, residual: Residual) -> int:
         """In words, whether ε̂ is Gaussian; returns the y below."""
         text = self._text
-        words, odd = wording.noise_shape(frame, residual.count)
+        words, odd = labels.noise_shape(frame, residual.count)
         color, pad = WARNING if odd else TEXT, text.px(6)
         shown = text.longest((f"ε̂: {words}", words), place.width - 2 * pad, 11) or words
         width = min(text.width(shown, 11) + 2 * pad, place.width)

@@ -8,8 +8,8 @@ from dataclasses import astuple
 import pygame
 
 from diffusion_toy.contract.messages import Frame
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Layout, Point, Rect, layout
 from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
@@ -40,10 +40,10 @@ KEY_HINTS = (
 class Screen:
     """Everything that is drawn. `draw` is called once for each picture of the window."""
 
-    def __init__(self, text: Typesetter | None = None, look: Look | None = None) -> None:
-        self.text, self.look = text or Typesetter(), look or Look()
-        self._panes, self._rail = Panes(self.text, self.look), Rail(self.text, self.look)
-        self._timeline, self._strip = TimeLine(self.text), FilmStrip(self.text, self.look)
+    def __init__(self, text: Typesetter | None = None, appearance: Appearance | None = None) -> None:
+        self.text, self.appearance = text or Typesetter(), appearance or Appearance()
+        self._panes, self._rail = Panes(self.text, self.appearance), Rail(self.text, self.appearance)
+        self._timeline, self._strip = TimeLine(self.text), FilmStrip(self.text, self.appearance)
         self._status = Layer()
         self._figures: list[tuple[str, str]] = []
         self._figures_until = -math.inf
@@ -54,7 +54,7 @@ class Screen:
 
     def layout_of(self, surface: pygame.Surface) -> Layout:
         """Where everything is on this surface."""
-        return layout(*surface.get_size(), self.look.text_scale)
+        return layout(*surface.get_size(), self.appearance.text_scale)
 
     def time_step_at(self, surface: pygame.Surface, position: Point, num_time_steps: int) -> float | None:
         """The time step under a point of the time line, None elsewhere."""
@@ -86,10 +86,10 @@ class Screen:
         `now` is in seconds.
         """
         if now >= self._figures_until:
-            self._figures = wording.status_parts(model, statistics, render_fps, now)
+            self._figures = labels.status_parts(model, statistics, render_fps, now)
             self._figures_until = now + FIGURES_PERIOD_S
         moment = self._moment_of(surface, model)
-        if moment == self._moment and not model.traces.speckles and now - self._drawn_at < UNCHANGED_S:
+        if moment == self._moment and not model.feedback.speckles and now - self._drawn_at < UNCHANGED_S:
             return False
         self._moment, self._drawn_at = moment, now
         places = self.layout_of(surface)
@@ -117,12 +117,18 @@ class Screen:
 
     def _moment_of(self, surface: pygame.Surface, model: ViewModel) -> object:
         """All that a picture shows, to be compared with what the last one showed."""
-        look = self.look
+        appearance = self.appearance
         return (
-            (surface.get_size(), look.color_map, look.heat, look.text_scale, tuple(self._figures)),
+            (
+                surface.get_size(),
+                appearance.color_map,
+                appearance.heat,
+                appearance.text_scale,
+                tuple(self._figures),
+            ),
             (model.frame, model.welcome, model.schedule, model.status, model.settings, model.motion),
-            (model.pointer, model.healing, astuple(model.brush), tuple(model.traces.marks)),
-            (model.notice, model.help_open, len(model.traces.speckles), model.start.seed),
+            (model.pointer, model.healing, astuple(model.brush), tuple(model.feedback.marks)),
+            (model.notice, model.help_open, len(model.feedback.speckles), model.start.seed),
         )
 
     # --- header and status ---
@@ -130,15 +136,13 @@ class Screen:
     def _draw_header(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
         text = self.text
         large = min(34, place.height / text.scale * 0.75)
-        x = place.x + text.put(
-            surface, wording.time_step(model), place.x, place.y - text.px(2), large, ACCENT
-        )
-        if spread := wording.time_step_range(model):
+        x = place.x + text.put(surface, labels.time_step(model), place.x, place.y - text.px(2), large, ACCENT)
+        if spread := labels.time_step_range(model):
             x += text.px(12)
             x += text.put(surface, spread, x, place.y + text.px(15), 17, DIM)
         room = place.right - x - text.px(20)
         self._draw_parts(surface, Rect(place.right - room, place.y, room, 0), model)
-        sentence = model.notice or wording.state_sentence(model)
+        sentence = model.notice or labels.state_sentence(model)
         color = WARNING if model.notice else DIM
         y = place.y + text.line(15)
         text.put(surface, sentence, place.right, y, 13, color, width=room, align="right")
@@ -146,10 +150,10 @@ class Screen:
     def _draw_parts(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
         """The head-up line, at the right, as many of its parts as fit."""
         text = self.text
-        between = text.width(wording.SEPARATOR, 15)
+        between = text.width(labels.SEPARATOR, 15)
         chosen: list[str] = []
         used = -between
-        for part in wording.head_up_parts(model):
+        for part in labels.head_up_parts(model):
             width = text.width(part, 15) + between
             if used + width > place.width:
                 break
@@ -158,7 +162,7 @@ class Screen:
         x = place.right - used
         for number, part in enumerate(chosen):
             if number:
-                x += text.put(surface, wording.SEPARATOR, x, place.y, 15, FAINT)
+                x += text.put(surface, labels.SEPARATOR, x, place.y, 15, FAINT)
             x += text.put(surface, part, x, place.y, 15, TEXT)
 
     def _draw_status(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
@@ -173,7 +177,7 @@ class Screen:
             text.put(surface, value, x + text.width(f"{name} ", 12), place.y, 12)
             x += width
         if not model.status.live:
-            text.put(surface, wording.connection_title(model), x, place.y, 12, WARNING)
+            text.put(surface, labels.connection_title(model), x, place.y, 12, WARNING)
         x, y = place.x, place.y + text.line(12) + text.px(3)
         if y + text.line(11) > place.bottom:
             return

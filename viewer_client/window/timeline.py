@@ -8,8 +8,8 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect
 from viewer_client.core.history import Still
@@ -76,7 +76,7 @@ class TimeLine:
             kept = {x_of(t) for t in model.film.time_steps_since(frame.first_kept_step)}
             _ticks(surface, kept, plot.bottom + 1, text.px(3), KEPT)
         height = text.px(5)
-        for x in {x_of(t) for t in model.traces.marks}:
+        for x in {x_of(t) for t in model.feedback.marks}:
             points = [(x - height // 2, plot.y), (x + height // 2, plot.y), (x, plot.y + height)]
             pygame.draw.polygon(surface, WARNING, points)
         if frame is not None:
@@ -135,8 +135,8 @@ class TimeLine:
 class FilmStrip:
     """A row of stills with their time steps. What a click can go back to has a line under it."""
 
-    def __init__(self, text: Typesetter, look: Look) -> None:
-        self._text, self._look = text, look
+    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+        self._text, self._appearance = text, appearance
         self._earlier = Layer()
         self._cells: list[tuple[Rect, Still]] = []
 
@@ -155,7 +155,7 @@ class FilmStrip:
         self._cells = list(zip(cells, stills, strict=True))
         *earlier, (cell, newest) = self._cells
         kept = [still.step >= frame.first_kept_step for still in stills]
-        key = (tuple(still for _, still in earlier), sum(kept), self._look.color_map)
+        key = (tuple(still for _, still in earlier), sum(kept), self._appearance.color_map)
         self._earlier.draw(
             surface, text, place, key, lambda: self._draw_earlier(surface, place, earlier, kept)
         )
@@ -176,13 +176,13 @@ class FilmStrip:
     def _draw_still(self, surface: pygame.Surface, cell: Rect, still: Still, *, kept: bool) -> None:
         text, side = self._text, cell.width
         x0_hat = still.x0_hat.astype(np.float32) / np.float32(127.5) - 1
-        pixels = colored(x0_hat, self._look.color_map)
+        pixels = colored(x0_hat, self._appearance.color_map)
         if not kept:
             pixels = (pixels * FORGOTTEN_LIGHT).astype(np.uint8)
         surface.blit(enlarged(pixels, Rect(0, 0, side, side), surface), (cell.x, cell.y))
         if kept:
             pygame.draw.rect(surface, KEPT, (cell.x, cell.y + side + 1, side, 2))
-        label = wording.whole(still.time_step)
+        label = labels.whole(still.time_step)
         y = cell.y + side + text.px(3)
         text.put(surface, label, cell.x + side / 2, y, 11, TEXT if kept else FAINT, align="center")
 

@@ -6,7 +6,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.brush import DABS_WAITING, Brush, Painting
-from viewer_client.core.dosing import MouseMode
+from viewer_client.core.strokes import MouseMode
 
 
 def painted(brush: Brush, moves: int) -> Painting:

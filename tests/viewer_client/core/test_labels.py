@@ -7,10 +7,10 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core import labels as wording
-from viewer_client.core.appearance import Look
-from viewer_client.core.dosing import Dab
-from viewer_client.core.traces import Speckle
+from viewer_client.core import labels
+from viewer_client.core.appearance import Appearance
+from viewer_client.core.feedback import Speckle
+from viewer_client.core.strokes import Dab
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
 
@@ -104,52 +104,52 @@ def test_the_gauge_says_what_is_the_case(
         measured_by_border=border,
         level_map=LEVELS if uneven else None,
     )
-    assert wording.gauge_sentence(model) == sentence
+    assert labels.gauge_sentence(model) == sentence
     assert model.frame is not None
-    assert wording.gauge_warns(model.frame) is warns
+    assert labels.gauge_warns(model.frame) is warns
 
 
 def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
     model = showing()
-    model.traces.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
-    assert wording.gauge_sentence(model) == "you are changing what the network is told, not the picture"
+    model.feedback.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
+    assert labels.gauge_sentence(model) == "you are changing what the network is told, not the picture"
     model.receive(frame(applied_sequence=5))
-    assert wording.gauge_sentence(model) == TRUTH
+    assert labels.gauge_sentence(model) == TRUTH
 
 
 def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
     model = showing()
     model.sent(m.Inject(None, 20.0, rule=m.InjectionRule.LIE), sequence=3, now=0.0)
-    assert [speckle.rule for speckle in model.traces.speckles] == [m.InjectionRule.LIE]
+    assert [speckle.rule for speckle in model.feedback.speckles] == [m.InjectionRule.LIE]
 
 
 def test_before_the_first_frame_nothing_is_nominal() -> None:
     model = ViewModel()
-    assert wording.gauge_sentence(model) == ""
-    assert wording.sigma_parts(model) == []
-    assert wording.mixture(model) == ""
-    assert wording.time_step_here(model) == ""
+    assert labels.gauge_sentence(model) == ""
+    assert labels.sigma_parts(model) == []
+    assert labels.mixture(model) == ""
+    assert labels.time_step_here(model) == ""
 
 
 def test_the_level_is_measured_by_the_surer_method_and_not_where_levels_differ() -> None:
     both = frame(measured_by_residual=0.4, measured_by_border=0.6)
-    assert wording.measured_level(both) == 0.4
-    assert wording.measured_level(frame(measured_by_border=0.6)) == 0.6
-    assert wording.measured_level(frame()) is None
-    assert wording.measured_level(frame(measured_by_border=0.0, level_map=LEVELS)) is None
+    assert labels.measured_level(both) == 0.4
+    assert labels.measured_level(frame(measured_by_border=0.6)) == 0.6
+    assert labels.measured_level(frame()) is None
+    assert labels.measured_level(frame(measured_by_border=0.0, level_map=LEVELS)) is None
 
 
 def test_the_head_up_line_gives_the_standard_deviations() -> None:
     model = showing(t=100.0, measured_by_residual=0.5)
-    assert wording.sigma_parts(model) == ["σ told 0.50", "measured 0.71"]
-    assert wording.sigma_parts(showing(t=100.0)) == ["σ told 0.50"]
+    assert labels.sigma_parts(model) == ["σ told 0.50", "measured 0.71"]
+    assert labels.sigma_parts(showing(t=100.0)) == ["σ told 0.50"]
     uneven = showing(level_map=LEVELS, nominal=m.Range(0, 0.1, 1 / 3), measured_by_border=0.0)
-    assert wording.sigma_parts(uneven) == ["σ told 0.00–0.50"]
+    assert labels.sigma_parts(uneven) == ["σ told 0.00–0.50"]
 
 
 def test_the_mixture_is_told_where_it_is_one() -> None:
-    assert wording.mixture(showing(t=200.0)) == "0.50 × clean + 0.87 × noise"
-    assert wording.mixture(showing(level_map=LEVELS)) == ""
+    assert labels.mixture(showing(t=200.0)) == "0.50 × clean + 0.87 × noise"
+    assert labels.mixture(showing(level_map=LEVELS)) == ""
 
 
 def test_the_time_step_under_the_pointer_is_that_of_its_pixel() -> None:
@@ -158,12 +158,12 @@ def test_the_time_step_under_the_pointer_is_that_of_its_pixel() -> None:
     model = showing(level_map=levels, time_step=m.Range(0, 1, 57))
     for point, words in (((0.76, 0.26), "t 57"), ((0.26, 0.76), "t 0"), ((0.999999, 1.0), "t 0")):
         model.pointer = point
-        assert wording.time_step_here(model) == words
+        assert labels.time_step_here(model) == words
     model.pointer = None
-    assert wording.time_step_here(model) == ""
+    assert labels.time_step_here(model) == ""
     model = showing(t=33.0)
     model.pointer = (0.5, 0.5)
-    assert wording.time_step_here(model) == "t 33"
+    assert labels.time_step_here(model) == "t 33"
 
 
 def test_the_time_step_under_the_pointer_goes_by_the_schedule_in_force() -> None:
@@ -172,7 +172,7 @@ def test_the_time_step_under_the_pointer_goes_by_the_schedule_in_force() -> None
     model.pointer = (0.5, 0.5)
     alphas_cumprod = np.array([1.0, 0.9, 0.5, 0.1])  # ᾱ = 0.5 is the level 0.5
     model.receive(m.Schedule(m.ScheduleName.LINEAR, alphas_cumprod))
-    assert wording.time_step_here(model) == "t 2"
+    assert labels.time_step_here(model) == "t 2"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_time_step_under_the_pointer_goes_by_the_schedule_in_force() -> None
 def test_the_shape_of_the_noise_is_said_in_words(
     kurtosis: float | None, values: int, words: str, odd: bool
 ) -> None:
-    assert wording.noise_shape(frame(excess_kurtosis=kurtosis), values) == (words, odd)
+    assert labels.noise_shape(frame(excess_kurtosis=kurtosis), values) == (words, odd)
 
 
 def test_the_shape_of_gaussian_noise_is_called_gaussian_for_every_number_of_pixels() -> None:
@@ -200,17 +200,17 @@ def test_the_shape_of_gaussian_noise_is_called_gaussian_for_every_number_of_pixe
         sample = rng.standard_normal((200, values))
         centered = sample - sample.mean(1, keepdims=True)
         kurtosis = (centered**4).mean(1) / (centered**2).mean(1) ** 2 - 3
-        called_odd = [wording.noise_shape(frame(excess_kurtosis=float(k)), values)[1] for k in kurtosis]
+        called_odd = [labels.noise_shape(frame(excess_kurtosis=float(k)), values)[1] for k in kurtosis]
         assert sum(called_odd) <= 4
 
 
 def test_the_figure_has_a_sign_that_can_be_read() -> None:
-    assert wording.kurtosis_text(frame(excess_kurtosis=-1.25)) == "excess kurtosis −1.2"
-    assert wording.kurtosis_text(frame(excess_kurtosis=0.31)) == "excess kurtosis +0.3"
-    assert wording.kurtosis_text(frame()) == ""
+    assert labels.kurtosis_text(frame(excess_kurtosis=-1.25)) == "excess kurtosis −1.2"
+    assert labels.kurtosis_text(frame(excess_kurtosis=0.31)) == "excess kurtosis +0.3"
+    assert labels.kurtosis_text(frame()) == ""
 
 
 def test_colours_and_layers_are_named() -> None:
-    assert wording.look_rows(Look(heat=True))[1] == ("O", "heat of t", "where t differs")
-    assert wording.look_rows(Look())[0] == ("P", "colours", "grey")
-    assert wording.heat_notice(Look(heat=True)) != wording.heat_notice(Look())
+    assert labels.appearance_rows(Appearance(heat=True))[1] == ("O", "heat of t", "where t differs")
+    assert labels.appearance_rows(Appearance())[0] == ("P", "colours", "grey")
+    assert labels.heat_notice(Appearance(heat=True)) != labels.heat_notice(Appearance())

@@ -9,9 +9,9 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core import labels as wording
-from viewer_client.core.dosing import MouseMode
+from viewer_client.core import labels
 from viewer_client.core.keymap import BINDINGS, Action, action_of
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
 
@@ -161,18 +161,18 @@ def test_kinds_and_rules_cycle(model: ViewModel) -> None:
 
 
 def test_the_time_step_is_always_in_words(model: ViewModel) -> None:
-    assert wording.time_step(ViewModel()) == "t –/300"
-    assert wording.time_step(model) == "t 150/300"
+    assert labels.time_step(ViewModel()) == "t –/300"
+    assert labels.time_step(model) == "t 150/300"
     level_map = np.zeros((28, 28), np.float32)
     model.receive(frame(level_map=level_map, time_step=m.Range(0.0, 3.0, 41.4)))
-    assert wording.time_step(model) == "t 42/300"
-    assert wording.time_step_range(model) == "0–42"
+    assert labels.time_step(model) == "t 42/300"
+    assert labels.time_step_range(model) == "0–42"
 
 
 def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel) -> None:
     line = "σ told 0.71 · seed 7 · class any · DDPM · cosine 300 · model mnist · session id"
-    assert wording.time_step(model) == "t 150/300"
-    assert wording.SEPARATOR.join(wording.head_up_parts(model)) == line
+    assert labels.time_step(model) == "t 150/300"
+    assert labels.SEPARATOR.join(labels.head_up_parts(model)) == line
     settings = m.Settings(label=3, guidance=2.0, sampler=m.Sampler.DDIM, steps_per_second=10.0)
     model.receive(frame(settings=settings))
     parts = [
@@ -185,7 +185,7 @@ def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel
         "model mnist",
         "session id",
     ]
-    assert wording.session_parts(model) == parts
+    assert labels.session_parts(model) == parts
 
 
 def test_the_samplers_take_turns(model: ViewModel) -> None:
@@ -194,7 +194,7 @@ def test_the_samplers_take_turns(model: ViewModel) -> None:
         assert pressed(model, "d") == [m.Configure(m.SettingsChange(sampler=sampler))]
         model.receive(frame(settings=m.Settings(sampler=sampler)))
         names.append(sampler.words)
-        assert names[-1] in wording.session_parts(model)
+        assert names[-1] in labels.session_parts(model)
     assert names == ["DDIM", "DPM-Solver++", "DDPM"]
 
 
@@ -217,12 +217,12 @@ def test_the_gauge_compares_what_is_told_with_what_is(
     model: ViewModel, nominal: float, real: float, words: str
 ) -> None:
     model.receive(frame(nominal=m.Range(nominal, nominal, nominal), actual=m.Range(real, real, real)))
-    assert words in wording.gauge_sentence(model)
+    assert words in labels.gauge_sentence(model)
 
 
 def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
     model.receive(frame(nominal=m.Range(0, 0.001, 0.1), actual=m.Range(0, 0.004, 0.6)))
-    assert "noisier" in wording.gauge_sentence(model)
+    assert "noisier" in labels.gauge_sentence(model)
 
 
 @pytest.mark.parametrize(
@@ -237,14 +237,14 @@ def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
 )
 def test_the_state_is_said_in_words(model: ViewModel, changes: dict[str, object], words: str) -> None:
     model.receive(frame(**changes))
-    assert words in wording.state_sentence(model)
+    assert words in labels.state_sentence(model)
 
 
 def test_after_a_lost_connection_seed_and_settings_are_asked_for_again(model: ViewModel) -> None:
-    assert ViewModel(start=m.Start(seed=3)).start_again() == m.Start(seed=3)
-    assert model.start_again() == m.Start(seed=7)  # the server drew it
+    assert ViewModel(start=m.Start(seed=3)).next_start() == m.Start(seed=3)
+    assert model.next_start() == m.Start(seed=7)  # the server drew it
     pressed(model, "8", "d", "n")
-    again = model.start_again()
+    again = model.next_start()
     assert again.seed == 42
     assert again.settings == m.SettingsChange(label=8, sampler=m.Sampler.DDIM)
 
@@ -252,7 +252,7 @@ def test_after_a_lost_connection_seed_and_settings_are_asked_for_again(model: Vi
 def test_what_the_server_rejected_is_not_asked_for_again(model: ViewModel) -> None:
     pressed(model, "8")
     model.receive(m.Rejected(1, "settings.label", "8", "0…4", "settings.label 8 is outside 0…4"))
-    assert model.start_again().settings.label is None
+    assert model.next_start().settings.label is None
 
 
 def test_what_was_chosen_while_connecting_is_sent_after_the_welcome() -> None:
@@ -277,9 +277,9 @@ def test_speckle_goes_when_the_frame_shows_the_noise_or_time_is_up(model: ViewMo
     for sequence in (5, 6):
         model.sent(inject, sequence, now=0.0)
     model.receive(frame(applied_sequence=5))
-    assert [speckle.sequence for speckle in model.traces.speckles] == [6]
+    assert [speckle.sequence for speckle in model.feedback.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=1.0)
-    assert not model.traces.speckles
+    assert not model.feedback.speckles
 
 
 def test_when_the_mouse_is_faster_than_the_server_allows_the_dose_is_kept(model: ViewModel) -> None:
@@ -315,7 +315,7 @@ def test_a_session_that_goes_on_is_left_as_it_is(model: ViewModel) -> None:
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=3.0)
     assert model.take_commands() == []
-    assert list(model.traces.marks) == [150.0]
+    assert list(model.feedback.marks) == [150.0]
     assert model.motion is m.Motion.PAUSED
     assert model.notice == ""
     model.receive(frame(applied_sequence=4, settings=m.Settings()))  # what was sent again is still waiting
@@ -331,13 +331,13 @@ def test_the_speckle_of_what_is_sent_again_stays_until_it_lands(model: ViewModel
     model.pass_time(LOST, now=9.0)
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=10.0)
-    assert [speckle.sequence for speckle in model.traces.speckles] == [5, 6]
+    assert [speckle.sequence for speckle in model.feedback.speckles] == [5, 6]
     model.receive(frame(applied_sequence=5))
-    assert [speckle.sequence for speckle in model.traces.speckles] == [6]
+    assert [speckle.sequence for speckle in model.feedback.speckles] == [6]
     model.pass_time(Status(Phase.LIVE), now=10.1)
-    assert model.traces.speckles
+    assert model.feedback.speckles
     model.pass_time(Status(Phase.LIVE), now=11.0)
-    assert not model.traces.speckles
+    assert not model.feedback.speckles
 
 
 def test_what_is_touched_without_a_connection_is_not_sent_later(model: ViewModel) -> None:
@@ -355,7 +355,7 @@ def test_a_new_session_after_a_loss_says_so(model: ViewModel) -> None:
     model.pass_time(LOST, now=0.0)
     model.receive(WELCOME)
     assert model.notice == "the session could not go on; a new one has begun"
-    assert not model.traces.speckles
+    assert not model.feedback.speckles
 
 
 def test_one_who_watches_sees_everything_and_touches_nothing() -> None:
@@ -365,7 +365,7 @@ def test_one_who_watches_sees_everything_and_touches_nothing() -> None:
     model.receive(frame(settings=m.Settings(label=3)))
     told = "you are watching; only the session's owner can touch it"
     assert model.notice == told
-    assert model.start_again() == m.Start(watch="id")
+    assert model.next_start() == m.Start(watch="id")
     for key in ("8", "n", "space", "d"):
         assert pressed(model, key) == []
         assert model.notice == told

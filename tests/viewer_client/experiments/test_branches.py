@@ -17,7 +17,7 @@ from tests.tools import ServerProcess, running_server, wait_for
 from tests.viewer_client.frames import frame
 from tests.viewer_client.simulated import SimulatedSession, exchanged
 from viewer_client.core.geometry import Rect
-from viewer_client.core.sync import exchange
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import (
     BRANCHES,
@@ -31,7 +31,7 @@ from viewer_client.experiments.branches import (
     outcome,
     seeds_of,
 )
-from viewer_client.experiments.companion import grid
+from viewer_client.experiments.extra_session import grid
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase, Status
@@ -241,7 +241,7 @@ def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     scene.run(lambda: chosen.step > 25)
     branches.adopt(branches.branches[2])
     assert branches.closed
-    assert scene.own.taken_over == chosen.resume_token
+    assert scene.own.switched_session == chosen.resume_token
     assert scene.model.start.seed == chosen.seed == 10
     wait_for(scene.ended, 10, "all to end")
     assert [session.kept for session in scene.opened] == [session is chosen for session in scene.opened]
@@ -272,7 +272,7 @@ class Live:
     def __init__(self, server: ServerProcess, start: m.Start) -> None:
         self.endpoint = Endpoint(server.address)
         self.model = ViewModel(start=start)
-        self.own = Connection(self.endpoint, self.model.start_again)
+        self.own = Connection(self.endpoint, self.model.next_start)
         self.own.open()
         self.opened: list[Connection] = []
         self.branches: Branches | None = None
@@ -289,7 +289,7 @@ class Live:
 
     def run(self, until: Callable[[], object], what: str) -> None:
         def there() -> bool:
-            fresh = exchange(self.own, self.model)
+            fresh = synchronize(self.own, self.model)
             if fresh is not None:
                 self.own.drawn(fresh)
             if self.branches is not None:

@@ -15,7 +15,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import MODEL, SCHEDULE, WELCOME, frame
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import WIDTH_MAX, WIDTH_MIN, Canvas
 from viewer_client.link.status import Phase, Statistics, Status
@@ -150,10 +150,10 @@ def model() -> ViewModel:
 
 
 def drawn(
-    view: CanvasView, model: ViewModel, look: Look, size: tuple[int, int] = SIZE
+    view: CanvasView, model: ViewModel, appearance: Appearance, size: tuple[int, int] = SIZE
 ) -> tuple[Screen, pygame.Surface, int]:
     """The screen with the overlay, and how many texts are the header's."""
-    surface, screen = pygame.Surface(size), Screen(look=look)
+    surface, screen = pygame.Surface(size), Screen(appearance=appearance)
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     before = len(screen.text.placed)
     view.draw(surface, screen.text, 0.0)
@@ -168,8 +168,8 @@ def mouse(
 
 @pytest.fixture
 def view(model: ViewModel, canvas: Canvas) -> CanvasView:
-    view = CanvasView(model, canvas, Look())
-    drawn(view, model, Look())
+    view = CanvasView(model, canvas, Appearance())
+    drawn(view, model, Appearance())
     return view
 
 
@@ -229,7 +229,7 @@ def test_enter_denoises_from_the_chosen_level(view: CanvasView, canvas: Canvas, 
     origin = m.Origin(m.Pixels(canvas.content()), 150.0)
     assert model.take_commands() == [m.Restart(42, origin)]
     assert view.closed
-    assert model.start_again().origin == origin  # also after a loss of the session
+    assert model.next_start().origin == origin  # also after a loss of the session
 
 
 def test_f_watches_the_forward_process(view: CanvasView, canvas: Canvas, model: ViewModel) -> None:
@@ -259,11 +259,11 @@ def test_the_keys_of_the_screen_below_do_nothing_but_quit_and_size(view: CanvasV
 def test_nothing_is_cut_or_covered_and_the_time_step_stays(
     model: ViewModel, size: tuple[int, int], scale: float
 ) -> None:
-    look = Look(text_scale=scale)
+    appearance = Appearance(text_scale=scale)
     if (size, scale) == ((720, 1280), 2.0):
-        look = Look(text_scale=1.6)
-    view = CanvasView(model, Canvas(1, 28, 28), look)
-    screen, surface, _ = drawn(view, model, look, size)
+        appearance = Appearance(text_scale=1.6)
+    view = CanvasView(model, Canvas(1, 28, 28), appearance)
+    screen, surface, _ = drawn(view, model, appearance, size)
     header = screen.layout_of(surface).header
     screen.text.begin(screen.layout_of(surface).scale)
     view.draw(surface, screen.text, 0.0)
@@ -282,7 +282,7 @@ def test_nothing_is_cut_or_covered_and_the_time_step_stays(
 def test_other_sizes_keep_their_proportions(model: ViewModel) -> None:
     shaped = replace(WELCOME, model=replace(MODEL, channels=3, height=16, width=32))
     model.receive(shaped)
-    view = CanvasView(model, Canvas(3, 16, 32), Look())
-    drawn(view, model, Look())
+    view = CanvasView(model, Canvas(3, 16, 32), Appearance())
+    drawn(view, model, Appearance())
     assert view._drawing is not None
     assert view._drawing.width == pytest.approx(2 * view._drawing.height, abs=1)

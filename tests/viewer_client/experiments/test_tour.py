@@ -33,7 +33,7 @@ class Person:
 
     def looks(self, **changes: object) -> Person:
         self.situation = replace(self.situation, **changes)  # type: ignore[arg-type]
-        self.tour.look(self.situation)
+        self.tour.observe(self.situation)
         return self
 
     def sends(self, *commands: m.Command, lands: bool = True) -> Person:

@@ -16,8 +16,8 @@ from tests.models import write_model
 from tests.tools import running_server, wait_for
 from tests.viewer_client.frames import frame
 from tests.viewer_client.simulated import SETTINGS, SimulatedSession, exchanged
-from viewer_client.core.dosing import Dab, MouseMode
-from viewer_client.core.sync import exchange
+from viewer_client.core.strokes import Dab, MouseMode
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.difference import (
     Difference,
@@ -82,7 +82,7 @@ def side_of(*frames: m.Frame) -> Side:
     link = SimulatedSession(m.Start())
     link.recent = list(frames)
     side = Side(link)
-    side.look()
+    side.observe()
     return side
 
 
@@ -172,7 +172,7 @@ class Scene:
     def has_not_parted(self) -> None:
         own, other = self.own, self.others[0]
         assert self.twin is not None
-        assert not self.twin.parted
+        assert not self.twin.diverged
         assert not own.rejected
         assert not other.rejected
         assert self.twin.pair is not None
@@ -322,12 +322,12 @@ def test_a_command_that_comes_too_late_for_one_is_said_and_a_restart_mends_it() 
     for n in range(20):
         twin.mouse_at((0.2 + n / 40, 0.4))
         scene.tick()
-    scene.run(lambda: twin.parted)
+    scene.run(lambda: twin.diverged)
     assert twin.sentence == LATE
     scene.others[0].late = 2
     twin.restart()
     scene.run(scene.settled)
-    assert not twin.parted
+    assert not twin.diverged
 
 
 def test_closing_ends_the_twin_alone() -> None:
@@ -381,7 +381,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
     endpoint, metrics_port = Endpoint(address[0]), address[1]
     model = ViewModel(start=m.Start(seed=5))
     model.brush.mode = MouseMode.BRUSH
-    own = Connection(endpoint, model.start_again)
+    own = Connection(endpoint, model.next_start)
     opened: list[Connection] = []
     twin: Twin | None = None
 
@@ -392,7 +392,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
 
     def run(until: Callable[[], object], what: str) -> None:
         def there() -> bool:
-            fresh = exchange(own, model)
+            fresh = synchronize(own, model)
             if fresh is not None:
                 own.drawn(fresh)
             if twin is not None:
@@ -426,7 +426,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         run(lambda: twin.pair is not None and twin.pair[0].step > 20, "the pair")
         scribble()
         run(healed, "both to heal")
-        assert not twin.parted
+        assert not twin.diverged
         assert twin.pair is not None
         first, second = twin.pair
         assert first.applied_sequence > 10
@@ -437,7 +437,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         assert twin.pair[0].x_t.tobytes() == twin.pair[1].x_t.tobytes()
         scribble()
         run(healed, "both to heal again")
-        assert not twin.parted
+        assert not twin.diverged
         assert twin.pair[0].x_t.tobytes() != twin.pair[1].x_t.tobytes()
         assert gauges(metrics_port)["sessions"] == 2
         twin.close()

@@ -107,7 +107,7 @@ def test_a_picture_is_saved_with_its_recipe_and_read_again(
     kept.save_picture(ColorMap.GREY)
     path = tmp_path / "diffusion-toy-7-t142.png"
     assert kept.close() == [f"saved {path}"]
-    assert to_text(read_recipe(path)) == to_text(model.notebook.recipe())
+    assert to_text(read_recipe(path)) == to_text(model.command_log.recipe())
     with Image.open(path) as image:
         assert image.size == (3 * 224 + 2 * png.GAP_PX, 224)
         description = image.text["Description"]  # type: ignore[attr-defined]
@@ -156,7 +156,7 @@ def test_a_recipe_is_saved_and_read_again(kept: Keeping, model: ViewModel, tmp_p
     kept.save_recipe()
     first, second = (tmp_path / f"diffusion-toy-7-step158{n}.recipe.json" for n in ("", "-2"))
     assert kept.close() == [f"saved {first}", f"saved {second}"]
-    assert read_recipe(first) == from_text(to_text(model.notebook.recipe()))
+    assert read_recipe(first) == from_text(to_text(model.command_log.recipe()))
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_written_is_said_and_the_session_goes_on(model: ViewModel
     answers = kept.close()
     assert len(answers) == 2
     assert all("cannot be written (No such file or directory)" in answer for answer in answers)
-    assert model.notebook.recipe().steps == 158
+    assert model.command_log.recipe().steps == 158
 
 
 def test_a_copied_recipe_is_pasted_and_replayed(kept: Keeping, model: ViewModel) -> None:
@@ -219,7 +219,7 @@ def test_a_copied_recipe_is_pasted_and_replayed(kept: Keeping, model: ViewModel)
     kept.copy_recipe(texts.append)
     kept._worker.submit(lambda: None).result()
     assert kept.update(None) == ["the recipe is copied; Ctrl+V replays it"]
-    assert from_text(texts[0]) == from_text(to_text(model.notebook.recipe()))
+    assert from_text(texts[0]) == from_text(to_text(model.command_log.recipe()))
     kept.paste_recipe(lambda: texts[0])
     assert kept.close() == ["replaying 158 steps; Space holds it"]
     assert model.replay is not None
@@ -297,4 +297,4 @@ def test_one_who_watches_may_keep_the_picture_and_the_run() -> None:
     model = ViewModel(start=m.Start(watch="x"))
     for key in ("s", "g", "ctrl+v"):
         model.key(key)
-    assert list(model.asked) == [Action.SAVE, Action.SAVE_GIF]
+    assert list(model.window_actions) == [Action.SAVE, Action.SAVE_GIF]

@@ -126,12 +126,12 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
             if idle and number and step > self.rest_at:  # type: ignore[operator]
                 continue
             number, step = number + 1, step + 1
-            applied = max(applied, default=0)
+            newest = max(applied, default=0)
             yield pb.DenoiseResponse(
                 frame=pb.Frame(
                     number=number,
                     step=step,
-                    applied_sequence=applied,
+                    applied_sequence=newest,
                     x_t=BLANK,
                     x0_hat=BLANK,
                     idle=idle,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_toy.contract import messages as m
-from viewer_client.link.backlog import Backlog, Continuation
+from viewer_client.link.backlog import Backlog, ResumableSession
 
 
 def inject(sequence: int, at_step: int | None = None) -> m.Request:
@@ -59,7 +59,7 @@ def test_clearing_forgets_the_session() -> None:
 @given(st.lists(st.sampled_from(("command", "apply", "token", "break")), max_size=60))
 def test_whenever_streams_break_every_command_is_applied_once_and_in_order(events: list[str]) -> None:
     """Against a server that has applied some of what was sent, and goes on from the token it made last."""
-    client, server, on_the_way, in_token = Continuation(), [1], [], [1]
+    client, server, on_the_way, in_token = ResumableSession(), [1], [], [1]
     client.begin(m.Start(), 4)
     client.welcomed(1, resumed=False)
     client.token(token(1))
@@ -90,42 +90,42 @@ def test_whenever_streams_break_every_command_is_applied_once_and_in_order(event
 
 
 def test_a_stream_begins_with_the_token_if_there_is_one() -> None:
-    continuation, start = Continuation(), m.Start(seed=5)
-    assert continuation.begin(start, 8) == m.Request(m.Start(seed=5, window=8), 1)
-    assert not continuation.resuming
-    continuation.welcomed(1, resumed=False)
-    assert continuation.command(m.Pause()).sequence == 2
-    continuation.token(token(2))
-    assert continuation.begin(start, 6) == m.Request(m.Start(resume_token=b"t2", window=6), 0)
-    assert continuation.resuming
+    resumable, start = ResumableSession(), m.Start(seed=5)
+    assert resumable.begin(start, 8) == m.Request(m.Start(seed=5, window=8), 1)
+    assert not resumable.resuming
+    resumable.welcomed(1, resumed=False)
+    assert resumable.command(m.Pause()).sequence == 2
+    resumable.token(token(2))
+    assert resumable.begin(start, 6) == m.Request(m.Start(resume_token=b"t2", window=6), 0)
+    assert resumable.resuming
 
 
 def test_numbers_go_on_where_the_session_does() -> None:
-    continuation = Continuation()
-    continuation.begin(m.Start(), 4)
-    continuation.welcomed(1, resumed=False)
-    continuation.token(token(1))
-    assert [continuation.command(m.Pause()).sequence for _ in range(3)] == [2, 3, 4]
-    continuation.begin(m.Start(), 4)
-    assert sequences(continuation.welcomed(3, resumed=True)) == [4]
-    assert continuation.command(m.Pause()).sequence == 5
+    resumable = ResumableSession()
+    resumable.begin(m.Start(), 4)
+    resumable.welcomed(1, resumed=False)
+    resumable.token(token(1))
+    assert [resumable.command(m.Pause()).sequence for _ in range(3)] == [2, 3, 4]
+    resumable.begin(m.Start(), 4)
+    assert sequences(resumable.welcomed(3, resumed=True)) == [4]
+    assert resumable.command(m.Pause()).sequence == 5
 
 
 def test_a_server_that_does_not_resume_gets_a_session_from_the_beginning() -> None:
-    continuation = Continuation()
-    continuation.begin(m.Start(), 4)
-    continuation.welcomed(1, resumed=False)
-    continuation.command(m.Pause())
-    continuation.token(token(1))
-    continuation.begin(m.Start(), 4)
-    assert continuation.welcomed(0, resumed=False) == []
-    assert continuation.backlog.newest is None
-    assert continuation.command(m.Pause()).sequence == 2
+    resumable = ResumableSession()
+    resumable.begin(m.Start(), 4)
+    resumable.welcomed(1, resumed=False)
+    resumable.command(m.Pause())
+    resumable.token(token(1))
+    resumable.begin(m.Start(), 4)
+    assert resumable.welcomed(0, resumed=False) == []
+    assert resumable.backlog.newest is None
+    assert resumable.command(m.Pause()).sequence == 2
 
 
 def test_one_who_watches_never_takes_the_session_over() -> None:
-    continuation, start = Continuation(), m.Start(watch="s")
-    continuation.begin(start, 4)
-    continuation.token(token(3))
-    assert continuation.begin(start, 4) == m.Request(m.Start(watch="s", window=4), 1)
-    assert not continuation.resuming
+    resumable, start = ResumableSession(), m.Start(watch="s")
+    resumable.begin(start, 4)
+    resumable.token(token(3))
+    assert resumable.begin(start, 4) == m.Request(m.Start(watch="s", window=4), 1)
+    assert not resumable.resuming

@@ -84,7 +84,7 @@ def test_frames_arrive_and_commands_land(server: ServerProcess, connect: Any) ->
     assert sequence == 2
     wait_for(lambda: frames_of(connection, 1)[0].applied_sequence >= sequence, 20, "the injection")
     assert connection.status.phase is Phase.LIVE
-    assert connection.statistics.landing_quantile_ms(0.5) > 0
+    assert connection.statistics.latency_quantile_ms(0.5) > 0
     assert connection.statistics.steps_per_second(time.monotonic()) > 0
 
 
@@ -249,7 +249,7 @@ def live(connection: Connection) -> m.Welcome:
 
 
 def has_token(connection: Connection) -> None:
-    wait_for(lambda: connection._continuation.backlog.newest is not None, 5, "a token")
+    wait_for(lambda: connection._resumable.backlog.newest is not None, 5, "a token")
 
 
 def send(connection: Connection, count: int) -> list[int]:

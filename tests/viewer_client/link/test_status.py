@@ -36,10 +36,10 @@ def test_a_restart_does_not_make_the_rate_negative() -> None:
 
 def test_quantiles_of_few_values() -> None:
     statistics = Statistics()
-    assert statistics.landing_quantile_ms(0.5) is None
+    assert statistics.latency_quantile_ms(0.5) is None
     statistics.landing_ms.extend([30.0, 10.0, 20.0])
-    assert statistics.landing_quantile_ms(0.5) == 20.0
-    assert statistics.landing_quantile_ms(0.99) == 30.0
+    assert statistics.latency_quantile_ms(0.5) == 20.0
+    assert statistics.latency_quantile_ms(0.99) == 30.0
 
 
 def test_a_session_that_lasted_is_tried_again_at_once_and_one_that_breaks_is_not() -> None:
@@ -96,7 +96,7 @@ def test_every_failure_has_a_sentence_of_its_own(
 )
 def test_a_refused_resume_token_means_a_new_session(code: StatusCode) -> None:
     failure = explain(code, "another key", ADDRESS, resuming=True)
-    assert (failure.again, failure.anew) == (True, True)
+    assert (failure.again, failure.new_session) == (True, True)
     assert "another key" in failure.sentence
     assert not explain(code, "another key", ADDRESS).again
 
@@ -104,4 +104,4 @@ def test_a_refused_resume_token_means_a_new_session(code: StatusCode) -> None:
 def test_a_server_that_is_away_does_not_cost_the_session() -> None:
     for code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.DEADLINE_EXCEEDED):
         failure = explain(code, "", ADDRESS, resuming=True)
-        assert (failure.again, failure.anew) == (True, False)
+        assert (failure.again, failure.new_session) == (True, False)

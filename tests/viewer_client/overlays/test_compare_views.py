@@ -16,7 +16,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME
 from tests.viewer_client.simulated import SimulatedSession, exchanged
-from viewer_client.core.appearance import ColorMap, Look
+from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import Branches, Stage
@@ -43,7 +43,7 @@ class Stand:
 
     def __init__(self, shape: tuple[int, int, int] = SHAPES[0], seed: int = 7, room: int = 8) -> None:
         self.shape, self.room, self.text = shape, room, Typesetter()
-        self.look = Look()
+        self.appearance = Appearance()
         self.own = SimulatedSession(m.Start(seed=seed), shape=shape)
         self.beside: list[SimulatedSession] = []
         self.model = ViewModel(start=m.Start(seed=seed))
@@ -57,13 +57,13 @@ class Stand:
 
     def branches(self, stage: Stage = Stage.RUNNING) -> tuple[Branches, BranchView]:
         branches = Branches(self.model, self.own, self.open_link)
-        self.overlay = view = BranchView(branches, self.look)
+        self.overlay = view = BranchView(branches, self.appearance)
         self.run(lambda: branches.stage is stage)
         return branches, view
 
     def twin(self, what: Difference = Difference.KIND) -> tuple[Twin, TwinView]:
         twin = Twin(self.model, self.own, self.open_link, what)
-        self.overlay = view = TwinView(twin, self.model, self.look)
+        self.overlay = view = TwinView(twin, self.model, self.appearance)
         self.run(lambda: twin.pair is not None)
         return twin, view
 
@@ -134,17 +134,17 @@ def test_a_twin_is_not_cut_and_says_what_differs(
         assert twin.other.name(what, twin.label_names) in words
         assert twin.figure in stand.texts
         twin.change(what)
-    twin.parted = True
+    twin.diverged = True
     check_texts(stand.text, stand.drawn(size))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_both_are_drawn_before_there_is_anything_to_see(size: tuple[int, int]) -> None:
     stand = Stand()
-    stand.overlay = TwinView(Twin(stand.model, stand.own, stand.open_link), stand.model, stand.look)
+    stand.overlay = TwinView(Twin(stand.model, stand.own, stand.open_link), stand.model, stand.appearance)
     check_texts(stand.text, stand.drawn(size))
     stand = Stand()
-    stand.overlay = BranchView(Branches(stand.model, stand.own, stand.open_link), stand.look)
+    stand.overlay = BranchView(Branches(stand.model, stand.own, stand.open_link), stand.appearance)
     surface = stand.drawn(size)
     assert all(surface.get_rect().contains(place) for _, place in stand.text.placed)
 
@@ -200,7 +200,7 @@ def test_tab_shows_the_noisy_pictures_and_colours_go_to_the_window() -> None:
     assert view.key("tab", "")
     assert light() == 255
     assert not view.key("p", "p")
-    stand.look.color_map = ColorMap.INK
+    stand.appearance.color_map = ColorMap.INK
     assert light() == 20
     assert view.key("space", " ")  # does not reach the session that rests
 
@@ -216,7 +216,7 @@ def test_b_and_a_click_close_the_branches_and_the_click_goes_on_with_one() -> No
     assert not branches.closed  # beside the pictures
     place = _place_titled(stand, "seed 8")
     view.mouse(MouseEvent(MouseKind.PRESS, (place.x, place.y - 30.0), Button.LEFT), (1100, 720))
-    assert stand.own.taken_over is not None
+    assert stand.own.switched_session is not None
     stand.run(lambda: view.closed)
     stand = Stand()
     branches, view = stand.branches()

@@ -13,7 +13,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
 from viewer_client.overlays.seed_entry import (
@@ -37,7 +37,7 @@ def model() -> ViewModel:
 
 
 def entry(model: ViewModel, clipboard: str = "") -> SeedEntry:
-    return SeedEntry(model, Look(), lambda: clipboard)
+    return SeedEntry(model, Appearance(), lambda: clipboard)
 
 
 def typed(box: SeedEntry, text: str) -> SeedEntry:
@@ -87,7 +87,7 @@ def test_an_empty_clipboard_is_said(model: ViewModel) -> None:
     def nothing() -> str:
         raise DiffusionToyError("there is none")
 
-    box = SeedEntry(model, Look(), nothing)
+    box = SeedEntry(model, Appearance(), nothing)
     box.key("ctrl+v", "")
     assert box.trouble == NOTHING_TO_PASTE
 

@@ -15,7 +15,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from tests.viewer_client.frames import WELCOME, frame
 from viewer_client import cli, preferences
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Stage
 from viewer_client.link.status import Phase, Statistics, Status
@@ -57,7 +57,7 @@ def remembered() -> list[bool]:
 
 @pytest.fixture
 def view(model: ViewModel, remembered: list[bool]) -> TourView:
-    return TourView(model, Look(), lambda: remembered.append(True))
+    return TourView(model, Appearance(), lambda: remembered.append(True))
 
 
 def heard(model: ViewModel, sequence: int = 2) -> list[m.Command]:
@@ -90,7 +90,7 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
 ) -> None:
     view.update(0.0)
     assert not any(view.key(key, "") for key in ("r", "space", "return", "t", "h", "f2"))
-    surface, screen = pygame.Surface(SIZE), Screen(look=Look())
+    surface, screen = pygame.Surface(SIZE), Screen(appearance=Appearance())
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     view.draw(surface, screen.text, 0.0)
     assert view._place is not None
@@ -119,7 +119,7 @@ def test_it_is_remembered_when_it_is_skipped_or_gone_through(
     assert remembered
     assert not model.listeners
     remembered.clear()
-    through = TourView(model, Look(), lambda: remembered.append(True))
+    through = TourView(model, Appearance(), lambda: remembered.append(True))
     through.tour.stage = Stage.SHAPE
     model.receive(frame(0.0))
     through.update(0.0)
@@ -139,11 +139,11 @@ def test_it_is_remembered_when_it_is_skipped_or_gone_through(
 def test_no_stage_is_cut_or_covers_a_picture_or_the_time_step(
     model: ViewModel, size: tuple[int, int], scale: float
 ) -> None:
-    surface, screen = pygame.Surface(size), Screen(look=Look(text_scale=scale))
+    surface, screen = pygame.Surface(size), Screen(appearance=Appearance(text_scale=scale))
     places = screen.layout_of(surface)
     found = set()
     for stage in Stage:
-        view = TourView(model, screen.look, lambda: None)
+        view = TourView(model, screen.appearance, lambda: None)
         view.tour.stage = stage
         model.brush.kind = m.NoiseKind.SIGN  # which takes most to be put right
         view.update(0.0)
@@ -184,8 +184,8 @@ def app(model: ViewModel, monkeypatch: pytest.MonkeyPatch) -> App:
 def press(app: App, *keys: str) -> None:
     for key in keys:
         app._key(key, key if len(key) == 1 else "")
-        while app.model.asked:
-            app._do(app.model.asked.popleft())
+        while app.model.window_actions:
+            app._do(app.model.window_actions.popleft())
 
 
 def test_escape_closes_what_lies_on_top_then_the_help_then_the_tour(app: App, tmp_path: Path) -> None:
@@ -268,7 +268,12 @@ def test_the_tour_is_refused_where_there_is_nothing_to_do(flags: list[str]) -> N
     ],
 )
 def test_the_first_window_begins_with_the_tour(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: bool, asked: bool | None, watch: str, shown: bool
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seen: bool,
+    asked: bool | None,
+    watch: str,
+    shown: bool,
 ) -> None:
     begun: list[bool] = []
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

@@ -76,12 +76,12 @@ def test_a_session_with_strokes_and_changes_comes_out_the_same(server: ServerPro
         viewer.until_step(viewer.frame.step + 5)
         viewer.send(m.Inject(None, 5.0, rule=m.InjectionRule.NAIVE))
         seen = viewer.settle(m.Pause())
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
     assert recipe.inexact == ""
     again, model = replayed(server, recipe)
     assert same_picture(again, seen)
     assert model.notice.startswith(f"replayed: {seen.step} steps")
-    assert to_text(model.notebook.recipe()) == to_text(recipe)
+    assert to_text(model.command_log.recipe()) == to_text(recipe)
 
 
 @pytest.mark.parametrize("sampler", list(m.Sampler))
@@ -102,7 +102,7 @@ def test_what_was_undone_leaves_no_trace_but_its_numbers(server: ServerProcess, 
         viewer.send(m.Configure(m.SettingsChange(steps_per_second=5.0)))
         viewer.until_step(at + 4)
         seen = viewer.settle(m.Pause())
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
     assert Undone(4) in [entry.what for entry in recipe.entries]
     assert len([entry for entry in recipe.entries if isinstance(entry.what, m.Inject)]) == 1
     again, _ = replayed(server, recipe)
@@ -120,7 +120,7 @@ def test_what_makes_the_second_order_sampler_begin_again_is_in_the_recipe(server
         viewer.send(m.Play(REVERSE))
         viewer.until_step(20)
         seen = viewer.settle(m.Pause())
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
     assert [entry.what for entry in recipe.entries] == [m.Configure(m.SettingsChange())] * 2
     again, _ = replayed(server, recipe)
     assert same_picture(again, seen)
@@ -136,7 +136,7 @@ def test_what_lands_in_frames_that_nobody_draws_is_known_all_the_same(server: Se
         viewer.send(INJECT)
         wait_for(lambda: viewer.connection.statistics.frames >= frames + 3, 20, "frames")
         viewer.until_step(20)
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
     assert recipe.inexact == ""
     assert [entry.what for entry in recipe.entries] == [INJECT]
 
@@ -151,7 +151,7 @@ def test_a_restart_from_any_origin_comes_out_the_same(server: ServerProcess, ori
         viewer.send(m.Restart(99, origin))
         viewer.until(lambda: viewer.frame.seed == 99 and viewer.frame.step > 4, "the other run")
         seen = viewer.settle(m.Pause())
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
     assert recipe.start.origin == origin
     again, _ = replayed(server, recipe)
     assert same_picture(again, seen)
@@ -164,7 +164,7 @@ def test_a_recipe_is_replayed_over_a_session_that_runs(server: ServerProcess) ->
         viewer.send(INJECT)
         viewer.until_step(12)
         seen = viewer.settle(m.Pause())
-        recipe = viewer.model.notebook.recipe()
+        recipe = viewer.model.command_log.recipe()
         viewer.send(m.Configure(m.SettingsChange(label=7, num_time_steps=300)), m.Restart(3), m.Play(REVERSE))
         viewer.until(lambda: viewer.frame.seed == 3 and viewer.frame.step > 8, "another run")
         viewer.model.begin_replay(from_text(to_text(recipe)))
@@ -172,7 +172,7 @@ def test_a_recipe_is_replayed_over_a_session_that_runs(server: ServerProcess) ->
         assert same_picture(again, seen)
         assert viewer.model.motion is PAUSED
         assert viewer.model.settings.label == 2
-        assert to_text(viewer.model.notebook.recipe()) == to_text(recipe)
+        assert to_text(viewer.model.command_log.recipe()) == to_text(recipe)
 
 
 def test_a_replay_survives_a_server_that_restarts(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def replaying(recipe: Recipe) -> ViewModel:
     """A viewer whose session has just begun."""
     model = ViewModel(start=recipe.start, replay=Replay(recipe))
     model.pass_time(LIVE, now=0.0)
-    model.start_again()
+    model.next_start()
     model.receive(WELCOME)
     model.receive(frame(motion=PAUSED, idle=True, step=0))
     return model
@@ -228,9 +228,9 @@ def run(model: ViewModel, now: float = 0.0, first: int = 2) -> list[m.Command]:
 
 def test_a_session_for_a_replay_rests_at_its_start() -> None:
     model = ViewModel(start=small().start, replay=Replay(small()))
-    assert model.start_again() == m.Start(model="mnist", seed=7, motion=PAUSED)
+    assert model.next_start() == m.Start(model="mnist", seed=7, motion=PAUSED)
     model.replay = None
-    assert model.start_again().motion is REVERSE
+    assert model.next_start().motion is REVERSE
 
 
 def test_only_so_much_is_sent_ahead_of_what_has_been_applied() -> None:

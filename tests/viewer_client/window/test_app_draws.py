@@ -14,7 +14,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.cli import main
-from viewer_client.core.appearance import Look
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase, Statistics, Status
@@ -150,14 +150,14 @@ def test_under_an_overlay_all_is_drawn_each_time(app: App, flips: list[int]) -> 
 
 def test_the_layer_of_time_steps_is_switched_with_a_word(app: App) -> None:
     app.model.key("o")
-    assert not app.screen.look.heat
+    assert not app.screen.appearance.heat
     turns(app, 2)
-    assert app.screen.look.heat
+    assert app.screen.appearance.heat
     assert "time step of each pixel" in app.model.notice
 
 
 def test_the_size_of_the_text_is_chosen_on_the_command_line(line: Line) -> None:
-    app = App(ViewModel(), cast(Connection, line), None, Look(text_scale=1.5))
+    app = App(ViewModel(), cast(Connection, line), None, Appearance(text_scale=1.5))
     try:
         assert app.screen.layout_of(app.surface).scale == pytest.approx(
             1.5 * min(app.surface.get_width() / 1100, app.surface.get_height() / 720)

@@ -15,11 +15,11 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core.appearance import ColorMap, Look
-from viewer_client.core.dosing import Dab, MouseMode
+from viewer_client.core.appearance import Appearance, ColorMap
+from viewer_client.core.feedback import Speckle
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import BINDINGS
-from viewer_client.core.traces import Speckle
+from viewer_client.core.strokes import Dab, MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics, Status
 from viewer_client.ui.widgets import KEPT
@@ -47,9 +47,9 @@ def model_with(**changes: object) -> ViewModel:
 
 
 def drawn(
-    model: ViewModel, size: tuple[int, int] = SIZE, look: Look | None = None
+    model: ViewModel, size: tuple[int, int] = SIZE, appearance: Appearance | None = None
 ) -> tuple[Screen, pygame.Surface]:
-    surface, screen = pygame.Surface(size), Screen(look=look)
+    surface, screen = pygame.Surface(size), Screen(appearance=appearance)
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     return screen, surface
 
@@ -77,7 +77,7 @@ def busy() -> ViewModel:
     )
     for step in range(1, 200):
         model.receive(replace(model.frame, step=step, first_kept_step=max(step - 120, 0)))  # type: ignore[type-var]
-    model.traces.marks.extend([20.0, 250.0])
+    model.feedback.marks.extend([20.0, 250.0])
     brush = model.brush
     brush.kind, brush.rule, brush.mode = m.NoiseKind.CONSTANT, m.InjectionRule.NAIVE, MouseMode.BRUSH_HELD
     model.pointer = (0.97, 0.5)
@@ -98,7 +98,7 @@ def test_texts_stay_inside_the_window_and_apart(
     make: Callable[[], ViewModel], text_scale: float, size: tuple[int, int]
 ) -> None:
     for heat in (False, True):
-        screen, surface = drawn(make(), size, Look(text_scale=text_scale, heat=heat))
+        screen, surface = drawn(make(), size, Appearance(text_scale=text_scale, heat=heat))
         placed = screen.text.placed
         assert len(placed) > 8
         for text, place in placed:
@@ -111,7 +111,7 @@ def test_texts_stay_inside_the_window_and_apart(
 @pytest.mark.parametrize(("size", "text_scale"), [*((size, 1.0) for size in SIZES), (SIZE, 2.0)])
 @pytest.mark.parametrize("make", [plain, busy])
 def test_nothing_is_cut(make: Callable[[], ViewModel], size: tuple[int, int], text_scale: float) -> None:
-    screen, _surface = drawn(make(), size, Look(text_scale=text_scale))
+    screen, _surface = drawn(make(), size, Appearance(text_scale=text_scale))
     assert not screen.text.shortened
 
 
@@ -129,7 +129,7 @@ def test_the_time_step_is_in_sight_with_and_without_the_help(size: tuple[int, in
 def test_the_help_has_every_key_and_none_is_cut(size: tuple[int, int], text_scale: float) -> None:
     model = model_with()
     model.key("h")
-    screen, surface = drawn(model, size, Look(text_scale=text_scale))
+    screen, surface = drawn(model, size, Appearance(text_scale=text_scale))
     assert not screen.text.shortened
     assert {binding.help for binding in BINDINGS} <= set(texts(screen))
     placed = screen.text.placed
@@ -153,7 +153,7 @@ def test_pictures_have_hard_pixels_in_their_own_greys() -> None:
 
 def test_the_colours_are_of_both_pictures() -> None:
     model = model_with(x_t=np.ones((1, 28, 28), np.float32), x0_hat=-np.ones((1, 28, 28), np.float32))
-    screen, surface = drawn(model, look=Look(ColorMap.INK))
+    screen, surface = drawn(model, appearance=Appearance(ColorMap.INK))
     places = screen.layout_of(surface)
     assert pixels(surface, places.noisy).max() < 80
     assert pixels(surface, places.clean).min() > 200
@@ -175,13 +175,13 @@ def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> 
     levels = np.zeros((28, 28), np.float32)
     levels[:, 14:] = 0.5
     uneven, even = model_with(level_map=levels), model_with()
-    cold, hot = (drawn(uneven, look=Look(heat=heat)) for heat in (False, True))
+    cold, hot = (drawn(uneven, appearance=Appearance(heat=heat)) for heat in (False, True))
     pane = cold[0].layout_of(cold[1]).noisy
     before, after = (np.array_split(pixels(surface, pane), 2, axis=1) for _, surface in (cold, hot))
     assert (before[0][:, :-4] == after[0][:, :-4]).all()
     assert (before[1][:, 4:] != after[1][:, 4:]).any(axis=2).all()
     assert "t 0" in texts(hot[0])  # the legend
-    same = [pixels(drawn(even, look=Look(heat=heat))[1], pane) for heat in (False, True)]
+    same = [pixels(drawn(even, appearance=Appearance(heat=heat))[1], pane) for heat in (False, True)]
     assert (same[0] == same[1]).all()
 
 
@@ -227,7 +227,7 @@ def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
     screen, surface = drawn(model)
     pane = screen.layout_of(surface).noisy
     before = pixels(surface, pane)
-    model.traces.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
+    model.feedback.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     changed = (pixels(surface, pane) != before).any(axis=2)
     half = len(changed) // 2
@@ -273,12 +273,12 @@ def test_stills_that_are_kept_have_a_line_under_them_and_the_others_are_dark() -
 
 
 def test_without_room_for_a_film_there_is_nothing_to_click() -> None:
-    model, look = busy(), Look()
-    screen, surface = drawn(model, (640, 480), look)
+    model, appearance = busy(), Appearance()
+    screen, surface = drawn(model, (640, 480), appearance)
     film = screen.layout_of(surface).film
     assert film is not None
     assert screen.step_at(surface, (film.x + 5, film.y + 5)) is not None
-    look.text_scale = 2.0
+    appearance.text_scale = 2.0
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     assert screen.step_at(surface, (film.x + 5, film.y + 5)) is None
 
@@ -330,30 +330,30 @@ def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_m
 @pytest.mark.parametrize(
     "change",
     [
-        lambda model, look: model.receive(frame(149.0)),
-        lambda model, look: model.mouse_at((0.5, 0.5)),
-        lambda model, look: model.heal_button(True),
-        lambda model, look: setattr(model, "notice", "told"),
-        lambda model, look: model.key("h"),
-        lambda model, look: model.key("m"),
-        lambda model, look: model.key("k"),
-        lambda model, look: model.key("t"),
-        lambda model, look: model.key("up"),
-        lambda model, look: model.key("]"),
-        lambda model, look: model.key("7"),
-        lambda model, look: model.key("space"),
-        lambda model, look: model.traces.marks.append(12.0),
-        lambda model, look: model.pass_time(LOST, 0.0),
-        lambda model, look: look.next_colors(),
-        lambda model, look: look.larger_text(),
-        lambda model, look: setattr(look, "heat", True),
+        lambda model, appearance: model.receive(frame(149.0)),
+        lambda model, appearance: model.mouse_at((0.5, 0.5)),
+        lambda model, appearance: model.heal_button(True),
+        lambda model, appearance: setattr(model, "notice", "told"),
+        lambda model, appearance: model.key("h"),
+        lambda model, appearance: model.key("m"),
+        lambda model, appearance: model.key("k"),
+        lambda model, appearance: model.key("t"),
+        lambda model, appearance: model.key("up"),
+        lambda model, appearance: model.key("]"),
+        lambda model, appearance: model.key("7"),
+        lambda model, appearance: model.key("space"),
+        lambda model, appearance: model.feedback.marks.append(12.0),
+        lambda model, appearance: model.pass_time(LOST, 0.0),
+        lambda model, appearance: appearance.next_colors(),
+        lambda model, appearance: appearance.larger_text(),
+        lambda model, appearance: setattr(appearance, "heat", True),
     ],
 )
-def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Look], None]) -> None:
-    model, look = model_with(), Look()
-    screen, surface = drawn(model, look=look)
+def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Appearance], None]) -> None:
+    model, appearance = model_with(), Appearance()
+    screen, surface = drawn(model, appearance=appearance)
     assert not redrawn(screen, surface, model)
-    change(model, look)
+    change(model, appearance)
     assert redrawn(screen, surface, model)
     assert not redrawn(screen, surface, model)
 
@@ -370,7 +370,7 @@ def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
 def test_speckle_moves_in_every_picture() -> None:
     model = model_with()
     screen, surface = drawn(model)
-    model.traces.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
+    model.feedback.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
     assert redrawn(screen, surface, model)
     before = pygame.surfarray.array3d(surface)
     assert redrawn(screen, surface, model)
@@ -379,21 +379,21 @@ def test_speckle_moves_in_every_picture() -> None:
 
 def test_what_is_kept_between_pictures_is_not_what_was_there_before() -> None:
     """After any row of changes, the same is drawn as by a screen that has drawn nothing before."""
-    look, model = Look(), busy()
-    screen, surface = drawn(model, look=look)
+    appearance, model = Appearance(), busy()
+    screen, surface = drawn(model, appearance=appearance)
     changes: list[Callable[[], object]] = [
         lambda: model.key("p"),
-        look.next_colors,
+        appearance.next_colors,
         lambda: model.receive(frame(40.0, step=240, x0_hat=np.ones((1, 28, 28), np.float32))),
         lambda: model.receive(frame(60.0, step=220, motion=m.Motion.PAUSED)),
-        look.larger_text,
+        appearance.larger_text,
         lambda: model.key("d"),
         lambda: model.receive(m.Schedule(m.ScheduleName.LINEAR, WELCOME.schedule.alphas_cumprod**2)),
         lambda: model.pass_time(LOST, 0.0),
-        look.smaller_text,
+        appearance.smaller_text,
     ]
     for now, change in enumerate(changes, start=1):
         change()
         screen.draw(surface, model, Statistics(), 60.0, now)
-        _, anew = drawn(model, look=look)
-        assert (pygame.surfarray.array3d(surface) == pygame.surfarray.array3d(anew)).all()
+        _, again = drawn(model, appearance=appearance)
+        assert (pygame.surfarray.array3d(surface) == pygame.surfarray.array3d(again)).all()

@@ -11,7 +11,7 @@ from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import Relay
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
-from viewer_client.core.sync import exchange
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
@@ -33,12 +33,12 @@ class Viewer:
 
     def __init__(self, address: str) -> None:
         self.model = ViewModel(start=LONG)
-        self.connection = Connection(Endpoint(address), self.model.start_again)
+        self.connection = Connection(Endpoint(address), self.model.next_start)
         self.connection.open()
 
     def draw(self) -> m.Frame | None:
         """One picture."""
-        frame = exchange(self.connection, self.model)
+        frame = synchronize(self.connection, self.model)
         if frame is not None:
             self.connection.drawn(frame)
         time.sleep(1 / 60)
@@ -86,8 +86,8 @@ def test_noise_is_seen_at_once_and_lands_after_the_round_trip(viewer: Viewer) ->
     viewer.model.mouse_at((0.3, 0.3))
     viewer.model.mouse_at((0.6, 0.6))
     viewer.draw()
-    assert viewer.model.traces.speckles  # drawn before the server has heard of it
-    sequence = viewer.model.traces.speckles[-1].sequence
+    assert viewer.model.feedback.speckles  # drawn before the server has heard of it
+    sequence = viewer.model.feedback.speckles[-1].sequence
     began = time.monotonic()
     viewer.until(lambda: viewer.model.frame.applied_sequence >= sequence, "the noise")  # type: ignore[union-attr]
     assert time.monotonic() - began >= 2 * DELAY_S
@@ -104,7 +104,7 @@ def test_a_stall_ends_with_a_fresh_picture(viewer: Viewer, relay: Relay) -> None
     # While nothing came the session has gone on; what is drawn soon is not a minute-old film.
     viewer.until(lambda: viewer.step >= step + 60, "the present")
     assert viewer.model.frame is not None
-    assert viewer.connection.statistics.superseded > 0
+    assert viewer.connection.statistics.dropped > 0
 
 
 def test_a_cut_is_said_and_the_session_goes_on(viewer: Viewer, relay: Relay) -> None:

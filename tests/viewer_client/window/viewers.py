@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.sync import exchange
+from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
@@ -26,7 +26,7 @@ class Viewer:
         self.model = ViewModel(start=start or m.Start(seed=7))
         if recipe is not None:
             self.model = ViewModel(start=recipe.start, replay=Replay(recipe))
-        self.connection = Connection(Endpoint(f"{host}:{port}"), self.model.start_again)
+        self.connection = Connection(Endpoint(f"{host}:{port}"), self.model.next_start)
         self.frames: list[m.Frame] = []
 
     def __enter__(self) -> Viewer:
@@ -45,9 +45,9 @@ class Viewer:
         assert self.model.frame is not None
         return self.model.frame
 
-    def exchange(self) -> None:
+    def synchronize(self) -> None:
         """What a window does for each picture."""
-        fresh = exchange(self.connection, self.model)
+        fresh = synchronize(self.connection, self.model)
         if fresh is not None:
             self.frames.append(fresh)
             self.connection.drawn(fresh)
@@ -58,7 +58,7 @@ class Viewer:
         while not condition():
             status = self.connection.status
             assert time.monotonic() < end, f"waited in vain for {what}; {status}; {self.model.notice}"
-            self.exchange()
+            self.synchronize()
             time.sleep(POLL_S)
 
     def until_step(self, step: int) -> None:

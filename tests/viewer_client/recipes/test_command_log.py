@@ -9,8 +9,8 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.recipes import notebook as module
-from viewer_client.recipes.notebook import NoRecipeError, Notebook
+from viewer_client.recipes import command_log as module
+from viewer_client.recipes.command_log import CommandLog, NoRecipeError
 from viewer_client.recipes.recipe import NOTHING, Entry, Recipe, Undone
 
 REVERSE, FORWARD, PAUSED = m.Motion.REVERSE, m.Motion.FORWARD, m.Motion.PAUSED
@@ -23,18 +23,18 @@ class Session:
     """A notebook, and what a server would tell it."""
 
     def __init__(self, **start: Any) -> None:
-        self.notebook, self.sequence, self.applied = Notebook(), 1, 1
+        self.command_log, self.sequence, self.applied = CommandLog(), 1, 1
         self.welcome(m.Start(**start))
 
     def welcome(self, start: m.Start, **changes: Any) -> None:
         settings = start.settings.apply_to(WELCOME.settings)
-        self.notebook.welcome(replace(WELCOME, settings=settings, **changes), start)
+        self.command_log.welcome(replace(WELCOME, settings=settings, **changes), start)
 
     def send(self, *commands: m.Command) -> list[int]:
         sequences = []
         for command in commands:
             self.sequence += 1
-            self.notebook.sent(command, self.sequence)
+            self.command_log.sent(command, self.sequence)
             sequences.append(self.sequence)
         return sequences
 
@@ -42,7 +42,7 @@ class Session:
         """A frame of this step, which lists (sequence, step)."""
         self.applied = max([self.applied, *(sequence for sequence, _ in applied)]) if up_to is None else up_to
         told = tuple(m.Applied(*one) for one in applied)
-        self.notebook.receive(frame(step=step, applied=told, applied_sequence=self.applied))
+        self.command_log.receive(frame(step=step, applied=told, applied_sequence=self.applied))
 
     def do(self, step: int, *commands: m.Command, then: int | None = None) -> None:
         """Commands that land before this step; then the session is at step `then` (without it, the same)."""
@@ -53,7 +53,7 @@ class Session:
         """Of the picture at this step."""
         if step is not None:
             self.tell(step)
-        return self.notebook.recipe()
+        return self.command_log.recipe()
 
     def entries(self, step: int | None = None) -> list[tuple[int, object]]:
         return [(entry.step, entry.what) for entry in self.recipe(step).entries]
@@ -196,7 +196,7 @@ def test_the_second_order_sampler_is_sensitive_to_the_speed_as_well() -> None:
 def test_a_rejected_command_is_not_in_the_recipe() -> None:
     session = Session()
     (first, second) = session.send(INJECT, OTHER)
-    session.notebook.rejected(first)
+    session.command_log.rejected(first)
     session.tell(3, (second, 3))
     recipe = session.recipe()
     assert recipe.entries == (Entry(3, OTHER),)
@@ -304,7 +304,7 @@ def test_what_was_undone_since_the_token_is_there_again() -> None:
     session.welcome(m.Start(), resumed=True, applied_sequence=back - 1)
     session.tell(5, up_to=back - 1)
     assert session.entries() == [(4, INJECT)]
-    session.notebook.rejected(back)  # the history did not come along
+    session.command_log.rejected(back)  # the history did not come along
     session.tell(5, up_to=back)
     assert session.entries() == [(4, INJECT)]
 
@@ -380,14 +380,14 @@ def test_earlier_runs_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = session.recipe(5)
     assert (recipe.start.seed, recipe.start.settings.label) == (29, 9)
     assert recipe.entries == (Entry(2, INJECT), Entry(2, OTHER))
-    assert len(session.notebook._notes) <= 41
+    assert len(session.command_log._notes) <= 41
 
 
 def test_runs_are_counted_as_they_land() -> None:
     session = Session()
-    before = session.notebook.runs
+    before = session.command_log.runs
     session.send(m.Restart())
-    assert session.notebook.runs == before
+    assert session.command_log.runs == before
     session.tell(0, (session.sequence, 9))
     session.tell(1, (session.sequence, 9))  # told again, as after a resume
-    assert session.notebook.runs == before + 1
+    assert session.command_log.runs == before + 1

@@ -16,9 +16,8 @@ from diffusion_toy.contract import messages as m
 from tests.viewer_client.link.resumable import End, Resumable, serving
 from viewer_client import cli
 from viewer_client.link.address import Endpoint
-from viewer_client.load import load
-from viewer_client.load import scripted_input as hands
-from viewer_client.load.load import FAILED_WRITE, Ending, LoadOptions, run_load
+from viewer_client.load import generator, scripted_input
+from viewer_client.load.generator import FAILED_WRITE, Ending, LoadOptions, run_load
 from viewer_client.load.report import Quantiles, Samples, Tally
 from viewer_client.load.scripted_input import Mouse, moves
 
@@ -70,7 +69,7 @@ def test_intervals_and_steps_are_those_while_the_session_runs() -> None:
     assert one.steps_per_second == pytest.approx(120)
     assert len(one.samples.interval_ms) == 61
     assert max(one.samples.interval_ms) == 500
-    assert one.superseded == 0
+    assert one.dropped == 0
 
 
 def test_a_restart_counts_the_steps_since_it() -> None:
@@ -80,11 +79,11 @@ def test_a_restart_counts_the_steps_since_it() -> None:
     assert one.steps_per_second == pytest.approx(45)
 
 
-def test_numbers_that_are_skipped_were_superseded() -> None:
+def test_numbers_that_are_skipped_were_dropped() -> None:
     one = tally()
     for number in (1, 2, 5, 6, 8):
         one.frame(number / 60, number, number, 0, False)
-    assert one.superseded == 3
+    assert one.dropped == 3
 
 
 def test_the_time_to_be_back_is_a_figure_of_its_own() -> None:
@@ -127,14 +126,14 @@ def test_the_warm_up_does_not_count() -> None:
     one.frame(9.0, 1, 1, 0, False)
     one.frame(9.9, 50, 50, 2, False)
     assert one.seen
-    assert (one.frames, one.superseded, len(one.samples.interval_ms), len(one.samples.landing_ms)) == (
+    assert (one.frames, one.dropped, len(one.samples.interval_ms), len(one.samples.landing_ms)) == (
         0,
         0,
         0,
         0,
     )
     one.frame(10.1, 60, 60, 2, False)
-    assert (one.frames, one.superseded) == (1, 9)
+    assert (one.frames, one.dropped) == (1, 9)
 
 
 def test_quantiles() -> None:
@@ -147,7 +146,7 @@ def test_quantiles() -> None:
 
 @pytest.fixture
 def busy_hands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "PAUSE_S", (0.02, 0.05))
+    monkeypatch.setattr(scripted_input, "PAUSE_S", (0.02, 0.05))
 
 
 def options(address: str, **changes: object) -> LoadOptions:
@@ -272,7 +271,7 @@ async def test_a_write_that_fails_does_not_hide_why_the_server_ended_the_stream(
 
 
 async def test_a_status_that_never_comes_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "STATUS_S", 0.05)
+    monkeypatch.setattr(generator, "STATUS_S", 0.05)
     assert await Ending(Ended(WRITE)).status() == WRITE
 
 

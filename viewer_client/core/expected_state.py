@@ -8,7 +8,7 @@ from diffusion_toy.contract import messages as m
 
 
 @dataclass(eq=False)
-class Forecast:
+class ExpectedState:
     """Shown in place of what the newest frame says, which is older by a round trip.
 
     Attributes:

@@ -1,6 +1,6 @@
 """What was done in the running session, noted as it is sent and as it lands; the recipe is made of it.
 
-`Notebook` keeps the commands; `_Account` goes through them as the server has, and keeps what matters to
+`CommandLog` keeps the commands; `_Account` goes through them as the server has, and keeps what matters to
 the picture. No connection, no clock.
 """
 
@@ -55,7 +55,7 @@ class _Beginning:
     unknown: str = ""
 
 
-class Notebook:
+class CommandLog:
     """Notes of one session, of as many runs as it has restarts."""
 
     def __init__(self) -> None:

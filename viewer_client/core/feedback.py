@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.dosing import Dab
+from viewer_client.core.strokes import Dab
 
 SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
 MARKS_KEPT = 64
@@ -23,7 +23,7 @@ class Speckle:
 
 
 @dataclass(eq=False)
-class Traces:
+class Feedback:
     """Of the strokes of one session.
 
     Attributes:

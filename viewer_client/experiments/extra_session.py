@@ -12,7 +12,7 @@ from viewer_client.link.status import Phase, Status
 
 
 @dataclass
-class Companion:
+class ExtraSession:
     """One session that ends with what it was opened for.
 
     Attributes:

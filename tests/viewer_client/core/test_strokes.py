@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewer_client.core.dosing import Dab, MouseMode, Stroke, thinned
+from viewer_client.core.strokes import Dab, MouseMode, Stroke, merged
 
 coordinates = st.floats(0, 1)
 points = st.tuples(coordinates, coordinates)
@@ -87,7 +87,7 @@ def test_thinning_keeps_the_dose_and_the_limit(
     dabs: list[tuple[tuple[float, float] | None, float]], limit: int
 ) -> None:
     before = [Dab(center, 0.1, amount) for center, amount in dabs]
-    after = thinned(before, limit)
+    after = merged(before, limit)
     assert len(after) <= limit
     assert sum(dab.amount for dab in after) == pytest.approx(sum(dab.amount for dab in before))
     assert {dab.center for dab in after} <= {dab.center for dab in before}

@@ -89,7 +89,7 @@ class Stroke:
         return dabs
 
 
-def thinned(dabs: Sequence[Dab], limit: int) -> list[Dab]:
+def merged(dabs: Sequence[Dab], limit: int) -> list[Dab]:
     """At most `limit` dabs with the same total dose: neighbours on the path become one.
 
     Dabs of the whole image are always added up to one. The order of what remains is kept.

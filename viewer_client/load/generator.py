@@ -24,7 +24,7 @@ from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from viewer_client.link.address import Endpoint
-from viewer_client.link.backlog import Continuation
+from viewer_client.link.backlog import ResumableSession
 from viewer_client.link.connection import (
     ANSWER_TIMEOUT_S,
     FRAME_RATE_HZ,
@@ -84,7 +84,7 @@ class Viewer:
         self._delay_s = options.ramp_s * index / options.viewers
         self._rng = random.Random(f"{options.seed} {index}")
         self._start = replace(options.start, seed=new_seed(self._rng))
-        self._continuation = Continuation()
+        self._resumable = ResumableSession()
         self._call: Any = None
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._live = self._was_live = False
@@ -110,11 +110,11 @@ class Viewer:
                     details,
                     self._options.endpoint.address,
                     was_live=self._live,
-                    resuming=self._continuation.resuming,
+                    resuming=self._resumable.resuming,
                 )
                 self.last_failure = failure.sentence
-                if failure.anew:
-                    self._continuation.backlog.clear()
+                if failure.new_session:
+                    self._resumable.backlog.clear()
                 if not failure.again:  # nobody is here to press a key
                     return
                 if self._live:
@@ -145,7 +145,7 @@ class Viewer:
             call: Any = stub.Denoise(metadata=self._options.endpoint.metadata)
             ending = Ending(call)
             try:
-                first = self._continuation.begin(self._start, self._window)
+                first = self._resumable.begin(self._start, self._window)
                 await call.write(wire.request_to_proto(first))
                 self._call = call
                 if self._over.is_set():  # `leave` came before there was a call
@@ -175,18 +175,18 @@ class Viewer:
                 if idle or self._rest is not None:
                     self._look_after(idle)
             elif kind == "resume_token":
-                self._continuation.token(wire.resume_token_from_proto(message.resume_token))
+                self._resumable.token(wire.resume_token_from_proto(message.resume_token))
             elif kind == "moving":
-                self._continuation.token(wire.moving_from_proto(message.moving).resume_token)
+                self._resumable.token(wire.moving_from_proto(message.moving).resume_token)
             elif kind == "rejected":
                 tally.samples.rejections[message.rejected.field] += 1
             elif kind == "welcome":
                 await self._welcome(call, message.welcome)
 
     async def _welcome(self, call: Any, welcome: pb.Welcome) -> None:
-        resumed = self._continuation.resuming and welcome.resumed
+        resumed = self._resumable.resuming and welcome.resumed
         async with self._writing:
-            for request in self._continuation.welcomed(welcome.applied_sequence, resumed=resumed):
+            for request in self._resumable.welcomed(welcome.applied_sequence, resumed=resumed):
                 await call.write(wire.request_to_proto(request))
             self._tally.resumed += resumed
             self._tally.lost += self._was_live and not resumed
@@ -218,7 +218,7 @@ class Viewer:
         async with self._writing:
             if self._call is None or not self._live or self._over.is_set():
                 return
-            request = self._continuation.command(command)
+            request = self._resumable.command(command)
             if isinstance(command, m.Inject):
                 self._tally.injected(request.sequence, now)
             with contextlib.suppress(*ENDED):  # it is sent again on the next stream
