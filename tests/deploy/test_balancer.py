@@ -78,3 +78,24 @@ def test_nobody_loses_a_session_when_servers_die_drain_and_come(cluster: Cluster
     print(said)
     assert figures["lost"] == 0, said
     assert figures["back_s_max"] < BACK_S_MAX, said
+
+
+def test_viewers_of_a_server_that_hangs_go_on_with_another(cluster: Cluster) -> None:
+    viewers = 6
+    a, b = cluster.start(0), cluster.start(1)
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, WAIT_S, "both servers to be known")
+    report = cluster.folder / "report.json"
+    command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
+    command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS_MAX), "--json", str(report)]
+    with running_program(command) as load:
+        wait_for(lambda: sessions(a) + sessions(b) == viewers, WAIT_S, "all viewers")
+        time.sleep(MEASURED_S)
+        a.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: sessions(b) == viewers, WAIT_S, "the sessions of the one that hangs")
+        finally:
+            a.process.send_signal(signal.SIGCONT)
+        load.process.send_signal(signal.SIGINT)
+        said = load.finish(WAIT_S)
+        assert load.process.returncode == 0, said
+    assert json.loads(report.read_text())["lost"] == 0, said
