@@ -1,9 +1,11 @@
-"""Which key does what: the one table from which behaviour and help are made."""
+"""Which key does what: the one table for behaviour, for the help, and for every text that names a key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+
+from diffusion_toy.contract import messages as m
 
 
 class Action(Enum):
@@ -56,14 +58,29 @@ class Action(Enum):
 class Binding:
     """Keys that do the same.
 
-    `keys` are names as `key_of` gives them, `shown` is how the help writes them. What the mouse does has
-    no keys and no action: it stands here for the help.
+    What the mouse does has no keys and no action: it stands here for the help.
+
+    Attributes:
+        keys: names as `key_of` gives them.
+        shown: how the help writes the keys.
+        cap: how a text names the key; by default the first word of `shown`.
     """
 
     keys: tuple[str, ...]
     action: Action | None
     shown: str
     help: str
+    cap: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.cap:
+            object.__setattr__(self, "cap", self.shown.split()[0])
+
+
+KINDS = f"kind of noise, {len(m.NoiseKind)} of them"
+RULES = f"rule: {', '.join(rule.words for rule in m.InjectionRule)}"
+SAMPLERS = f"sampler: {', '.join(sampler.words for sampler in m.Sampler)}"
+SCHEDULES = f"schedule: {', '.join(name.key for name in m.ScheduleName)}"
 
 
 # In the order of the help: a title, and the keys under it.
@@ -89,7 +106,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("e",), Action.EXAMPLE, "E", "a real one turns to noise"),
             Binding(("x",), Action.CANVAS, "X", "draw your own"),
             Binding(("i",), Action.TYPE_SEED, "I", "type a seed"),
-            Binding(tuple("0123456789"), Action.LABEL, "0 … 9", "draw this class"),
+            Binding(tuple("0123456789"), Action.LABEL, "0 … 9", "draw this class", "0-9"),
             Binding(("-", "backspace", "l"), Action.NO_LABEL, "-  L  Back", "draw any class"),
         ),
     ),
@@ -101,8 +118,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
             Binding(("]", "wheel up"), Action.LARGER_BRUSH, "]  wheel", "larger brush"),
             Binding(("up",), Action.STRONGER, "Up", "more noise for each stroke"),
             Binding(("down",), Action.WEAKER, "Down", "less noise for each stroke"),
-            Binding(("k",), Action.NOISE_KIND, "K", "kind of noise, six of them"),
-            Binding(("t",), Action.RULE, "T", "rule: truth, naive, lie"),
+            Binding(("k",), Action.NOISE_KIND, "K", KINDS),
+            Binding(("t",), Action.RULE, "T", RULES),
             Binding((), None, "right", "button held: denoise only there"),
             Binding((), None, "click", "time line, film: go there"),
         ),
@@ -110,8 +127,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     (
         "Network",
         (
-            Binding(("d",), Action.SAMPLER, "D", "sampler: DDPM, DDIM, DPM++"),
-            Binding(("c",), Action.SCHEDULE, "C", "schedule: cosine, linear"),
+            Binding(("d",), Action.SAMPLER, "D", SAMPLERS),
+            Binding(("c",), Action.SCHEDULE, "C", SCHEDULES),
             Binding(("w",), Action.MORE_GUIDANCE, "W", "more guidance to the class"),
             Binding(("shift+w",), Action.LESS_GUIDANCE, "Shift+W", "less guidance"),
         ),
@@ -119,7 +136,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     (
         "Compare",
         (
-            Binding(("b",), Action.BRANCH, "B", "eight ways on from this moment"),
+            Binding(("b",), Action.BRANCH, "B", "several ways on from this moment"),
             Binding(("j",), Action.TWIN, "J", "a twin that differs in one thing"),
         ),
     ),
@@ -138,8 +155,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
         (
             Binding(("p",), Action.COLORS, "P", "colours"),
             Binding(("o",), Action.HEAT, "O", "lay the time steps over x"),
-            Binding(("ctrl+=", "ctrl++"), Action.LARGER_TEXT, "Ctrl +", "larger text"),
-            Binding(("ctrl+-",), Action.SMALLER_TEXT, "Ctrl −", "smaller text"),
+            Binding(("ctrl+=", "ctrl++"), Action.LARGER_TEXT, "Ctrl +", "larger text", "Ctrl +"),
+            Binding(("ctrl+-",), Action.SMALLER_TEXT, "Ctrl −", "smaller text", "Ctrl −"),
             Binding(("f2",), Action.TOUR, "F2", "the tour"),
             Binding(("h", "f1", "?"), Action.HELP, "H  F1", "this help"),
             Binding(("escape",), Action.CLOSE_OVERLAY, "Esc", "close what is open"),
@@ -149,6 +166,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
 )
 
 BINDINGS = tuple(binding for _, bindings in SECTIONS for binding in bindings)
+_CAPS = {binding.action: binding.cap for binding in BINDINGS if binding.action is not None}
 _BY_KEY = {key: binding.action for binding in BINDINGS for key in binding.keys}
 
 
@@ -179,3 +197,8 @@ def key_of(name: str, character: str = "", *, ctrl: bool = False, shift: bool = 
 def action_of(key: str) -> Action | None:
     """What this key does, None if nothing."""
     return _BY_KEY.get(key)
+
+
+def cap(*actions: Action) -> str:
+    """Return the keys for these actions as a text names them, for instance "K" or "[ ]"."""
+    return " ".join(_CAPS[action] for action in actions)

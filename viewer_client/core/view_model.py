@@ -17,7 +17,7 @@ from viewer_client.core.expected_state import ExpectedState
 from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Point
 from viewer_client.core.history import Film
-from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.keymap import Action, action_of, cap
 from viewer_client.core.options import SPEEDS, change_of
 from viewer_client.core.strokes import Dab
 from viewer_client.link.status import Phase, Status
@@ -308,7 +308,7 @@ class ViewModel:
         replay = self.replay
         assert replay is not None
         if replay.done or replay.failure:
-            ending = f"replayed: {replay.recipe.steps} steps; Space goes on from here"
+            ending = f"replayed: {replay.recipe.steps} steps; {cap(Action.TOGGLE_PLAY)} goes on from here"
             self.notice = replay.failure or self.doubt_of(replay.recipe) or ending
             self.replay = None
             self._expected.rests(replay.direction)

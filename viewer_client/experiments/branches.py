@@ -15,6 +15,7 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core import labels
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments import extra_session
 from viewer_client.experiments.extra_session import ExtraSession
@@ -235,7 +236,8 @@ def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
         if settings.sampler is m.Sampler.DDPM or (settings.sampler is m.Sampler.DDIM and settings.eta > 0):
             return f"all {count} are the same: at t {t} nothing was left open"
         name = settings.sampler.words
-        return f"all {count} are the same: {name} adds no noise, so there is only one way on (D changes that)"
+        only = f"{name} adds no noise, so there is only one way on ({cap(Action.SAMPLER)} changes that)"
+        return f"all {count} are the same: {only}"
     figure = f"(mean correlation {_signed(result.correlation)})"
     if result.alike == count:
         return f"all {count} look alike {figure}: at t {t} the picture was decided"

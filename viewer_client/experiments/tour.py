@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from diffusion_toy.contract import messages as m
+from viewer_client.core.keymap import Action, cap
 
 NOISY_SHARE = 0.25  # of T: a picture that is noisier than this has yet to form
 FELT_SHARE = 0.1  # of T: less noise than this is hardly seen to heal
@@ -17,6 +18,7 @@ MISTOLD_LEVEL = 0.03  # actual above told, from which the difference can be seen
 FULL_SHARE = 0.9  # of T: there is no room for more noise than told
 DOSE_SHARE, DOSE_LEAST_SHARE = 0.5, 0.25  # of T: the tour's single dose, and what counts as one
 SHAPED_KINDS = (m.NoiseKind.SMOOTH, m.NoiseKind.CONSTANT)
+SHAPED = " or ".join(f"“{kind.words}”" for kind in SHAPED_KINDS)
 
 
 class Stage(IntEnum):
@@ -63,8 +65,10 @@ CAPTIONS = {
     ),
     Stage.OVER: Caption(
         "That was the tour",
-        "To compare: R for a fresh picture, K until the noise is Gaussian, or uniform, which no pixels share "
-        "either, and Enter for the same dose once t is 0. X lets you draw a picture, H lists all keys.",
+        f"To compare: {cap(Action.RESTART)} for a fresh picture, {cap(Action.NOISE_KIND)} until the noise is "
+        "Gaussian, or uniform, which no pixels share "
+        "either, and Enter for the same dose once t is 0. "
+        f"{cap(Action.CANVAS)} lets you draw a picture, {cap(Action.HELP)} lists all keys.",
     ),
 }
 
@@ -72,21 +76,25 @@ CAPTIONS = {
 class Todo(StrEnum):
     """What to do next, in words."""
 
-    PLAY = "Space lets it go on."
-    RUN_BACK = "Press F: time runs back, towards a picture."
-    BEGIN = "Press N: a new picture begins as noise."
+    PLAY = f"{cap(Action.TOGGLE_PLAY)} lets it go on."
+    RUN_BACK = f"Press {cap(Action.TOGGLE_DIRECTION)}: time runs back, towards a picture."
+    BEGIN = f"Press {cap(Action.NEW_SEED)}: a new picture begins as noise."
     SEE = "Watch until t is 0."
     TOUCH = "Move the mouse a little over the large picture."
     MORE = "A little more noise: go on moving."
     TOO_MUCH = "All is noise: wait a moment, then move less."
-    GAUSSIAN = "Press K until the noise is Gaussian."
-    TRUTH = "Press T until the rule is “truth”."
-    NAIVE = "Press T until the rule is “naive”."
-    SHAPED = "Press K until the noise is “smooth” or “constant”."
-    FRESH = "Press R: the picture forms anew."
+    GAUSSIAN = f"Press {cap(Action.NOISE_KIND)} until the noise is {m.NoiseKind.GAUSSIAN.words}."
+    TRUTH = f"Press {cap(Action.RULE)} until the rule is “{m.InjectionRule.TRUTH.words}”."
+    NAIVE = f"Press {cap(Action.RULE)} until the rule is “{m.InjectionRule.NAIVE.words}”."
+    SHAPED = (
+        f"Press {cap(Action.NOISE_KIND)} until the noise is "
+        + " or ".join(f"“{kind.words}”" for kind in SHAPED_KINDS)
+        + "."
+    )
+    FRESH = f"Press {cap(Action.RESTART)}: the picture forms again."
     WAIT = "Wait until the picture is clean."
     DOSE = "Press Enter: one dose over the whole picture."
-    END = "Esc ends the tour."
+    END = f"{cap(Action.CLOSE_OVERLAY)} ends the tour."
 
 
 @dataclass(frozen=True)

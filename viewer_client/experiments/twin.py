@@ -15,6 +15,7 @@ from diffusion_toy.contract import messages as m
 from viewer_client.core import labels
 from viewer_client.core.brush import Painting
 from viewer_client.core.geometry import Point
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments import extra_session
 from viewer_client.experiments.difference import (
@@ -31,7 +32,7 @@ from viewer_client.link.session_link import OpenLink, SessionLink
 
 LEAD_S = 0.1  # how far ahead of both sessions a command is meant for, beside the round trip
 INJECTIONS_PER_STEP = 8  # the server takes as many of one session in a tick without letting it step on
-LATE = "a command reached only one of the two in time: R begins both anew"
+LATE = f"a command reached only one of the two in time: {cap(Action.RESTART)} starts both again"
 
 Move = m.Play | m.Pause | m.Step
 Pair = tuple[m.Frame, m.Frame]

@@ -13,12 +13,19 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
+from viewer_client.core.keymap import Action, cap
 from viewer_client.recipes.recipe import NOTHING, Entry, Ingredient, Recipe, Undone
 
 NOTES_MAX = 20_000  # commands of a run; a recipe of more would be too large anyway
 NOTES_LEFT = 2_000  # of the newest, after a clearing out
-TOO_MANY = "this run has more commands than a recipe holds; R or N begins a new one"
-ELSEWHERE = "this session goes on from another one, and a recipe tells of one alone; N begins a new one"
+TOO_MANY = (
+    "this run has more commands than a recipe holds; "
+    f"{cap(Action.RESTART)} or {cap(Action.NEW_SEED)} starts a new run"
+)
+ELSEWHERE = (
+    "this session goes on from another one, and a recipe tells of one alone; "
+    f"{cap(Action.NEW_SEED)} starts a new one"
+)
 WATCHED = "the recipe of a session that you watch is its owner's"
 NO_PICTURE = "there is no picture yet"
 

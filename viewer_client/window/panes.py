@@ -9,7 +9,7 @@ import numpy as np
 import pygame
 
 from diffusion_toy.contract.messages import Frame, Image
-from viewer_client.core import labels
+from viewer_client.core import labels, schedules
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, Table, colored, dimmed, heat_legend, heated, signed
 from viewer_client.core.geometry import Layout, Rect
@@ -91,7 +91,7 @@ class Panes:
                 and frame.level_map is not None
                 and model.schedule is not None
             ):
-                t = labels.time_steps_of(model.schedule, frame.level_map)
+                t = schedules.time_steps_of(model.schedule, frame.level_map)
                 pixels = heated(pixels, t / model.num_time_steps)
         if not model.status.live:
             return dimmed(pixels)

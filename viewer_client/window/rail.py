@@ -8,7 +8,7 @@ import numpy as np
 import pygame
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core import labels
+from viewer_client.core import gauge, labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect
 from viewer_client.core.residual import BINS, LIMIT, Residual, density, normal_density
@@ -91,14 +91,14 @@ class Rail:
         text, frame = self._text, model.frame
         if frame is None or residual is None:
             return place.y
-        color = WARNING if labels.gauge_warns(frame) else TEXT
-        below = text.wrap(surface, labels.gauge_sentence(model), place, 13, color)
-        usual = len(text.lines(labels.UNEVEN_TRUTH, place.width, 13)) * text.line(13)
+        color = WARNING if gauge.warns(frame) else TEXT
+        below = text.wrap(surface, gauge.sentence(model), place, 13, color)
+        usual = len(text.lines(gauge.UNEVEN_TRUTH, place.width, 13)) * text.line(13)
         y = max(below, place.y + usual) + text.px(3)  # so that nothing below it jumps
         for name, level in (("told", frame.nominal), ("actual", frame.actual)):
             self._draw_level(surface, Rect(place.x, y, place.width, 0), name, level)
             y += text.line(12)
-        by_pixels = labels.measured_level(frame)
+        by_pixels = gauge.measured_level(frame)
         measured = None if by_pixels is None else m.Range(by_pixels, by_pixels, by_pixels)
         self._draw_level(surface, Rect(place.x, y, place.width, 0), "measured", measured)
         y += text.line(12) + text.px(6)
@@ -113,7 +113,7 @@ class Rail:
         y = self._draw_badge(surface, Rect(place.x, y, place.width, 0), frame, residual)
         if y + figure > place.bottom:
             return y
-        text.put(surface, labels.kurtosis_text(frame), place.x, y, 11, DIM, width=place.width)
+        text.put(surface, gauge.kurtosis_text(frame), place.x, y, 11, DIM, width=place.width)
         return y + figure
 
     def _draw_level(self, surface: pygame.Surface, place: Rect, name: str, level: m.Range | None) -> None:
@@ -134,7 +134,7 @@ class Rail:
 
         pygame.draw.rect(surface, AREA, (left, top, width, height))
         pygame.draw.rect(surface, CURVE, (left, top, x_of(level.mean) - left + 1, height))
-        if level.max - level.min >= labels.LEVEL_TOLERANCE:
+        if level.max - level.min >= gauge.LEVEL_TOLERANCE:
             low, high, middle = x_of(level.min), x_of(level.max), top + height // 2
             pygame.draw.line(surface, ACCENT, (low, middle), (high, middle))
             for x in (low, high):
@@ -163,7 +163,7 @@ class Rail:
     def _draw_badge(self, surface: pygame.Surface, place: Rect, frame: m.Frame, residual: Residual) -> int:
         """In words, whether ε̂ is Gaussian; returns the y below."""
         text = self._text
-        words, odd = labels.noise_shape(frame, residual.count)
+        words, odd = gauge.noise_shape(frame, residual.count)
         color, pad = WARNING if odd else TEXT, text.px(6)
         shown = text.longest((f"ε̂: {words}", words), place.width - 2 * pad, 11) or words
         width = min(text.width(shown, 11) + 2 * pad, place.width)

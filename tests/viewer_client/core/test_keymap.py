@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from viewer_client.core.keymap import Action, action_of, key_of
+from diffusion_toy.contract import messages as m
+from viewer_client.core.keymap import BINDINGS, Action, action_of, cap, key_of
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,18 @@ def test_ctrl_with_a_letter_is_not_the_letter() -> None:
     assert action_of(key_of("r", "\x12", ctrl=True)) is None
     assert action_of(key_of("q", "q")) is None
     assert action_of("ctrl+q") is Action.QUIT
+
+
+@pytest.mark.parametrize("action", [a for a in Action if len(cap(a)) == 1])
+def test_a_text_names_the_key_that_does_it(action: Action) -> None:
+    assert action_of(cap(action).lower()) is action
+
+
+def test_a_text_can_name_several_keys() -> None:
+    assert cap(Action.SMALLER_BRUSH, Action.LARGER_BRUSH) == "[ ]"
+
+
+def test_the_help_counts_and_names_what_the_contract_has() -> None:
+    texts = {binding.action: binding.help for binding in BINDINGS}
+    assert str(len(m.NoiseKind)) in texts[Action.NOISE_KIND]
+    assert all(sampler.words in texts[Action.SAMPLER] for sampler in m.Sampler)

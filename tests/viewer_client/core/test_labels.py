@@ -7,7 +7,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core import labels
+from viewer_client.core import gauge, labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.feedback import Speckle
 from viewer_client.core.strokes import Dab
@@ -104,17 +104,17 @@ def test_the_gauge_says_what_is_the_case(
         measured_by_border=border,
         level_map=LEVELS if uneven else None,
     )
-    assert labels.gauge_sentence(model) == sentence
+    assert gauge.sentence(model) == sentence
     assert model.frame is not None
-    assert labels.gauge_warns(model.frame) is warns
+    assert gauge.warns(model.frame) is warns
 
 
 def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
     model = showing()
     model.feedback.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
-    assert labels.gauge_sentence(model) == "you are changing what the network is told, not the picture"
+    assert gauge.sentence(model) == "you are changing what the network is told, not the picture"
     model.receive(frame(applied_sequence=5))
-    assert labels.gauge_sentence(model) == TRUTH
+    assert gauge.sentence(model) == TRUTH
 
 
 def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
@@ -125,7 +125,7 @@ def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
 
 def test_before_the_first_frame_nothing_is_nominal() -> None:
     model = ViewModel()
-    assert labels.gauge_sentence(model) == ""
+    assert gauge.sentence(model) == ""
     assert labels.sigma_parts(model) == []
     assert labels.mixture(model) == ""
     assert labels.time_step_here(model) == ""
@@ -133,10 +133,10 @@ def test_before_the_first_frame_nothing_is_nominal() -> None:
 
 def test_the_level_is_measured_by_the_surer_method_and_not_where_levels_differ() -> None:
     both = frame(measured_by_residual=0.4, measured_by_border=0.6)
-    assert labels.measured_level(both) == 0.4
-    assert labels.measured_level(frame(measured_by_border=0.6)) == 0.6
-    assert labels.measured_level(frame()) is None
-    assert labels.measured_level(frame(measured_by_border=0.0, level_map=LEVELS)) is None
+    assert gauge.measured_level(both) == 0.4
+    assert gauge.measured_level(frame(measured_by_border=0.6)) == 0.6
+    assert gauge.measured_level(frame()) is None
+    assert gauge.measured_level(frame(measured_by_border=0.0, level_map=LEVELS)) is None
 
 
 def test_the_head_up_line_gives_the_standard_deviations() -> None:
@@ -191,7 +191,7 @@ def test_the_time_step_under_the_pointer_goes_by_the_schedule_in_force() -> None
 def test_the_shape_of_the_noise_is_said_in_words(
     kurtosis: float | None, values: int, words: str, odd: bool
 ) -> None:
-    assert labels.noise_shape(frame(excess_kurtosis=kurtosis), values) == (words, odd)
+    assert gauge.noise_shape(frame(excess_kurtosis=kurtosis), values) == (words, odd)
 
 
 def test_the_shape_of_gaussian_noise_is_called_gaussian_for_every_number_of_pixels() -> None:
@@ -200,14 +200,14 @@ def test_the_shape_of_gaussian_noise_is_called_gaussian_for_every_number_of_pixe
         sample = rng.standard_normal((200, values))
         centered = sample - sample.mean(1, keepdims=True)
         kurtosis = (centered**4).mean(1) / (centered**2).mean(1) ** 2 - 3
-        called_odd = [labels.noise_shape(frame(excess_kurtosis=float(k)), values)[1] for k in kurtosis]
+        called_odd = [gauge.noise_shape(frame(excess_kurtosis=float(k)), values)[1] for k in kurtosis]
         assert sum(called_odd) <= 4
 
 
 def test_the_figure_has_a_sign_that_can_be_read() -> None:
-    assert labels.kurtosis_text(frame(excess_kurtosis=-1.25)) == "excess kurtosis −1.2"
-    assert labels.kurtosis_text(frame(excess_kurtosis=0.31)) == "excess kurtosis +0.3"
-    assert labels.kurtosis_text(frame()) == ""
+    assert gauge.kurtosis_text(frame(excess_kurtosis=-1.25)) == "excess kurtosis −1.2"
+    assert gauge.kurtosis_text(frame(excess_kurtosis=0.31)) == "excess kurtosis +0.3"
+    assert gauge.kurtosis_text(frame()) == ""
 
 
 def test_colours_and_layers_are_named() -> None:

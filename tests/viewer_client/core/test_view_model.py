@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core import labels
+from viewer_client.core import gauge, labels
 from viewer_client.core.keymap import BINDINGS, Action, action_of
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
@@ -217,12 +217,12 @@ def test_the_gauge_compares_what_is_told_with_what_is(
     model: ViewModel, nominal: float, real: float, words: str
 ) -> None:
     model.receive(frame(nominal=m.Range(nominal, nominal, nominal), actual=m.Range(real, real, real)))
-    assert words in labels.gauge_sentence(model)
+    assert words in gauge.sentence(model)
 
 
 def test_a_small_spot_that_is_noisier_is_noticed_too(model: ViewModel) -> None:
     model.receive(frame(nominal=m.Range(0, 0.001, 0.1), actual=m.Range(0, 0.004, 0.6)))
-    assert "noisier" in labels.gauge_sentence(model)
+    assert "noisier" in gauge.sentence(model)
 
 
 @pytest.mark.parametrize(
