@@ -108,7 +108,7 @@ def root_mean_square(difference: m.Image) -> float:
     return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
 
 
-def apart(rms: float, what: Difference, *, touched: bool) -> str:
+def difference_sentence(rms: float, what: Difference, *, touched: bool) -> str:
     """What the difference of the guesses says; `touched`: both got a stroke."""
     if rms < EQUAL:
         if what in (Difference.KIND, Difference.RULE) and not touched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -22,12 +23,12 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.difference import (
     Difference,
     Treatment,
-    apart,
+    difference_sentence,
     first_twin,
     next_twin,
     root_mean_square,
 )
-from viewer_client.experiments.twin import LATE, Side, Twin, last_step, newest_pair, obstacle
+from viewer_client.experiments.twin import DIVERGED, Side, Twin, last_step, newest_pair, obstacle
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
 
@@ -67,11 +68,11 @@ def test_both_get_the_dab_each_in_its_way() -> None:
 
 
 def test_what_the_difference_says() -> None:
-    assert "stroke" in apart(0.0, Difference.KIND, touched=False)
-    assert apart(0.0, Difference.KIND, touched=True) == "no difference"
-    assert apart(0.0, Difference.SAMPLER, touched=False) == "no difference"
-    assert apart(0.1, Difference.RULE, touched=True) == "alike, but not in all places"
-    assert apart(0.6, Difference.LABEL, touched=False) == "two different pictures"
+    assert "stroke" in difference_sentence(0.0, Difference.KIND, touched=False)
+    assert difference_sentence(0.0, Difference.KIND, touched=True) == "no difference"
+    assert difference_sentence(0.0, Difference.SAMPLER, touched=False) == "no difference"
+    assert difference_sentence(0.1, Difference.RULE, touched=True) == "alike, but not in all places"
+    assert difference_sentence(0.6, Difference.LABEL, touched=False) == "two different pictures"
     assert root_mean_square(np.full((3, 8, 6), -2, np.float32)) == 2
 
 
@@ -165,11 +166,9 @@ class Scene:
         assert self.twin is not None
         sides = self.own, self.others[0]
         nothing_left = not any(session._waiting for session in sides)
-        return (
-            nothing_left and all(s.idle for s in sides) and not self.twin._painting and not self.twin._moves
-        )
+        return nothing_left and all(s.idle for s in sides) and not self.twin.waiting
 
-    def has_not_parted(self) -> None:
+    def has_not_diverged(self) -> None:
         own, other = self.own, self.others[0]
         assert self.twin is not None
         assert not self.twin.diverged
@@ -180,7 +179,7 @@ class Scene:
         assert (first.x_t == second.x_t).all()
 
 
-def test_both_begin_anew_with_the_seed_and_origin_of_the_session() -> None:
+def test_both_restart_with_the_seed_and_origin_of_the_session() -> None:
     scene = Scene()
     twin = scene.open()
     assert scene.others[0].start.motion is m.Motion.PAUSED
@@ -190,7 +189,7 @@ def test_both_begin_anew_with_the_seed_and_origin_of_the_session() -> None:
     begun = m.Restart(7, m.Origin())
     assert (begun, None) in scene.own.sent
     assert (begun, None) in scene.others[0].sent
-    scene.has_not_parted()
+    scene.has_not_diverged()
     assert twin.figure == "0.00"
 
 
@@ -226,7 +225,7 @@ def test_whatever_is_done_lands_at_the_same_step_of_both(seed: int) -> None:
     scene.run(scene.settled, 3000)
     scene.run(lambda: twin.pair is not None and twin.pair[0] is scene.own.recent[-1])
     assert scene.own.history == scene.others[0].history
-    scene.has_not_parted()
+    scene.has_not_diverged()
 
 
 def test_a_finished_picture_takes_strokes_as_well() -> None:
@@ -239,7 +238,7 @@ def test_a_finished_picture_takes_strokes_as_well() -> None:
         scene.tick()
     scene.run(scene.settled)
     assert sum(isinstance(command, m.Inject) for command, _ in scene.own.sent) > 5
-    scene.has_not_parted()
+    scene.has_not_diverged()
 
 
 def test_a_stroke_that_arrives_bit_by_bit_wakes_neither_before_all_is_there() -> None:
@@ -251,7 +250,7 @@ def test_a_stroke_that_arrives_bit_by_bit_wakes_neither_before_all_is_there() ->
         twin.mouse_at((0.1 + n / 10, 0.5))
     scene.run(scene.settled)
     assert sum(isinstance(command, m.Inject) for command, _ in scene.own.sent) > 8
-    scene.has_not_parted()
+    scene.has_not_diverged()
 
 
 def test_no_more_is_meant_for_one_step_than_the_server_takes_in_it() -> None:
@@ -263,7 +262,25 @@ def test_no_more_is_meant_for_one_step_than_the_server_takes_in_it() -> None:
         twin.update(scene.now)  # no frame has come in since the last time
     scene.run(scene.settled)
     assert sum(isinstance(command, m.Inject) for command, _ in scene.own.sent) > 9
-    scene.has_not_parted()
+    scene.has_not_diverged()
+
+
+@pytest.mark.parametrize("allowed", [1, 3, 9])
+def test_a_server_says_how_many_injections_one_step_takes(allowed: int) -> None:
+    scene = Scene()
+    assert scene.model.welcome is not None
+    scene.model.welcome = replace(scene.model.welcome, limits=m.Limits(injections_per_tick=allowed))
+    twin = scene.open()
+    scene.run(lambda: twin.pair is not None and twin.pair[0].step == 5)
+    for n in range(40):
+        twin.mouse_at((0.1 + n / 50, 0.5))
+        twin.update(scene.now)
+    scene.run(scene.settled)
+    at_steps = Counter(
+        at for command, at in scene.own.sent if isinstance(command, m.Inject) and at is not None
+    )
+    assert max(at_steps.values()) == max(allowed - 1, 1)
+    scene.has_not_diverged()
 
 
 def test_the_kind_of_noise_is_all_that_differs_in_what_is_sent() -> None:
@@ -284,7 +301,7 @@ def test_the_kind_of_noise_is_all_that_differs_in_what_is_sent() -> None:
     assert all(at is not None for _, at in own)
 
 
-def test_a_sampler_is_the_twins_alone_and_both_begin_anew_for_it() -> None:
+def test_a_sampler_is_the_twins_alone_and_both_restart_for_it() -> None:
     scene = Scene()
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
@@ -323,7 +340,7 @@ def test_a_command_that_comes_too_late_for_one_is_said_and_a_restart_mends_it() 
         twin.mouse_at((0.2 + n / 40, 0.4))
         scene.tick()
     scene.run(lambda: twin.diverged)
-    assert twin.sentence == LATE
+    assert twin.sentence == DIVERGED
     scene.others[0].late = 2
     twin.restart()
     scene.run(scene.settled)
@@ -433,7 +450,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         assert first.x_t.tobytes() == second.x_t.tobytes()
         assert first.x0_hat.tobytes() == second.x0_hat.tobytes()
         twin.choose(Difference.RULE)
-        run(lambda: twin.pair is not None and 20 < twin.pair[0].step < 100, "both to begin anew")
+        run(lambda: twin.pair is not None and 20 < twin.pair[0].step < 100, "both to restart")
         assert twin.pair[0].x_t.tobytes() == twin.pair[1].x_t.tobytes()
         scribble()
         run(healed, "both to heal again")

@@ -273,7 +273,7 @@ def test_strokes_are_taken_from_the_left_picture_only() -> None:
     stand.drawn((1100, 720))
     for x in (900, 950, 1000):
         view.mouse(MouseEvent(MouseKind.MOVE, (x, 200.0)), (1100, 720))
-    assert not twin._painting
+    assert not twin.waiting
     for x in (100, 150, 200):
         view.mouse(MouseEvent(MouseKind.MOVE, (x, 200.0)), (1100, 720))
     stand.run(lambda: any(isinstance(command, m.Inject) for command, _ in stand.own.sent))
