@@ -52,10 +52,11 @@ class ServerProcess:
         command: Sequence[str] = SERVER,
         port: int = 0,
         start_s: float = SERVER_START_S,
+        folder: Path = ROOT,
     ) -> None:
         self.process = subprocess.Popen(
             [*command, "--port", str(port), *flags],
-            cwd=ROOT,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,61 +1,71 @@
 """The whole of it: a real server process, and viewers in a process of their own, on loopback.
 
-They share this machine's processors, so the figures are what the whole machine does, load generator
-included. Steps a second of each viewer count while its session does not rest.
+They share the processors, so the figures are what the whole machine does, load generator included.
+Steps a second of each viewer count while its session is not idle. With `--beside`, an earlier commit is
+measured in the same run, in turns with this one: its server, with the viewers of this commit.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.environment import describe
+from tests.benchmarks.reference import busy_processes, checkout
 from tests.benchmarks.search import HELD_STEPS_PER_SECOND, most_that_hold
 from tests.benchmarks.viewers import p50_p99, steps_in_all, viewed
-from tests.tools import SHIPPED_MODEL, ServerProcess
+from tests.tools import ROOT, ServerProcess
 from viewer_client.load.report import Report
 
-SERVER_FLAGS = ("--capacity", "1000000", "--grace", "0", "--log-level", "warning")  # nobody is refused
-COMPILE_S = 300.0  # for a compiled server to start
-MOST_RANGE = (1, 40)
+SERVER_FLAGS = ("--capacity", "1000000", "--grace", "0", "--log-level", "warning", "--max-sessions", "64")
+START_S = 900.0  # for a compiled server to start
+MOST_RANGE = (1, 64)
 MOST_SECONDS = 4.0
 INTERVAL_P99_MS = 25.0  # a frame later than that is seen as a hitch
 EASY_SHARE = 0.7  # of the most viewers, for the latency of a server that keeps up
+HEAD = """
+| server | viewers | steps/s each (least) | steps/s in all | frame interval p50 / p99, ms \
+| command to frame p50 / p99, ms | load generator, of a core |
+| --- | --- | --- | --- | --- | --- | --- |"""
 
 
-class Servers:
-    """A server for any number of viewers: eager the same one, compiled one for each number."""
+class Served:
+    """A server of one commit, started when it is first needed, and the name that the tables call it.
 
-    def __init__(self, compiled: bool) -> None:
-        self._compiled = compiled
-        self._rows = 0
+    Only one of several runs at a time: `address` stops the others.
+    """
+
+    running: Served | None = None
+
+    def __init__(self, name: str, folder: Path, flags: list[str]) -> None:
+        self.name, self._folder, self._flags = name, folder, flags
         self._server: ServerProcess | None = None
 
-    def address(self, viewers: int) -> str:
-        """Of a server that is ready for so many, and warm."""
-        rows = viewers if self._compiled else 0
-        if self._server is None or rows != self._rows:
-            self.close()
-            flags = ["--max-sessions", "64", *SERVER_FLAGS]
-            if self._compiled:
-                flags += ["--compile", "--fixed-batch", str(rows), "--model", str(SHIPPED_MODEL)]
-            self._server, self._rows = ServerProcess(*flags, start_s=COMPILE_S), rows
+    def address(self) -> str:
+        """Return the address of the server, started and warm."""
+        if self._server is None:
+            if Served.running is not None:
+                Served.running.close()
+            self._server = ServerProcess(*SERVER_FLAGS, *self._flags, folder=self._folder, start_s=START_S)
+            Served.running = self
             viewed(self._server.address, 1, 0.5)
         return self._server.address
 
     def close(self) -> None:
-        """Stop the present one."""
+        """Stop the server."""
         if self._server is not None:
             self._server.stop()
             self._server = None
+            Served.running = None
 
 
 def holds(report: Report) -> bool:
-    """Every viewer has its 60 steps a second, without hitches."""
+    """Whether every viewer has its 60 steps a second, without hitches."""
     interval = report.frame_interval_ms
     return (
         report.steps_per_second_least >= HELD_STEPS_PER_SECOND
@@ -64,38 +74,45 @@ def holds(report: Report) -> bool:
     )
 
 
-def print_table(mode: str, some: Servers, numbers: list[int], seconds: float) -> None:
-    """A row for each number of viewers."""
+def print_table(servers: list[Served], numbers: list[int], seconds: float) -> None:
+    """Print a row for each number of viewers and each server, the servers in turns."""
+    print(HEAD)
     for viewers in numbers:
-        report = viewed(some.address(viewers), viewers, seconds)
-        print(
-            f"| {mode} | {viewers} "
-            f"| {report.steps_per_second_mean:.1f} ({report.steps_per_second_least:.1f}) "
-            f"| {steps_in_all(report):.0f} | {p50_p99(report.frame_interval_ms)} "
-            f"| {p50_p99(report.command_to_frame_ms)} | {100 * report.cpu_share:.0f} % |",
-            flush=True,
-        )
+        for served in servers:
+            report = viewed(served.address(), viewers, seconds)
+            print(
+                f"| {served.name} | {viewers} "
+                f"| {report.steps_per_second_mean:.1f} ({report.steps_per_second_least:.1f}) "
+                f"| {steps_in_all(report):.0f} | {p50_p99(report.frame_interval_ms)} "
+                f"| {p50_p99(report.command_to_frame_ms)} | {100 * report.cpu_share:.0f} % |",
+                flush=True,
+            )
 
 
-def print_most(mode: str, some: Servers, seconds: float) -> None:
-    """The most viewers that hold, and the latency at a part of them."""
-
-    def hold(viewers: int) -> bool:
-        return holds(viewed(some.address(viewers), viewers, MOST_SECONDS))
-
-    most = most_that_hold(hold, *MOST_RANGE)
+def print_most(servers: list[Served], rounds: int, seconds: float) -> None:
+    """Print the most viewers that each server holds, in turns, and the latency at a part of them."""
+    found: dict[str, list[int]] = {served.name: [] for served in servers}
+    for _ in range(rounds):
+        for served in servers:
+            address = served.address()
+            most = most_that_hold(lambda n, a=address: holds(viewed(a, n, MOST_SECONDS)), *MOST_RANGE)  # type: ignore[misc]
+            found[served.name].append(most)
     print(
-        f"\n{mode}: most viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each "
-        f"with a p99 frame interval of {INTERVAL_P99_MS:g} ms at most: {most}"
+        f"\nMost viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each with a p99 frame interval of "
+        f"{INTERVAL_P99_MS:g} ms at most, {rounds} searches each, in turns:"
     )
-    if most:
-        easy = max(1, int(EASY_SHARE * most))
-        report = viewed(some.address(easy), easy, seconds)
-        print(
-            f"{mode}: command to frame with {easy} viewers ({EASY_SHARE:.0%} of that), "
-            f"p50 / p99: {p50_p99(report.command_to_frame_ms)} ms",
-            flush=True,
-        )
+    for served in servers:
+        print(f"- {served.name}: {', '.join(map(str, found[served.name]))}", flush=True)
+    for served in servers:
+        most = sorted(found[served.name])[rounds // 2]
+        if most:
+            easy = max(1, int(EASY_SHARE * most))
+            report = viewed(served.address(), easy, seconds)
+            print(
+                f"- {served.name}: command to frame with {easy} viewers ({EASY_SHARE:.0%} of {most}), "
+                f"p50 / p99: {p50_p99(report.command_to_frame_ms)} ms",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -103,30 +120,32 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--viewers", type=int, nargs="+", default=[1, 8, 16, 24, 32], help="numbers of viewers")
     p.add_argument("--seconds", type=float, default=6.0, help="length of each measurement, seconds")
-    p.add_argument(
-        "--compile", action="store_true", help="compiled too; every number of viewers takes its start-up"
-    )
+    p.add_argument("--server-flags", default="", help="more flags for this commit's server, as one word")
+    p.add_argument("--beside", metavar="COMMIT", help="measure the server of this commit as well, in turns")
     p.add_argument(
         "--most",
-        action="store_true",
-        help=f"search for the most viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each, "
+        type=int,
+        default=0,
+        metavar="ROUNDS",
+        help=f"search so many times for the most viewers that hold {HELD_STEPS_PER_SECOND:g} steps/s each, "
         f"{MOST_RANGE[0]}…{MOST_RANGE[1]}, in measurements of {MOST_SECONDS:g} s",
     )
+    p.add_argument("--busy", type=int, default=0, help="processes that compute without a pause beside it")
     args = p.parse_args()
     print(describe())
-    print(f"command: python tests/benchmarks/bench_server.py {' '.join(sys.argv[1:])}".rstrip() + "\n")
-    modes = ("eager", "compiled") if args.compile else ("eager",)
-    print(
-        "| mode | viewers | steps/s each (least) | steps/s in all, rests counted "
-        "| frame interval p50 / p99, ms | command to frame p50 / p99, ms | load generator, of a core |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for mode in modes:
-        with closing(Servers(mode == "compiled")) as some:
-            print_table(mode, some, args.viewers, args.seconds)
-    for mode in modes if args.most else ():
-        with closing(Servers(mode == "compiled")) as some:
-            print_most(mode, some, args.seconds)
+    print(f"command: python tests/benchmarks/bench_server.py {shlex.join(sys.argv[1:])}".rstrip())
+    with ExitStack() as stack:
+        servers = []
+        if args.beside:
+            folder = stack.enter_context(checkout(args.beside))
+            servers.append(Served(args.beside, folder, []))
+        servers.append(Served("this commit", ROOT, shlex.split(args.server_flags)))
+        for served in servers:
+            stack.enter_context(closing(served))
+        stack.enter_context(busy_processes(args.busy))
+        print_table(servers, args.viewers, args.seconds)
+        if args.most:
+            print_most(servers, args.most, args.seconds)
 
 
 if __name__ == "__main__":
