@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -169,36 +170,105 @@ BINDINGS = tuple(binding for _, bindings in SECTIONS for binding in bindings)
 _CAPS = {binding.action: binding.cap for binding in BINDINGS if binding.action is not None}
 _BY_KEY = {key: binding.action for binding in BINDINGS for key in binding.keys}
 
+# What goes on while a key is held; everything else acts once a press.
+REPEATED = frozenset({
+    Action.STEP_REVERSE, Action.STEP_FORWARD,
+    Action.SMALLER_BRUSH, Action.LARGER_BRUSH, Action.WEAKER, Action.STRONGER,
+})  # fmt: skip
 
-def key_of(name: str, character: str = "", *, ctrl: bool = False, shift: bool = False) -> str:
-    """A key press as the table writes it, for instance "ctrl+q", "shift+g" or "[".
 
-    Args:
-        name: of the key, as PyGame calls it.
-        character: what it types, "" if nothing. It counts where it is a sign or a digit, so that
-            keyboards on which "[" takes AltGr, or "1" takes Shift, work as well.
+@dataclass(frozen=True)
+class KeyPress:
+    """One press of a key as the window system reports it.
+
+    Attributes:
+        name: what PyGame calls the key in the layout in force, "" where it has no name.
+        character: what the press types, "" if nothing.
+        letter: the letter that the key stands for in the layout in force, "" for keys without one. It is
+            known even where Ctrl keeps the key from typing it.
+        place: what the key at this place types on a US keyboard, "" where it types nothing that counts.
+        command: Ctrl is held, or on a Mac Ctrl or Cmd.
+        alt: Alt is held (Option on a Mac).
+        level3: AltGr is held, or what takes its place: Ctrl with Alt, the right Alt key, Option on a Mac.
+        system: a key is held whose combinations belong to the desktop: Super, Windows.
     """
-    if (
-        not ctrl
-        and len(character) == 1
-        and character.isprintable()
-        and not character.isspace()
-        and not character.isalpha()
-    ):
-        return character
-    name = name.lower()
-    if ctrl:
-        return f"ctrl+{name}"
-    if shift and f"shift+{name}" in _BY_KEY:
-        return f"shift+{name}"
-    return name
+
+    name: str
+    character: str = ""
+    letter: str = ""
+    place: str = ""
+    shift: bool = False
+    command: bool = False
+    alt: bool = False
+    level3: bool = False
+    system: bool = False
+
+
+def key_of(press: KeyPress) -> str:
+    """Return a key press as the table writes it, for instance "ctrl+q", "shift+w" or "[".
+
+    A sign or digit counts by what is typed, so that keyboards on which "[" takes AltGr, or "1" takes Shift,
+    work as well. A letter counts by its name, and by its place where the layout's letters are not Latin ones.
+
+    Returns:
+        "" for a combination that belongs to the desktop or to nobody, such as Alt+N or Super+C.
+    """
+    name = _latin_name(press)
+    sign = _sign(press.character)
+    if press.level3 and sign and press.character != press.name and not press.system:
+        return sign
+    if press.alt or press.level3 or press.system:
+        return ""
+    if press.command:
+        return "" if press.shift and name.isalpha() else f"ctrl+{name}"
+    if sign:
+        return sign
+    shifted = f"shift+{name}"
+    return shifted if press.shift and shifted in _BY_KEY else name
+
+
+def typed_by(press: KeyPress) -> str:
+    """Return the text that a press types into a field, "" for a combination of keys."""
+    by_level3 = press.level3 and press.character != press.name
+    held = press.command or press.alt or press.level3 or press.system
+    return "" if held and not by_level3 else press.character
+
+
+def _sign(character: str) -> str:
+    """Return a printable character that is no letter, digits of any script as 0…9; else ""."""
+    if len(character) != 1 or not character.isprintable() or character.isspace():
+        return ""
+    if character.isdecimal():
+        return str(int(character))
+    # letters and what is put on them: the vowels of Thai and Hindi are marks
+    return "" if unicodedata.category(character)[0] in "LM" else character
+
+
+def _latin_name(press: KeyPress) -> str:
+    """Return the name of the key, by its place where what it stands for is no Latin letter."""
+    name = press.name.lower()
+    if name in ("[+]", "[-]"):  # of the number pad, with Ctrl; alone they type their sign
+        return name[1]
+    return press.place if _is_foreign(press.letter) else name
+
+
+def _is_foreign(letter: str) -> bool:
+    """Return whether this is a letter, or a mark that stands for one, of another script than Latin."""
+    if len(letter) != 1 or letter.isascii() or unicodedata.category(letter)[0] not in "LM":
+        return False
+    return not unicodedata.name(letter, "").startswith("LATIN")
 
 
 def action_of(key: str) -> Action | None:
-    """What this key does, None if nothing."""
+    """Return what a key does, None if nothing."""
     return _BY_KEY.get(key)
 
 
 def cap(*actions: Action) -> str:
     """Return the keys for these actions as a text names them, for instance "K" or "[ ]"."""
     return " ".join(_CAPS[action] for action in actions)
+
+
+def repeats(key: str) -> bool:
+    """Return whether a key acts again and again while it is held."""
+    return action_of(key) in REPEATED

@@ -56,6 +56,9 @@ class SeedEntry(Overlay):
             self.trouble = TOO_LARGE
         return True
 
+    def repeats(self, key: str) -> bool:
+        return key not in ("return", "enter", "ctrl+v", "ctrl+q")
+
     def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
         return True  # no noise by accident while one types
 

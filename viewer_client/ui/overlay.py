@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from viewer_client.core import keymap
 from viewer_client.core.geometry import Point
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Overlay(ABC):
 
         What is not goes to the screen below.
         """
+
+    def repeats(self, key: str) -> bool:
+        """Return whether a key acts again and again while it is held; else it acts once a press."""
+        return keymap.repeats(key)
 
     @abstractmethod
     def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:

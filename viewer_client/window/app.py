@@ -26,7 +26,7 @@ from viewer_client import preferences
 from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Point, default_size
-from viewer_client.core.keymap import Action, action_of, key_of
+from viewer_client.core.keymap import Action, action_of, key_of, repeats, typed_by
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
 from viewer_client.experiments import branches, twin
@@ -39,6 +39,7 @@ from viewer_client.overlays.seed_entry import SeedEntry
 from viewer_client.overlays.tour import TourView
 from viewer_client.overlays.twin import TwinView
 from viewer_client.ui import clipboard
+from viewer_client.ui.keyboard import HeldKeys, press_of
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
 from viewer_client.window.screen import Screen
 
@@ -93,6 +94,7 @@ class App:
         self.tour: TourView | None = None
         self._canvas: Canvas | None = None  # what was drawn is kept while the canvas is closed
         self.keeping = Keeping(model, out)
+        self._held_keys = HeldKeys()
         self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
@@ -118,9 +120,10 @@ class App:
             case pygame.QUIT:
                 model.quit = True
             case pygame.KEYDOWN:
-                ctrl, shift = bool(event.mod & pygame.KMOD_CTRL), bool(event.mod & pygame.KMOD_SHIFT)
-                key = key_of(pygame.key.name(event.key), event.unicode, ctrl=ctrl, shift=shift)
-                self._key(key, event.unicode if not ctrl else "")
+                press = press_of(event)
+                self._key(key_of(press), typed_by(press), again=self._held_keys.down(event.scancode))
+            case pygame.KEYUP:
+                self._held_keys.up(event.scancode)
             case pygame.MOUSEMOTION:
                 held = next(
                     (button for button, down in zip(Button, event.buttons, strict=True) if down), None
@@ -133,13 +136,18 @@ class App:
                 self._key("wheel up" if event.y > 0 else "wheel down", "")
             case pygame.WINDOWLEAVE | pygame.WINDOWFOCUSLOST:
                 self._lift()
+                if event.type == pygame.WINDOWFOCUSLOST:
+                    self._held_keys.clear()
                 if self.overlay is not None:
                     self.overlay.mouse(MouseEvent(MouseKind.MOVE, OUTSIDE), self.surface.get_size())
             case pygame.WINDOWEXPOSED | pygame.WINDOWSIZECHANGED:
                 self.screen.forget()
 
-    def _key(self, key: str, character: str) -> None:
+    def _key(self, key: str, character: str, *, again: bool = False) -> None:
+        """Let a key act; `again` where it is held and has acted already."""
         top = self._on_top
+        if again and not (top.repeats(key) if top is not None else repeats(key)):
+            return
         if top is not None and action_of(key) is Action.CLOSE_OVERLAY:
             top.close()
         elif top is None or not top.key(key, character):

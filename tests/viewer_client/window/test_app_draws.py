@@ -89,6 +89,14 @@ def click(app: App, x: float, y: float) -> None:
     pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONUP, pos=position, button=1))
 
 
+def press(key: int, scancode: int, times: int = 1, release: bool = True) -> None:
+    """Press a key; `times` counts the press and its repetitions while it is held."""
+    for _ in range(times):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, scancode=scancode, unicode="", mod=0))
+    if release:
+        pygame.event.post(pygame.event.Event(pygame.KEYUP, key=key, scancode=scancode, mod=0))
+
+
 def when_drawn(app: App, then: Any) -> None:
     """Go round until there is a picture, then do this, then go round twice more."""
     done = 0
@@ -169,3 +177,24 @@ def test_the_size_of_the_text_is_chosen_on_the_command_line(line: Line) -> None:
 def test_a_size_of_text_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--text-scale", "3"]) == 2
     assert "--text-scale 3 is outside 0.8…2" in capsys.readouterr().err
+
+
+def test_a_held_key_acts_once_but_steps_and_brush_go_on(app: App, line: Line) -> None:
+    def hold() -> None:
+        press(pygame.K_SPACE, pygame.KSCAN_SPACE, times=3)
+        press(pygame.K_n, pygame.KSCAN_N, times=5)
+        press(pygame.K_n, pygame.KSCAN_N)
+        press(pygame.K_RIGHT, pygame.KSCAN_RIGHT, times=4)
+
+    when_drawn(app, hold)
+    assert [type(command) for command in line.sent] == [m.Pause, m.Restart, m.Restart, *[m.Step] * 4]
+
+
+def test_a_key_whose_release_went_elsewhere_acts_again(app: App, line: Line) -> None:
+    def leave() -> None:
+        press(pygame.K_n, pygame.KSCAN_N, release=False)
+        pygame.event.post(pygame.event.Event(pygame.WINDOWFOCUSLOST))
+        press(pygame.K_n, pygame.KSCAN_N)
+
+    when_drawn(app, leave)
+    assert [type(command) for command in line.sent] == [m.Restart] * 2
