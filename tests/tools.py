@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +30,13 @@ def require_tool(name: str, install: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed; run: {install}")
     return path
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:

@@ -53,6 +53,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help=f"address of the server (default: the variable {SERVER_VARIABLE}, else {DEFAULT_SERVER})",
     )
+    p.add_argument(
+        "--proxy",
+        default="",
+        metavar="URL",
+        help="reach the server by this HTTP proxy, http://[NAME:PASSWORD@]HOST:PORT (default: go straight to "
+        "the server, also where the environment names a proxy)",
+    )
     p.add_argument("--model", default="", metavar="NAME", help="model to use (default: the server's first)")
     p.add_argument(
         "--seed",
@@ -195,10 +202,10 @@ def endpoint_of(args: argparse.Namespace) -> Endpoint:
     """The server that the flags name.
 
     Raises:
-        InvalidValueError: a bad address, file or token.
+        InvalidValueError: a bad address, file, token or proxy.
     """
     tls = args.tls or args.tls_ca is not None
-    return Endpoint(parse_address(args.server), tls, args.tls_ca, args.token)
+    return Endpoint(parse_address(args.server), tls, args.tls_ca, args.token, args.proxy)
 
 
 def start_of(args: argparse.Namespace) -> m.Start:
@@ -371,7 +378,7 @@ def run(args: argparse.Namespace) -> None:
     if recipe is not None:
         start = replace(recipe.start, model=args.model or recipe.start.model)
     if args.list_models:
-        from viewer_client.link.connection import list_models
+        from viewer_client.link.transport import list_models
 
         for model in list_models(endpoint):
             shape = f"{model.channels}×{model.height}×{model.width}"

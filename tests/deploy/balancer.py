@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.inference_server.faults import free_port
-from tests.tools import ROOT, require_tool, wait_for
+from tests.tools import ROOT, free_port, require_tool, wait_for
 
 CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.balancer import running_balancer
-from tests.inference_server.faults import free_port
 from tests.models import write_model
-from tests.tools import ServerProcess, running_program, running_server, wait_for
+from tests.tools import ServerProcess, free_port, running_program, running_server, wait_for
 
 SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
 MEASURED_S = 3.0

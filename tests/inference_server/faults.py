@@ -28,13 +28,6 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 SERIOUS = (" ERROR ", " CRITICAL ", "Traceback")
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def gauges(metrics_port: int) -> dict[str, float]:
     """A server's metrics without labels, by name without prefix."""
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10) as reply:

@@ -23,14 +23,13 @@ from tests.inference_server.faults import (
     Looker,
     Neighbour,
     Relay,
-    free_port,
     gauges,
     resident_mib,
     serious,
 )
 from tests.inference_server.transport.test_security import certificate
 from tests.models import write_model
-from tests.tools import ServerProcess, running_server, wait_for
+from tests.tools import ServerProcess, free_port, running_server, wait_for
 
 SEATS = 6
 GRACE_S = 0.3

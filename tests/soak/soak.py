@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
-from tests.inference_server.faults import free_port, gauges, resident_mib, serious
+from tests.inference_server.faults import gauges, resident_mib, serious
 from tests.models import write_model
-from tests.tools import ServerProcess, running_server
+from tests.tools import ServerProcess, free_port, running_server
 from viewer_client.link.address import Endpoint
 from viewer_client.load.generator import LoadOptions, run_load
 from viewer_client.load.scripted_input import Mouse

@@ -12,7 +12,7 @@ from tests.models import write_model
 from tests.tools import running_server
 from viewer_client import cli
 from viewer_client.files.recipe_text import to_text
-from viewer_client.link.connection import list_models
+from viewer_client.link.transport import list_models
 from viewer_client.recipes.recipe import Entry, Recipe
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffusion_toy.errors import InvalidValueError
 
 EXAMPLE = "for example localhost:50051"
-_HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\]")
+PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")  # those that gRPC would go by
+_PROXY = re.compile(r"http://(?P<user>[^@/\s]+@)?(?P<host>[^@/\s]+?)/?")
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?\]")
 
 
 class AddressError(InvalidValueError):
@@ -21,7 +26,7 @@ class AddressError(InvalidValueError):
 
 
 def parse_address(text: str, flag: str = "--server") -> str:
-    """Check `HOST:PORT` (IPv6 as `[::1]:50051`) and return it.
+    """Check `HOST:PORT` (IPv6 as `[::1]:50051`) and return it without spaces around it.
 
     Raises:
         AddressError: not of that form, or the port is outside 1…65535.
@@ -29,6 +34,9 @@ def parse_address(text: str, flag: str = "--server") -> str:
     host, colon, port = text.strip().rpartition(":")
     if not colon or not host:
         raise AddressError(flag, text, "lacks a host or a port", "HOST:PORT")
+    if ":" in host and not host.startswith("["):
+        remedy = f"is an IPv6 address without brackets: write [{host}]:{port}"
+        raise AddressError(flag, text, remedy, "HOST:PORT")
     if not _HOST.fullmatch(host):
         raise AddressError(flag, text, "does not name a host", "HOST:PORT")
     if not re.fullmatch(r"-?[0-9]+", port):
@@ -39,8 +47,18 @@ def parse_address(text: str, flag: str = "--server") -> str:
 
 
 def is_local(address: str) -> bool:
-    """Whether the address is this machine's own."""
-    return address.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
+    """Say whether the address, `HOST:PORT`, is one by which this machine reaches itself."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def proxy_variable(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the environment variable that names a proxy, "" without one."""
+    names = (name for one in PROXY_VARIABLES for name in (one, one.upper()))
+    return next((name for name in names if environment.get(name)), "")
 
 
 @dataclass(frozen=True)
@@ -52,26 +70,45 @@ class Endpoint:
         tls: encrypt, and check the server's certificate.
         ca_file: PEM file of the authority that signed it, None for those that the system trusts.
         token: bearer token, "" for none. It is sent as it is: without `tls` anybody on the way reads it.
+        proxy: HTTP proxy to go by, `http://[NAME:PASSWORD@]HOST:PORT`; "" goes straight to the server,
+            whatever the environment says.
 
     Raises:
         InvalidValueError: no such file, or not a PEM file; a file without `tls`; a token with characters
-            that a header cannot carry.
+            that a header cannot carry; not the address of a proxy.
     """
 
     address: str
     tls: bool = False
     ca_file: Path | None = None
     token: str = field(default="", repr=False)
+    proxy: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.ca_file is not None and not self.tls:
             raise InvalidValueError("--tls-ca", self.ca_file, "the use without --tls", "add --tls")
         if not re.fullmatch(r"[!-~]*", self.token):
             raise InvalidValueError("--token", "(hidden)", "printable ASCII without spaces")
+        if self.proxy:
+            found = _PROXY.fullmatch(self.proxy)
+            if not found:
+                shown = re.sub(r"//[^/]*@", "//…@", self.proxy)  # a password is not for a log
+                raise InvalidValueError("--proxy", shown, "the form http://HOST:PORT")
+            parse_address(found["host"], "--proxy")
         self.root_certificates()
 
+    def __str__(self) -> str:
+        """Return where the server is and how it is reached, without secrets."""
+        return f"{self.address} by the proxy {self.proxy_shown}" if self.proxy else self.address
+
+    @property
+    def proxy_shown(self) -> str:
+        """Return HOST:PORT of the proxy, without the name and the password."""
+        found = _PROXY.fullmatch(self.proxy)
+        return found["host"] if found else ""
+
     def root_certificates(self) -> bytes | None:
-        """The content of `ca_file`; None for the system's own."""
+        """Return the content of `ca_file`; None for the system's own."""
         if self.ca_file is None:
             return None
         try:
@@ -85,5 +122,5 @@ class Endpoint:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...] | None:
-        """What every call is sent with."""
+        """Return what every call is sent with."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else None

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from diffusion_toy.contract import messages as m
+
 LATENCIES_KEPT = 512
+UNAPPLIED_MAX = 4096  # injections whose first frame is awaited
+FRAME_RATE_HZ = 60.0
 STEPS_KEPT = 240
 RATE_WINDOW_S = 1.0
 RENDER_DELAY_S = 2 / 60  # a frame waits for the next picture of the window, and is drawn
@@ -70,6 +74,28 @@ class Retries:
         return delay_s * (1 + JITTER * (2 * self._draw() - 1))
 
 
+class Latency:
+    """Measures the time from an injection to the first frame that shows it, in seconds of any clock."""
+
+    def __init__(self) -> None:
+        self._unapplied: deque[tuple[int, float]] = deque(maxlen=UNAPPLIED_MAX)
+
+    def sent(self, sequence: int, now: float) -> None:
+        """Take note that an injection has been sent with this number."""
+        self._unapplied.append((sequence, now))
+
+    def applied(self, applied_sequence: int, now: float) -> list[float]:
+        """Return the latencies of the injections that a frame shows first, in seconds."""
+        latencies_s = []
+        while self._unapplied and self._unapplied[0][0] <= applied_sequence:
+            latencies_s.append(now - self._unapplied.popleft()[1])
+        return latencies_s
+
+    def forget(self) -> None:
+        """Forget what is on its way: the stream broke, and the time without a server would count."""
+        self._unapplied.clear()
+
+
 class Statistics:
     """Figures of a connection. Times are passed in as seconds of a monotonic clock.
 
@@ -77,8 +103,9 @@ class Statistics:
         frames: how many have arrived.
         resumed: how often the session went on after its stream was lost.
         dropped: how many were replaced by newer ones, by the server or on arrival.
-        round_trip_ms: of the newest measurement, None before the first.
-        landing_ms: times from an injection to the first frame that shows it.
+        round_trip_ms: the newest measurement, None before the first.
+        latency: of the injections that are on their way.
+        latencies_ms: the newest times from an injection to the first frame that shows it.
     """
 
     def __init__(self) -> None:
@@ -86,27 +113,37 @@ class Statistics:
         self.dropped = 0
         self.resumed = 0
         self.round_trip_ms: float | None = None
-        self.landing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self.latency = Latency()
+        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._number = 0  # of the newest frame of this stream
         self._steps: deque[tuple[float, int]] = deque(maxlen=STEPS_KEPT)
 
-    def arrived(self, now: float, step: int, skipped: int) -> None:
-        """A frame has come in; `skipped` numbers before it have not."""
+    def begin_stream(self) -> None:
+        """Begin to count the frame numbers of a new stream."""
+        self._number = 0
+        self.latency.forget()
+
+    def arrived(self, frame: m.Frame, now: float, *, replaced: bool = False) -> None:
+        """Count a frame that has come in; `replaced` says that it took the place of one nobody took."""
+        skipped = max(frame.number - self._number - 1, 0) if self._number else 0
+        self._number = frame.number
         self.frames += 1
-        self.dropped += skipped
-        if self._steps and step < self._steps[-1][1]:  # a restart
+        self.dropped += skipped + replaced
+        self.latencies_ms.extend(s * 1000 for s in self.latency.applied(frame.applied_sequence, now))
+        if self._steps and frame.step < self._steps[-1][1]:  # a restart
             self._steps.clear()
-        self._steps.append((now, step))
+        self._steps.append((now, frame.step))
 
     def steps_per_second(self, now: float) -> float:
-        """Over the last second; 0 while the session rests."""
+        """Return the rate over the last second; 0 while the session is idle."""
         recent = [entry for entry in self._steps if now - entry[0] < RATE_WINDOW_S]
         if len(recent) < 2 or recent[-1][0] == recent[0][0]:
             return 0.0
         return (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])
 
     def latency_quantile_ms(self, q: float) -> float | None:
-        """A quantile (0…1) of the recent injection-to-frame times, None without any."""
-        ordered = sorted(self.landing_ms)
+        """Return a quantile (0…1) of the recent injection-to-frame times, None without any."""
+        ordered = sorted(self.latencies_ms)
         return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else None
 
 

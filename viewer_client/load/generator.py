@@ -25,14 +25,9 @@ from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from viewer_client.link.address import Endpoint
 from viewer_client.link.backlog import ResumableSession
-from viewer_client.link.connection import (
-    ANSWER_TIMEOUT_S,
-    FRAME_RATE_HZ,
-    channel_credentials,
-    channel_options,
-)
 from viewer_client.link.failures import explain
-from viewer_client.link.status import Retries, window_for
+from viewer_client.link.status import FRAME_RATE_HZ, Retries, window_for
+from viewer_client.link.transport import ANSWER_TIMEOUT_S, channel_credentials, open_async_channel
 from viewer_client.load.report import Report, Samples, Tally, report_of
 from viewer_client.load.scripted_input import Mouse, moves, new_seed
 
@@ -108,7 +103,7 @@ class Viewer:
                 failure = explain(
                     code,
                     details,
-                    self._options.endpoint.address,
+                    self._options.endpoint,
                     was_live=self._live,
                     resuming=self._resumable.resuming,
                 )
@@ -140,7 +135,7 @@ class Viewer:
     async def _stream(self, credentials: grpc.ChannelCredentials | None) -> tuple[grpc.StatusCode, str]:
         """One stream, from start to end; how it ended."""
         self._live = False
-        async with open_channel(self._options.endpoint, credentials) as channel:
+        async with open_async_channel(self._options.endpoint, credentials) as channel:
             stub = pb_grpc.DenoiseServiceStub(channel)
             call: Any = stub.Denoise(metadata=self._options.endpoint.metadata)
             ending = Ending(call)
@@ -220,7 +215,7 @@ class Viewer:
                 return
             request = self._resumable.command(command)
             if isinstance(command, m.Inject):
-                self._tally.injected(request.sequence, now)
+                self._tally.latency.sent(request.sequence, now)
             with contextlib.suppress(*ENDED):  # it is sent again on the next stream
                 await self._call.write(wire.request_to_proto(request))
 
@@ -281,14 +276,6 @@ def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return end.value
     coroutine.close()
     raise RuntimeError("it waits for something")
-
-
-def open_channel(endpoint: Endpoint, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """A connection of one's own to this server."""
-    options = channel_options(endpoint.address)
-    if credentials is None:
-        return grpc.aio.insecure_channel(endpoint.address, options=options)
-    return grpc.aio.secure_channel(endpoint.address, credentials, options=options)
 
 
 async def run_load(options: LoadOptions) -> Report:
@@ -368,7 +355,7 @@ async def _all(tasks: list[asyncio.Task[None]]) -> None:
 
 async def _window(endpoint: Endpoint) -> int:
     """How many frames may be on their way, from a measurement; the default where it fails."""
-    async with open_channel(endpoint, channel_credentials(endpoint)) as channel:
+    async with open_async_channel(endpoint, channel_credentials(endpoint)) as channel:
         list_models: Any = pb_grpc.DenoiseServiceStub(channel).ListModels
         began = clock()
         for _ in range(2):  # the first call brings the connection up

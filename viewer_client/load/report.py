@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-UNAPPLIED_MAX = 4096  # injections of one viewer whose landing is awaited
+from viewer_client.link.status import Latency
 
 
 class Samples:
@@ -22,7 +22,7 @@ class Samples:
 
     Attributes:
         interval_ms: between two frames, without rests and reconnects.
-        landing_ms: from an injection to the first frame that shows it, without those on their way when
+        latencies_ms: from an injection to the first frame that shows it, without those on their way when
             the stream broke.
         back_s: from the last frame of a stream that broke to the first of the next one.
         errors: ends of streams by the name of their status, other than those that were asked for.
@@ -31,7 +31,7 @@ class Samples:
 
     def __init__(self, counts_from: float) -> None:
         self.counts_from = counts_from
-        self.interval_ms, self.landing_ms, self.back_s = array("f"), array("f"), array("f")
+        self.interval_ms, self.latencies_ms, self.back_s = array("f"), array("f"), array("f")
         self.errors: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
 
@@ -54,11 +54,7 @@ class Tally:
         self._number = self._step = 0
         self._idle = False
         self._away_since: float | None = None
-        self._unapplied: deque[tuple[int, float]] = deque(maxlen=UNAPPLIED_MAX)
-
-    def injected(self, sequence: int, now: float) -> None:
-        """A command whose landing is to be seen has been sent."""
-        self._unapplied.append((sequence, now))
+        self.latency = Latency()
 
     def frame(self, now: float, number: int, step: int, applied_sequence: int, idle: bool) -> None:
         """A frame has come in."""
@@ -74,11 +70,9 @@ class Tally:
                     samples.interval_ms.append((now - last) * 1000)
                     self._stepping_s += now - last
                     self._steps += step - self._step if step >= self._step else step  # after a restart
-        unapplied = self._unapplied
-        while unapplied and unapplied[0][0] <= applied_sequence:
-            sent = unapplied.popleft()[1]
-            if counts:
-                samples.landing_ms.append((now - sent) * 1000)
+        latencies_s = self.latency.applied(applied_sequence, now)
+        if counts:
+            samples.latencies_ms.extend(s * 1000 for s in latencies_s)
         self.seen, self._away_since = True, None
         self._last, self._number, self._step, self._idle = now, number, step, idle
 
@@ -87,7 +81,7 @@ class Tally:
         if self._last is not None:
             self._away_since = now if self._idle else self._last
         self._last = None
-        self._unapplied.clear()
+        self.latency.forget()
 
     def finish(self, now: float) -> None:
         """It is over: count what has not been answered yet."""
@@ -197,7 +191,7 @@ def report_of(
         steps_per_second_mean=sum(rates) / len(rates),
         steps_per_second_least=min(rates),
         frame_interval_ms=Quantiles.of(samples.interval_ms),
-        command_to_frame_ms=Quantiles.of(samples.landing_ms),
+        command_to_frame_ms=Quantiles.of(samples.latencies_ms),
         frames=frames,
         dropped=sum(tally.dropped for tally in tallies),
         resumed=sum(tally.resumed for tally in tallies),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.inference_server.faults import free_port, gauges
+from tests.inference_server.faults import gauges
 from tests.models import write_model
-from tests.tools import ServerProcess, running_server, wait_for
+from tests.tools import ServerProcess, free_port, running_server, wait_for
 from tests.viewer_client.frames import frame
 from tests.viewer_client.simulated import SimulatedSession, exchanged
 from viewer_client.core.geometry import Rect

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import subprocess
 import threading
 import time
@@ -21,12 +20,13 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.models import write_model
-from tests.tools import ServerProcess, require_tool, running_server, wait_for
+from tests.tools import ServerProcess, free_port, require_tool, running_server, wait_for
 from tests.viewer_client.frames import WELCOME
 from tests.viewer_client.link.resumable import End, Resumable, serving
-from viewer_client.link.address import Endpoint, parse_address
-from viewer_client.link.connection import Connection, RefusedError, list_models
+from viewer_client.link.address import Endpoint
+from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase
+from viewer_client.link.transport import RefusedError, list_models
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,6 @@ def connect() -> Iterator[Any]:
     yield opener
     for connection in opened:
         connection.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def frames_of(connection: Connection, count: int) -> list[m.Frame]:
@@ -174,7 +167,7 @@ def faulty() -> Iterator[Any]:
 def test_another_grpc_service_is_not_ours(faulty: Any, connect: Any) -> None:
     address = faulty(None)
     connection = connect(address)
-    wait_for(lambda: connection.status.sentence, 20, "the failure")
+    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, 20, "the failure")
     assert (
         connection.status.sentence
         == f"the gRPC server at {address} is not Diffusion Toy's; check the address"
@@ -196,7 +189,7 @@ def test_the_servers_own_words_are_passed_on(
     faulty: Any, connect: Any, code: grpc.StatusCode, text: str, phase: Phase
 ) -> None:
     connection = connect(faulty(Faulty([], code, text)))
-    wait_for(lambda: connection.status.sentence, 20, "the failure")
+    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, 20, "the failure")
     assert (connection.status.phase, connection.status.sentence) == (phase, text)
 
 
@@ -217,19 +210,6 @@ def test_frames_of_another_size_are_refused_clearly(faulty: Any, connect: Any) -
 
 def test_models_are_listed(server: ServerProcess) -> None:
     assert [model.name for model in list_models(Endpoint(server.address))] == ["tiny"]
-
-
-@pytest.mark.parametrize(
-    "text", ["localhost", "localhost:", ":50051", "host:0", "host:99999", "host:x", "::1:50051"]
-)
-def test_a_bad_address_is_refused(text: str) -> None:
-    with pytest.raises(InvalidValueError, match="--server"):
-        parse_address(text)
-
-
-@pytest.mark.parametrize("text", ["localhost:50051", "10.0.0.1:1", "[::1]:65535"])
-def test_a_good_address_is_taken(text: str) -> None:
-    assert parse_address(text) == text
 
 
 # --- sessions that go on ---
@@ -459,9 +439,9 @@ def test_an_encrypted_server_lets_in_who_has_the_token(
             (Endpoint(address, tls=True, ca_file=ours), "a bearer token is needed"),
             (
                 Endpoint(address, tls=True, ca_file=theirs, token="secret"),
-                "is not trusted; name the authority",
+                "was not signed by the authority in",
             ),
-            (Endpoint(address, token="secret"), "check the port"),
+            (Endpoint(address, token="secret"), "is encrypted: add --tls"),
         ):
             with pytest.raises(RefusedError, match=words):
                 list_models(endpoint)

@@ -89,7 +89,7 @@ def test_numbers_that_are_skipped_were_dropped() -> None:
 def test_the_time_to_be_back_is_a_figure_of_its_own() -> None:
     one = tally()
     one.frame(1.0, 50, 50, 0, False)
-    one.injected(2, 1.0)
+    one.latency.sent(2, 1.0)
     one.broke(1.4)
     one.broke(1.6)  # a try in vain
     one.frame(2.0, 1, 45, 2, False)
@@ -98,7 +98,7 @@ def test_the_time_to_be_back_is_a_figure_of_its_own() -> None:
     one.finish(7.5)
     assert list(one.samples.back_s) == pytest.approx([1.0, 0.5])
     assert list(one.samples.interval_ms) == pytest.approx([100], rel=1e-3)
-    assert not one.samples.landing_ms
+    assert not one.samples.latencies_ms
     assert one.steps_per_second == pytest.approx(60)
 
 
@@ -114,19 +114,19 @@ def test_a_server_that_stops_sending_is_seen() -> None:
 def test_an_injection_lands_in_the_first_frame_that_has_it() -> None:
     one = tally()
     for sequence in (2, 3, 4):
-        one.injected(sequence, sequence / 10)
+        one.latency.sent(sequence, sequence / 10)
     one.frame(0.5, 1, 1, 3, False)
     one.frame(0.6, 2, 2, 4, False)
-    assert list(one.samples.landing_ms) == pytest.approx([300, 200, 200], rel=1e-4)
+    assert list(one.samples.latencies_ms) == pytest.approx([300, 200, 200], rel=1e-4)
 
 
 def test_the_warm_up_does_not_count() -> None:
     one = tally(counts_from=10.0)
-    one.injected(2, 9.0)
+    one.latency.sent(2, 9.0)
     one.frame(9.0, 1, 1, 0, False)
     one.frame(9.9, 50, 50, 2, False)
     assert one.seen
-    assert (one.frames, one.dropped, len(one.samples.interval_ms), len(one.samples.landing_ms)) == (
+    assert (one.frames, one.dropped, len(one.samples.interval_ms), len(one.samples.latencies_ms)) == (
         0,
         0,
         0,
