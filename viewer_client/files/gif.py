@@ -32,7 +32,7 @@ BACKGROUND, TEXT, DIM, ACCENT, EDGE = (
 )  # fmt: skip
 
 
-class Illustrator:
+class FigureRenderer:
     """Draws moments of a session: x_t and x̂0 side by side, the time step, the pointer, a caption."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Illustrator:
         return canvas
 
     def draw_moment(self, moment: Moment, caption: str) -> Picture:
-        """The picture of a moment of the reel."""
+        """Return the picture of a moment of a recording."""
         heading = f"t {labels.whole(moment.time_step)}/{moment.num_time_steps}"
         share = moment.time_step / moment.num_time_steps
         return self.page(to_image(moment.x_t), to_image(moment.x0_hat), heading, share, caption)
@@ -101,8 +101,8 @@ def of_run(moments: Sequence[Moment], caption: str) -> bytes:
     Args:
         moments: at least one.
     """
-    illustrator = Illustrator()
-    return encode([illustrator.draw_moment(moment, caption) for moment in moments], RUN_PERIOD_MS)
+    renderer = FigureRenderer()
+    return encode([renderer.draw_moment(moment, caption) for moment in moments], RUN_PERIOD_MS)
 
 
 def encode(pictures: Sequence[Picture], period_ms: int) -> bytes:

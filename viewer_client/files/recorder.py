@@ -21,8 +21,8 @@ from viewer_client.core.geometry import Point
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
-from viewer_client.files.gif import Illustrator, Picture, encode, of_run
-from viewer_client.files.recording import Reel
+from viewer_client.files.gif import FigureRenderer, Picture, encode, of_run
+from viewer_client.files.recording import RunRecording
 from viewer_client.files.saving import RUN_PICTURES, free_path
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase
@@ -119,10 +119,10 @@ class Recorder:
 
     def __init__(self, connection: Connection, model: ViewModel, seconds: float) -> None:
         self.connection, self.model, self.seconds = connection, model, seconds
-        self._illustrator = Illustrator()
+        self._renderer = FigureRenderer()
         self._pictures: list[Picture] = []
         self._rates: list[float] = []
-        self._reel = Reel()
+        self._recording = RunRecording()
 
     def record(self, path: Path) -> Summary:
         """Play the script and write it to `path`, or beside it if that exists.
@@ -158,7 +158,7 @@ class Recorder:
             time.sleep(POLL_S)
         if replay.failure:
             raise RecordingError(replay.failure)
-        moments = self._reel.moments(RUN_PICTURES)
+        moments = self._recording.moments(RUN_PICTURES)
         caption = labels.SEPARATOR.join(labels.session_parts(self.model)[:3])
         elapsed, doubt = time.monotonic() - began, self.model.doubt_of(replay.recipe)
         remark = f"replayed {replay.recipe.steps} steps{'; ' if doubt else ''}{doubt}"
@@ -234,7 +234,7 @@ class Recorder:
             self.model.configure(change)
 
     def _keep_picture(self, caption: str) -> None:
-        self._pictures.append(self._illustrator.draw(self.model, caption))
+        self._pictures.append(self._renderer.draw(self.model, caption))
         self._note_rate()
 
     def _note_rate(self) -> None:
@@ -247,7 +247,7 @@ class Recorder:
         fresh = synchronize(self.connection, self.model)
         if fresh is None:
             return False
-        self._reel.add(fresh, self.model.command_log.runs)
+        self._recording.add(fresh, self.model.command_log.runs)
         self.connection.drawn(fresh)
         return True
 

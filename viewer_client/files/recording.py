@@ -39,7 +39,7 @@ def to_image(pixels: NDArray[np.uint8]) -> m.Image:
     return image
 
 
-class Reel:
+class RunRecording:
     """At most 600 moments of one run, at even spacing in frames; the newest is always among them."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Reel:
         self._every, self._frames, self._run = 1, 0, -1
 
     def add(self, frame: m.Frame, run: int) -> None:
-        """A frame of this run (a number); with a new one the reel begins anew."""
+        """A frame of this run (a number); a new number begins a new recording."""
         if run != self._run:
             self._moments.clear()
             self._every, self._frames, self._run = 1, 0, run

@@ -1,6 +1,6 @@
-"""Keeping things: pictures, runs and recipes as files that never replace another, and reading recipes.
+"""Saving: pictures, runs and recipes as files that never replace another, and reading recipes.
 
-`Keeping` does the work in a thread of its own, so that the window goes on meanwhile.
+`Saver` does the work in a thread of its own, so that the window goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from viewer_client.core.appearance import ColorMap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import recipe_text
 from viewer_client.files.recipe_text import RecipeError
-from viewer_client.files.recording import Reel
+from viewer_client.files.recording import RunRecording
 from viewer_client.recipes.command_log import NoRecipeError
 from viewer_client.recipes.recipe import Recipe
 
@@ -31,7 +31,7 @@ RUN_PICTURES = 180  # of the GIF of a run
 T = TypeVar("T")
 
 
-class KeepingError(DiffusionToyError):
+class SavingError(DiffusionToyError):
     """A file cannot be written."""
 
 
@@ -49,7 +49,7 @@ def write_new(path: Path, content: bytes) -> Path:
     """Write a new file at this path or beside it; where it is, in full.
 
     Raises:
-        KeepingError: it cannot be written; then nothing of it is left.
+        SavingError: it cannot be written; then nothing of it is left.
     """
     while True:
         target = free_path(path)
@@ -68,9 +68,9 @@ def write_new(path: Path, content: bytes) -> Path:
         return target.absolute()
 
 
-def _refusal(target: Path, error: OSError) -> KeepingError:
+def _refusal(target: Path, error: OSError) -> SavingError:
     reason = error.strerror or str(error)
-    return KeepingError(f"{target.absolute()} cannot be written ({reason}); --out DIR names another folder")
+    return SavingError(f"{target.absolute()} cannot be written ({reason}); --out DIR names another folder")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -100,7 +100,7 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
 
 
-class Keeping:
+class Saver:
     """What the keys S, G, Ctrl+S, Ctrl+C and Ctrl+V do, but for the clipboard itself.
 
     Args:
@@ -109,14 +109,14 @@ class Keeping:
 
     def __init__(self, model: ViewModel, folder: Path) -> None:
         self._model, self._folder = model, folder
-        self._reel = Reel()
-        self._worker = ThreadPoolExecutor(1, "keeping")
+        self._recording = RunRecording()
+        self._worker = ThreadPoolExecutor(1, "saving")
         self._jobs: deque[tuple[Future[Any], Callable[[Any], str]]] = deque()
 
     def update(self, fresh: m.Frame | None) -> list[str]:
         """Once for each picture of the window, with a new frame if there is one: what has been done since."""
         if fresh is not None:
-            self._reel.add(fresh, self._model.command_log.runs)
+            self._recording.add(fresh, self._model.command_log.runs)
         answers: list[str] = []
         while self._jobs and self._jobs[0][0].done():
             answers.append(self._answer(*self._jobs.popleft()))
@@ -175,7 +175,7 @@ class Keeping:
         if frame is None:
             self._model.notice = NO_PICTURE
             return
-        moments = self._reel.moments(RUN_PICTURES)
+        moments = self._recording.moments(RUN_PICTURES)
         caption = labels.SEPARATOR.join(labels.session_parts(self._model)[:3])
         path = self._folder / f"diffusion-toy-{frame.seed}.gif"
 

@@ -21,8 +21,8 @@ from viewer_client.ui.widgets import (
     PANEL,
     TEXT,
     WARNING,
-    Enlarged,
-    Typesetter,
+    ScaledImage,
+    Text,
     area,
 )
 
@@ -35,15 +35,15 @@ KEYS = (
 )
 
 
-class BranchView(Overlay):
+class BranchesOverlay(Overlay):
     """Shows branches and lets one of them be chosen."""
 
     def __init__(self, branches: Branches, appearance: Appearance) -> None:
         self._branches, self._appearance = branches, appearance
         self._noisy = False  # x_t is shown in place of x̂0
         self._pointer: tuple[float, float] | None = None
-        self._pictures: dict[int, Enlarged] = {}
-        self._moment = Enlarged(), Enlarged()
+        self._pictures: dict[int, ScaledImage] = {}
+        self._moment = ScaledImage(), ScaledImage()
         self._places: list[tuple[Rect, Branch]] = []
 
     def key(self, key: str, character: str) -> bool:
@@ -73,7 +73,7 @@ class BranchView(Overlay):
     def _under(self, position: tuple[float, float]) -> Branch | None:
         return next((branch for place, branch in self._places if place.fraction(position) is not None), None)
 
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         text.begin(text.scale)
         surface.fill(BACKGROUND)
         width, height = surface.get_size()
@@ -90,7 +90,7 @@ class BranchView(Overlay):
 
     # --- what all come from ---
 
-    def _draw_head(self, surface: pygame.Surface, text: Typesetter, place: Rect) -> int:
+    def _draw_head(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
         """The moment and what can be done, in the window's width; returns the y below."""
         side, gap, frame = text.px(THUMBNAIL), text.px(8), self._branches.origin
         x = place.x
@@ -115,7 +115,7 @@ class BranchView(Overlay):
         text.put(surface, text.longest(keys, width, 12), x, y + text.px(2), 12, DIM)
         return max(place.y + side + text.line(12) + text.px(6), y + text.px(2) + text.line(12))
 
-    def _draw_foot(self, surface: pygame.Surface, text: Typesetter, place: Rect) -> int:
+    def _draw_foot(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
         """What came of it, at the window's lower edge; returns the y above."""
         finished = self._branches.stage is Stage.FINISHED
         points, color = (16, ACCENT) if finished else (13, DIM)
@@ -128,8 +128,8 @@ class BranchView(Overlay):
 
     # --- one of them ---
 
-    def _draw_branch(self, surface: pygame.Surface, text: Typesetter, place: Rect, branch: Branch) -> None:
-        picture = self._pictures.setdefault(branch.seed, Enlarged())
+    def _draw_branch(self, surface: pygame.Surface, text: Text, place: Rect, branch: Branch) -> None:
+        picture = self._pictures.setdefault(branch.seed, ScaledImage())
         lost = branch.joined and branch.failed
         _draw_picture(surface, picture, place, branch.frame, self._appearance, noisy=self._noisy, lost=lost)
         chosen = self._pointer is not None and place.fraction(self._pointer) is not None
@@ -145,7 +145,7 @@ class BranchView(Overlay):
 
 def _draw_picture(
     surface: pygame.Surface,
-    picture: Enlarged,
+    picture: ScaledImage,
     place: Rect,
     frame: Frame | None,
     appearance: Appearance,

@@ -19,8 +19,8 @@ from viewer_client.ui.widgets import (
     FAINT,
     PANEL,
     TEXT,
-    Enlarged,
-    Typesetter,
+    ScaledImage,
+    Text,
     area,
     keycap,
 )
@@ -38,7 +38,7 @@ MIDDLE = "real ones mostly keep to the frame"
 Rows = tuple[tuple[str, str], ...]
 
 
-class CanvasView(Overlay):
+class CanvasOverlay(Overlay):
     """Draws in `canvas`, which outlives it, and begins the session's picture from there."""
 
     def __init__(self, model: ViewModel, canvas: Canvas, appearance: Appearance) -> None:
@@ -48,7 +48,7 @@ class CanvasView(Overlay):
         self._button: Button | None = None  # what is held: it draws or rubs out
         self._sliding = False
         self._pointer: Point | None = None
-        self._pictures = Enlarged(), Enlarged()
+        self._pictures = ScaledImage(), ScaledImage()
 
     # --- keys ---
 
@@ -128,7 +128,7 @@ class CanvasView(Overlay):
 
     # --- drawing ---
 
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         """Below the header, in which the session's time step stays in sight."""
         width, height = surface.get_size()
         places = layout(width, height, self._appearance.text_scale)
@@ -181,7 +181,7 @@ class CanvasView(Overlay):
             pygame.draw.circle(surface, ACCENT, self._pointer, radius, 1)
             surface.set_clip(clip)
 
-    def _draw_side(self, surface: pygame.Surface, text: Typesetter, place: Rect) -> None:
+    def _draw_side(self, surface: pygame.Surface, text: Text, place: Rect) -> None:
         """The level, what it makes of the drawing, and the keys; smaller where there is little room."""
         canvas, T = self._canvas, self._model.num_time_steps
         rows: Rows = (
@@ -206,7 +206,7 @@ class CanvasView(Overlay):
             text.put(surface, meaning, place.x + keys, y, 13, width=place.width - keys)
             y += _row_height(text)
 
-    def _draw_slider(self, surface: pygame.Surface, text: Typesetter, place: Rect, y: int, T: int) -> int:
+    def _draw_slider(self, surface: pygame.Surface, text: Text, place: Rect, y: int, T: int) -> int:
         """From noise at the left to clean at the right, as on the time line; returns the y below."""
         knob, height = text.px(6), text.px(22)
         track = Rect(place.x + knob, y, max(place.width - 2 * knob, 1), height)
@@ -220,7 +220,7 @@ class CanvasView(Overlay):
         text.put(surface, "0  clean", place.right, y, 11, DIM, align="right")
         return y + text.line(11) + text.px(8)
 
-    def _draw_preview(self, surface: pygame.Surface, text: Typesetter, place: Rect, rows: Rows) -> int:
+    def _draw_preview(self, surface: pygame.Surface, text: Text, place: Rect, rows: Rows) -> int:
         """The drawing with so much noise, as large as the keys below it allow; returns the y below."""
         canvas, schedule = self._canvas, self._model.schedule
         label, gap = text.line(12), text.px(10)
@@ -240,7 +240,7 @@ class CanvasView(Overlay):
         return square.bottom + gap
 
 
-def _fits(text: Typesetter, place: Rect, rows: Rows) -> bool:
+def _fits(text: Text, place: Rect, rows: Rows) -> bool:
     """Whether the keys' meanings are not cut, and a preview has room."""
     wide = _keys_width(text, rows) + max(text.width(meaning, 13) for _, meaning in rows)
     head = text.line(16) + text.px(22) + text.line(11) + text.px(8)
@@ -248,9 +248,9 @@ def _fits(text: Typesetter, place: Rect, rows: Rows) -> bool:
     return wide <= place.width and head + preview + len(rows) * _row_height(text) <= place.height
 
 
-def _keys_width(text: Typesetter, rows: Rows) -> int:
+def _keys_width(text: Text, rows: Rows) -> int:
     return max(text.width(key, 12) for key, _ in rows) + text.px(20)
 
 
-def _row_height(text: Typesetter) -> int:
+def _row_height(text: Text) -> int:
     return text.line(12) + text.px(5)

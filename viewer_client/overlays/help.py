@@ -8,7 +8,7 @@ from viewer_client.core import labels
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import SECTIONS
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Typesetter, keycap
+from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Text, keycap
 
 WIDE_PX = 1000
 SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Keep", "Window"))
@@ -20,7 +20,7 @@ INTRODUCTION = (
 )
 
 
-def draw_banner(surface: pygame.Surface, text: Typesetter, pane: Rect, model: ViewModel) -> None:
+def draw_banner(surface: pygame.Surface, text: Text, pane: Rect, model: ViewModel) -> None:
     """Over the pane: that there is no connection, why, and how often it was tried."""
     pad = text.px(14)
     lines = text.lines(labels.connection_sentence(model), pane.width - 4 * pad, 14)
@@ -38,7 +38,7 @@ def draw_banner(surface: pygame.Surface, text: Typesetter, pane: Rect, model: Vi
     )
 
 
-def draw_help(surface: pygame.Surface, text: Typesetter, model: ViewModel) -> None:
+def draw_help(surface: pygame.Surface, text: Text, model: ViewModel) -> None:
     """All keys, from the key map, in the largest text up to the present scale in which nothing is cut."""
     width, height = surface.get_size()
     sections = dict(SECTIONS)
@@ -78,22 +78,20 @@ def draw_help(surface: pygame.Surface, text: Typesetter, model: ViewModel) -> No
             y += line * 0.5
 
 
-def _keys_width(text: Typesetter) -> int:
+def _keys_width(text: Text) -> int:
     return max(text.width(b.shown, 12) for _, bindings in SECTIONS for b in bindings) + text.px(22)
 
 
-def _least_height(text: Typesetter, rows: float) -> int:
+def _least_height(text: Text, rows: float) -> int:
     """Of the help without its introduction, px."""
     return text.px(22) + text.line(24) + round(rows * (text.line(13) + 1))
 
 
-def _introduction_height(text: Typesetter, width: int) -> int:
+def _introduction_height(text: Text, width: int) -> int:
     return len(text.lines(INTRODUCTION, width - 2 * text.px(22), 13)) * text.line(13) + text.px(8)
 
 
-def _fits(
-    text: Typesetter, width: int, height: int, columns: tuple[tuple[str, ...], ...], rows: float
-) -> bool:
+def _fits(text: Text, width: int, height: int, columns: tuple[tuple[str, ...], ...], rows: float) -> bool:
     room = (width - 2 * text.px(22)) // len(columns) - _keys_width(text) - text.px(8)
     widest = max(text.width(b.help, 13) for _, bindings in SECTIONS for b in bindings)
     return widest <= room and _least_height(text, rows) <= height

@@ -12,7 +12,7 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.overlay import MouseEvent, Overlay
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING, Typesetter, area
+from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING, Text, area
 
 DIGITS = "0123456789"
 LENGTH_MAX = 40  # digits that can be typed; more than any seed has
@@ -81,7 +81,7 @@ class SeedEntry(Overlay):
             self._model.restart(int(self.typed), m.Origin())
             self.close()
 
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         """In the middle of the window, below the header."""
         width, height = surface.get_size()
         top = layout(width, height, self._appearance.text_scale).header.bottom
@@ -105,7 +105,7 @@ class SeedEntry(Overlay):
         below = Rect(inner.x, place.bottom + text.px(8), inner.width, 0)
         text.wrap(surface, note, below, 12, WARNING if self.trouble else DIM)
 
-    def _draw_title(self, surface: pygame.Surface, text: Typesetter, place: Rect) -> None:
+    def _draw_title(self, surface: pygame.Surface, text: Text, place: Rect) -> None:
         used = text.put(surface, "Seed", place.x, place.y, 14, TEXT)
         model = self._model
         seed = model.start.seed if model.frame is None else model.frame.seed
@@ -113,7 +113,7 @@ class SeedEntry(Overlay):
         now = text.longest([words], place.width - used - text.px(12), 12)
         text.put(surface, now, place.right, place.y + text.px(1), 12, DIM, align="right")
 
-    def _draw_field(self, surface: pygame.Surface, text: Typesetter, place: Rect, now: float) -> None:
+    def _draw_field(self, surface: pygame.Surface, text: Text, place: Rect, now: float) -> None:
         """What was typed, its end in sight, and the caret."""
         pygame.draw.rect(surface, ACCENT, area(place), 1, border_radius=text.px(3))
         pad = text.px(8)

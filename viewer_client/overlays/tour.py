@@ -11,7 +11,7 @@ from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
 from viewer_client.ui.overlay import MouseEvent, MouseKind, Overlay
-from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Typesetter, area
+from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Text, area
 
 LEFT_SHARE = 0.36  # of the width: what to do; the rest says what it is about
 POINTS, POINTS_LEAST, SHRINK = 13.0, 6.0, 0.95  # of the text, until all of it fits
@@ -20,7 +20,7 @@ GLOW_S = 1.5  # after each stage
 ENDS = "Esc skips the tour, F2 begins it again."
 
 
-class TourView(Overlay):
+class TourOverlay(Overlay):
     """Shows a tour, which looks on at what the user does; all keys but one go to the screen below.
 
     Args:
@@ -73,7 +73,7 @@ class TourView(Overlay):
 
     # --- drawing ---
 
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         """Over the time line, and over the figures below it where that is not enough."""
         tour = self.tour
         place, points = self._find_place(surface, text)
@@ -90,7 +90,7 @@ class TourView(Overlay):
             text.put(surface, ENDS, left.x, left.bottom - text.line(SMALL * points), SMALL * points, DIM)
         text.wrap(surface, tour.caption.text, right, points, TEXT)
 
-    def _find_place(self, surface: pygame.Surface, text: Typesetter) -> tuple[Rect, float]:
+    def _find_place(self, surface: pygame.Surface, text: Text) -> tuple[Rect, float]:
         """The time line's place, or that and what is below it, and the size of text, points.
 
         The text becomes smaller only where both places are too little for any moment of the tour, so that
@@ -110,7 +110,7 @@ class TourView(Overlay):
         return self._found[1]
 
 
-def _columns(text: Typesetter, place: Rect) -> tuple[Rect, Rect]:
+def _columns(text: Text, place: Rect) -> tuple[Rect, Rect]:
     """What to do, and what it is about."""
     inner = place.inset(text.px(7))
     width, gap = round(inner.width * LEFT_SHARE), text.px(16)
@@ -121,7 +121,7 @@ def _columns(text: Typesetter, place: Rect) -> tuple[Rect, Rect]:
     )
 
 
-def _fits(text: Typesetter, place: Rect, points: float) -> bool:
+def _fits(text: Text, place: Rect, points: float) -> bool:
     """Whether all that the tour says fits, whatever stage it is at."""
     left, right = _columns(text, place)
     titles = max(text.width(caption.title, points) for caption in CAPTIONS.values())

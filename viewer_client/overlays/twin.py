@@ -27,8 +27,8 @@ from viewer_client.ui.widgets import (
     PANEL,
     TEXT,
     WARNING,
-    Enlarged,
-    Typesetter,
+    ScaledImage,
+    Text,
     area,
     keycap,
     legend,
@@ -105,12 +105,12 @@ def places_of(room: Rect, gap: int, title: int) -> Places:
     )
 
 
-class TwinView(Overlay):
+class TwinOverlay(Overlay):
     """Shows a twin, and takes the strokes that both get."""
 
     def __init__(self, twin: Twin, model: ViewModel, appearance: Appearance) -> None:
         self._twin, self._model, self._appearance = twin, model, appearance
-        self._pictures = [Enlarged() for _ in range(5)]
+        self._pictures = [ScaledImage() for _ in range(5)]
         self._touchable: Rect | None = None  # the window's own picture, when it was last drawn
         self._pointer: Point | None = None
 
@@ -159,7 +159,7 @@ class TwinView(Overlay):
 
     # --- drawing ---
 
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         text.begin(text.scale)
         surface.fill(BACKGROUND)
         width, height = surface.get_size()
@@ -177,7 +177,7 @@ class TwinView(Overlay):
         self._draw_words(surface, text, places)
         self._draw_pointer(surface, text, places)
 
-    def _draw_bar(self, surface: pygame.Surface, text: Typesetter, place: Rect) -> int:
+    def _draw_bar(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
         """What can differ, and by which key; returns the y below."""
         x, twin = place.x, self._twin
         x += text.put(surface, "a twin that differs in one thing", x, place.y, 16, ACCENT) + text.px(16)
@@ -199,7 +199,7 @@ class TwinView(Overlay):
         text.put(surface, text.longest(["Tab: the next"], place.right - x, 12), x, y + text.px(2), 12, FAINT)
         return y + text.line(16) + text.px(9)
 
-    def _draw_titles(self, surface: pygame.Surface, text: Typesetter, places: Places, title: int) -> None:
+    def _draw_titles(self, surface: pygame.Surface, text: Text, places: Places, title: int) -> None:
         twin = self._twin
         own, other = (one.name(twin.what, twin.label_names) for one in (twin.treatment, twin.other))
         change = CHANGE_KEYS[twin.what]
@@ -229,7 +229,7 @@ class TwinView(Overlay):
                 picture.draw(surface, place, (*pair, colors), partial(_pixels, number, pair, colors))
             pygame.draw.rect(surface, EDGE, area(place), 1)
 
-    def _draw_words(self, surface: pygame.Surface, text: Typesetter, places: Places) -> None:
+    def _draw_words(self, surface: pygame.Surface, text: Text, places: Places) -> None:
         """What the difference is, below it."""
         place, twin = places.words, self._twin
         limits = f"twin darker −{LIMIT:g}", f"{LIMIT:g} lighter"
@@ -243,7 +243,7 @@ class TwinView(Overlay):
         color = WARNING if twin.diverged else ACCENT
         text.wrap(surface, twin.sentence, Rect(place.x, y, place.width, 0), 14, color)
 
-    def _draw_pointer(self, surface: pygame.Surface, text: Typesetter, places: Places) -> None:
+    def _draw_pointer(self, surface: pygame.Surface, text: Text, places: Places) -> None:
         """The ring of the brush on both pictures, at the same place."""
         if self._pointer is None:
             return

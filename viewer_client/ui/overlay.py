@@ -13,7 +13,7 @@ from viewer_client.core.geometry import Point
 if TYPE_CHECKING:
     import pygame
 
-    from viewer_client.ui.widgets import Typesetter
+    from viewer_client.ui.widgets import Text
 
 
 class MouseKind(Enum):
@@ -78,5 +78,5 @@ class Overlay(ABC):
         self.closed = True
 
     @abstractmethod
-    def draw(self, surface: pygame.Surface, text: Typesetter, now: float) -> None:
+    def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
         """Draw it over the screen."""

@@ -29,7 +29,7 @@ def area(place: Rect) -> pygame.Rect:
     return pygame.Rect(place.x, place.y, place.width, place.height)
 
 
-class Typesetter:
+class Text:
     """Writes text, anti-aliased, in sizes that follow the window.
 
     `placed` and `shortened` hold what was written since `begin`, for tests.
@@ -165,7 +165,7 @@ class Typesetter:
         return self._fonts[size]
 
 
-class Enlarged:
+class ScaledImage:
     """A small picture, enlarged with hard pixels; enlarged anew only where it has changed."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class Enlarged:
         surface.blit(self._image, (place.x, place.y))
 
 
-class Layer:
+class CachedSurface:
     """A part of the screen that is painted anew only when what it shows has changed."""
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Layer:
         self._shortened: list[str] = []
 
     def draw(
-        self, surface: pygame.Surface, text: Typesetter, place: Rect, key: object, paint: Callable[[], None]
+        self, surface: pygame.Surface, text: Text, place: Rect, key: object, paint: Callable[[], None]
     ) -> None:
         """Paint within the place, or show again what was painted there for the same `key`."""
         key = (key, place, text.scale)
@@ -222,7 +222,7 @@ def surface_of(pixels: NDArray[np.uint8]) -> pygame.Surface:
     return pygame.image.frombuffer(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), "RGB")
 
 
-def keycap(surface: pygame.Surface, text: Typesetter, key: str, x: int, y: int, points: float = 12) -> int:
+def keycap(surface: pygame.Surface, text: Text, key: str, x: int, y: int, points: float = 12) -> int:
     """A key as a small box; returns its width."""
     pad = text.px(5)
     width = max(text.width(key, points) + 2 * pad, text.line(points))
@@ -233,7 +233,7 @@ def keycap(surface: pygame.Surface, text: Typesetter, key: str, x: int, y: int, 
 
 def legend(
     surface: pygame.Surface,
-    text: Typesetter,
+    text: Text,
     place: Rect,
     table: NDArray[np.uint8],
     ends: tuple[str, str],

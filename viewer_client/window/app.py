@@ -31,13 +31,13 @@ from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
 from viewer_client.experiments import branches, twin
 from viewer_client.experiments.canvas import Canvas
-from viewer_client.files.saving import Keeping
+from viewer_client.files.saving import Saver
 from viewer_client.link.connection import Connection
-from viewer_client.overlays.branches import BranchView
-from viewer_client.overlays.canvas import CanvasView
+from viewer_client.overlays.branches import BranchesOverlay
+from viewer_client.overlays.canvas import CanvasOverlay
 from viewer_client.overlays.seed_entry import SeedEntry
-from viewer_client.overlays.tour import TourView
-from viewer_client.overlays.twin import TwinView
+from viewer_client.overlays.tour import TourOverlay
+from viewer_client.overlays.twin import TwinOverlay
 from viewer_client.ui import clipboard
 from viewer_client.ui.keyboard import HeldKeys, press_of
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
@@ -91,9 +91,9 @@ class App:
         self.model, self.connection = model, connection
         self.screen = Screen(appearance=appearance)
         self.overlay: Overlay | None = None
-        self.tour: TourView | None = None
+        self.tour: TourOverlay | None = None
         self._canvas: Canvas | None = None  # what was drawn is kept while the canvas is closed
-        self.keeping = Keeping(model, out)
+        self.saver = Saver(model, out)
         self._held_keys = HeldKeys()
         self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
 
@@ -111,7 +111,7 @@ class App:
         finally:
             self._close_overlay()
             pygame.quit()
-            for answer in self.keeping.close():
+            for answer in self.saver.close():
                 print(answer)
 
     def _handle(self, event: pygame.event.Event) -> None:
@@ -199,7 +199,7 @@ class App:
         self.model.help_open = False
         seen = preferences.Preferences(tour_seen=True)
         remember = partial(preferences.save, preferences.folder(), seen)
-        self.tour = TourView(self.model, self.screen.appearance, remember)
+        self.tour = TourOverlay(self.model, self.screen.appearance, remember)
 
     def _show_canvas(self) -> None:
         welcome = self.model.welcome
@@ -209,7 +209,7 @@ class App:
         shape = (welcome.model.channels, welcome.model.height, welcome.model.width)
         if self._canvas is None or self._canvas.shape != shape:
             self._canvas = Canvas(*shape)
-        self.show_overlay(CanvasView(self.model, self._canvas, self.screen.appearance))
+        self.show_overlay(CanvasOverlay(self.model, self._canvas, self.screen.appearance))
 
     def _compare(self, obstacle: str, show: Callable[[], Overlay]) -> None:
         """Lay branches or a twin over the screen, or say why not."""
@@ -220,11 +220,11 @@ class App:
 
     def _branch(self) -> Overlay:
         begun = branches.Branches(self.model, self.connection, self._open_beside)
-        return BranchView(begun, self.screen.appearance)
+        return BranchesOverlay(begun, self.screen.appearance)
 
     def _twin(self) -> Overlay:
         begun = twin.Twin(self.model, self.connection, self._open_beside)
-        return TwinView(begun, self.model, self.screen.appearance)
+        return TwinOverlay(begun, self.model, self.screen.appearance)
 
     def _open_beside(self, start: m.Start) -> Connection:
         """One more session on the server, beside the window's own."""
@@ -276,15 +276,15 @@ class App:
             case Action.TOUR:
                 self.begin_tour()
             case Action.SAVE:
-                self.keeping.save_picture(appearance.color_map)
+                self.saver.save_picture(appearance.color_map)
             case Action.SAVE_GIF:
-                self.keeping.save_run()
+                self.saver.save_run()
             case Action.SAVE_RECIPE:
-                self.keeping.save_recipe()
+                self.saver.save_recipe()
             case Action.COPY_RECIPE:
-                self.keeping.copy_recipe(clipboard.put_text)
+                self.saver.copy_recipe(clipboard.put_text)
             case Action.PASTE_RECIPE:
-                self.keeping.paste_recipe(clipboard.get_text)
+                self.saver.paste_recipe(clipboard.get_text)
 
     def _fraction(self, position: Point) -> Point | None:
         return self.screen.layout_of(self.surface).noisy.fraction(position)
@@ -296,7 +296,7 @@ class App:
         self.surface = pygame.display.get_surface()  # another one after the window was resized
         pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
         fresh = synchronize(self.connection, self.model)
-        for answer in self.keeping.update(fresh):
+        for answer in self.saver.update(fresh):
             self.model.notice = answer
             print(answer, flush=True)  # a long path is in full at least there
         while self.model.window_actions:

@@ -23,9 +23,9 @@ from viewer_client.ui.widgets import (
     EDGE,
     PANEL,
     TEXT,
-    Enlarged,
-    Layer,
-    Typesetter,
+    CachedSurface,
+    ScaledImage,
+    Text,
     area,
     legend,
 )
@@ -46,10 +46,10 @@ NOISE = ("the noise it sees", "noise")
 class Panes:
     """Draws them, with what lies over x_t: heat, speckle, pointer."""
 
-    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+    def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
-        self._pictures = {name: Enlarged() for name in ("noisy", "clean", "noise")}
-        self._title_of_clean, self._title_of_noise = Layer(), Layer()
+        self._pictures = {name: ScaledImage() for name in ("noisy", "clean", "noise")}
+        self._title_of_clean, self._title_of_noise = CachedSurface(), CachedSurface()
         self._random = np.random.default_rng(0)
 
     def draw(

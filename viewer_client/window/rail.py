@@ -23,8 +23,8 @@ from viewer_client.ui.widgets import (
     PANEL,
     TEXT,
     WARNING,
-    Layer,
-    Typesetter,
+    CachedSurface,
+    Text,
     area,
     keycap,
 )
@@ -41,9 +41,9 @@ DENSITY_MAX = 0.55  # of the histogram's height; the normal curve goes up to 0.4
 class Rail:
     """Draws it: the gauge and the histogram of ε̂, and beside or below them the settings."""
 
-    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+    def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
-        self._settings = Layer()
+        self._settings = CachedSurface()
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel, residual: Residual | None) -> None:
         """As much of it as fits, the most important first; `residual` is of the model's frame."""

@@ -15,7 +15,17 @@ from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Statistics
 from viewer_client.overlays.help import draw_banner, draw_help
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, FAINT, TEXT, WARNING, Layer, Typesetter, keycap
+from viewer_client.ui.widgets import (
+    ACCENT,
+    BACKGROUND,
+    DIM,
+    FAINT,
+    TEXT,
+    WARNING,
+    CachedSurface,
+    Text,
+    keycap,
+)
 from viewer_client.window.panes import Panes
 from viewer_client.window.rail import Rail
 from viewer_client.window.timeline import FilmStrip, TimeLine
@@ -40,11 +50,11 @@ KEY_HINTS = (
 class Screen:
     """Everything that is drawn. `draw` is called once for each picture of the window."""
 
-    def __init__(self, text: Typesetter | None = None, appearance: Appearance | None = None) -> None:
-        self.text, self.appearance = text or Typesetter(), appearance or Appearance()
+    def __init__(self, text: Text | None = None, appearance: Appearance | None = None) -> None:
+        self.text, self.appearance = text or Text(), appearance or Appearance()
         self._panes, self._rail = Panes(self.text, self.appearance), Rail(self.text, self.appearance)
         self._timeline, self._strip = TimeLine(self.text), FilmStrip(self.text, self.appearance)
-        self._status = Layer()
+        self._status = CachedSurface()
         self._figures: list[tuple[str, str]] = []
         self._figures_until = -math.inf
         self._seen: Frame | None = None

@@ -26,8 +26,8 @@ from viewer_client.ui.widgets import (
     PANEL,
     TEXT,
     WARNING,
-    Layer,
-    Typesetter,
+    CachedSurface,
+    Text,
     area,
     enlarged,
 )
@@ -39,9 +39,9 @@ FORGOTTEN_LIGHT = 0.35  # of a still that the server no longer keeps
 class TimeLine:
     """The curve of ᾱ with the play head, the strokes and the kept states."""
 
-    def __init__(self, text: Typesetter) -> None:
+    def __init__(self, text: Text) -> None:
         self._text = text
-        self._ground = Layer()
+        self._ground = CachedSurface()
 
     def plot(self, place: Rect) -> Rect:
         """Where the curve is; a click there goes to a time step."""
@@ -135,9 +135,9 @@ class TimeLine:
 class FilmStrip:
     """A row of stills with their time steps. What a click can go back to has a line under it."""
 
-    def __init__(self, text: Typesetter, appearance: Appearance) -> None:
+    def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
-        self._earlier = Layer()
+        self._earlier = CachedSurface()
         self._cells: list[tuple[Rect, Still]] = []
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:

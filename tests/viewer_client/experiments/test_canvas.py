@@ -19,7 +19,7 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import WIDTH_MAX, WIDTH_MIN, Canvas
 from viewer_client.link.status import Phase, Statistics, Status
-from viewer_client.overlays.canvas import CanvasView
+from viewer_client.overlays.canvas import CanvasOverlay
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind
 from viewer_client.window.screen import Screen
 
@@ -150,7 +150,7 @@ def model() -> ViewModel:
 
 
 def drawn(
-    view: CanvasView, model: ViewModel, appearance: Appearance, size: tuple[int, int] = SIZE
+    view: CanvasOverlay, model: ViewModel, appearance: Appearance, size: tuple[int, int] = SIZE
 ) -> tuple[Screen, pygame.Surface, int]:
     """The screen with the overlay, and how many texts are the header's."""
     surface, screen = pygame.Surface(size), Screen(appearance=appearance)
@@ -161,20 +161,20 @@ def drawn(
 
 
 def mouse(
-    view: CanvasView, kind: MouseKind, position: tuple[float, float], button: Button | None = None
+    view: CanvasOverlay, kind: MouseKind, position: tuple[float, float], button: Button | None = None
 ) -> None:
     assert view.mouse(MouseEvent(kind, position, button), SIZE)
 
 
 @pytest.fixture
-def view(model: ViewModel, canvas: Canvas) -> CanvasView:
-    view = CanvasView(model, canvas, Appearance())
+def view(model: ViewModel, canvas: Canvas) -> CanvasOverlay:
+    view = CanvasOverlay(model, canvas, Appearance())
     drawn(view, model, Appearance())
     return view
 
 
 def test_the_mouse_draws_with_the_left_button_and_rubs_out_with_the_right(
-    view: CanvasView, canvas: Canvas
+    view: CanvasOverlay, canvas: Canvas
 ) -> None:
     for button, ink in ((Button.LEFT, 1), (Button.RIGHT, 0)):
         mouse(view, MouseKind.PRESS, (200, 300), button)
@@ -185,14 +185,14 @@ def test_the_mouse_draws_with_the_left_button_and_rubs_out_with_the_right(
     assert canvas.blank
 
 
-def test_a_button_let_go_outside_the_window_draws_no_more(view: CanvasView, canvas: Canvas) -> None:
+def test_a_button_let_go_outside_the_window_draws_no_more(view: CanvasOverlay, canvas: Canvas) -> None:
     mouse(view, MouseKind.PRESS, (200, 300), Button.LEFT)
     mouse(view, MouseKind.MOVE, (400, 300))  # no button is held any more
     mouse(view, MouseKind.MOVE, (400, 400))
     assert canvas.ink[:, 18].max() == 0
 
 
-def test_the_slider_and_the_arrows_choose_the_level(view: CanvasView, canvas: Canvas) -> None:
+def test_the_slider_and_the_arrows_choose_the_level(view: CanvasOverlay, canvas: Canvas) -> None:
     slider = view._slider
     assert slider is not None
     y = slider.y + slider.height / 2
@@ -212,7 +212,7 @@ def test_the_slider_and_the_arrows_choose_the_level(view: CanvasView, canvas: Ca
 
 
 @pytest.mark.parametrize("key", ["c", "backspace"])
-def test_keys_clear_and_the_wheel_changes_the_width(view: CanvasView, canvas: Canvas, key: str) -> None:
+def test_keys_clear_and_the_wheel_changes_the_width(view: CanvasOverlay, canvas: Canvas, key: str) -> None:
     line(canvas, (0.5, 0.5))
     width = canvas.width
     view.key("wheel up", "")
@@ -223,7 +223,7 @@ def test_keys_clear_and_the_wheel_changes_the_width(view: CanvasView, canvas: Ca
     assert canvas.blank
 
 
-def test_enter_denoises_from_the_chosen_level(view: CanvasView, canvas: Canvas, model: ViewModel) -> None:
+def test_enter_denoises_from_the_chosen_level(view: CanvasOverlay, canvas: Canvas, model: ViewModel) -> None:
     line(canvas, (0.2, 0.5), (0.8, 0.5))
     view.key("return", "\r")
     origin = m.Origin(m.Pixels(canvas.content()), 150.0)
@@ -232,13 +232,13 @@ def test_enter_denoises_from_the_chosen_level(view: CanvasView, canvas: Canvas, 
     assert model.next_start().origin == origin  # also after a loss of the session
 
 
-def test_f_watches_the_forward_process(view: CanvasView, canvas: Canvas, model: ViewModel) -> None:
+def test_f_watches_the_forward_process(view: CanvasOverlay, canvas: Canvas, model: ViewModel) -> None:
     view.key("f", "f")
     origin = m.Origin(m.Pixels(canvas.content()), 0.0)
     assert model.take_commands() == [m.Restart(42, origin), m.Play(m.Motion.FORWARD)]
 
 
-def test_without_a_connection_nothing_is_lost(view: CanvasView, canvas: Canvas, model: ViewModel) -> None:
+def test_without_a_connection_nothing_is_lost(view: CanvasOverlay, canvas: Canvas, model: ViewModel) -> None:
     line(canvas, (0.5, 0.5))
     model.pass_time(Status(Phase.LOST, "gone", 1), now=1.0)
     view.key("return", "\r")
@@ -247,7 +247,7 @@ def test_without_a_connection_nothing_is_lost(view: CanvasView, canvas: Canvas, 
     assert not canvas.blank
 
 
-def test_the_keys_of_the_screen_below_do_nothing_but_quit_and_size(view: CanvasView) -> None:
+def test_the_keys_of_the_screen_below_do_nothing_but_quit_and_size(view: CanvasOverlay) -> None:
     assert all(view.key(key, "") for key in ("r", "n", "space", "h", "7", "ctrl+v"))
     assert not any(view.key(key, "") for key in ("ctrl+q", "ctrl+=", "ctrl+-"))
     assert view.key("x", "x")
@@ -262,7 +262,7 @@ def test_nothing_is_cut_or_covered_and_the_time_step_stays(
     appearance = Appearance(text_scale=scale)
     if (size, scale) == ((720, 1280), 2.0):
         appearance = Appearance(text_scale=1.6)
-    view = CanvasView(model, Canvas(1, 28, 28), appearance)
+    view = CanvasOverlay(model, Canvas(1, 28, 28), appearance)
     screen, surface, _ = drawn(view, model, appearance, size)
     header = screen.layout_of(surface).header
     screen.text.begin(screen.layout_of(surface).scale)
@@ -282,7 +282,7 @@ def test_nothing_is_cut_or_covered_and_the_time_step_stays(
 def test_other_sizes_keep_their_proportions(model: ViewModel) -> None:
     shaped = replace(WELCOME, model=replace(MODEL, channels=3, height=16, width=32))
     model.receive(shaped)
-    view = CanvasView(model, Canvas(3, 16, 32), Appearance())
+    view = CanvasOverlay(model, Canvas(3, 16, 32), Appearance())
     drawn(view, model, Appearance())
     assert view._drawing is not None
     assert view._drawing.width == pytest.approx(2 * view._drawing.height, abs=1)

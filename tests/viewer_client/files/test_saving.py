@@ -19,11 +19,10 @@ from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.core.appearance import ColorMap
 from viewer_client.core.keymap import Action
 from viewer_client.core.view_model import ViewModel
-from viewer_client.files import gif, png
-from viewer_client.files import saving as keeping
+from viewer_client.files import gif, png, saving
 from viewer_client.files.recipe_text import RecipeError, from_text, to_text
-from viewer_client.files.recording import MOMENTS_MAX, Reel
-from viewer_client.files.saving import Keeping, KeepingError, free_path, read_recipe, write_new
+from viewer_client.files.recording import MOMENTS_MAX, RunRecording
+from viewer_client.files.saving import Saver, SavingError, free_path, read_recipe, write_new
 from viewer_client.link.status import Phase, Status
 
 
@@ -39,12 +38,12 @@ def model() -> ViewModel:
 
 
 @pytest.fixture
-def kept(model: ViewModel, tmp_path: Path) -> Iterator[Keeping]:
-    keeping = Keeping(model, tmp_path)
+def kept(model: ViewModel, tmp_path: Path) -> Iterator[Saver]:
+    saver = Saver(model, tmp_path)
     assert model.frame is not None
-    assert keeping.update(model.frame) == []
-    yield keeping
-    keeping.close()
+    assert saver.update(model.frame) == []
+    yield saver
+    saver.close()
 
 
 # --- files ---
@@ -66,13 +65,13 @@ def test_a_file_that_somebody_makes_meanwhile_is_not_replaced(
     path = tmp_path / "a.png"
     path.write_bytes(b"precious")
     looks = iter([path, tmp_path / "a-2.png"])
-    monkeypatch.setattr(keeping, "free_path", lambda _: next(looks))
+    monkeypatch.setattr(saving, "free_path", lambda _: next(looks))
     assert write_new(path, b"new") == tmp_path / "a-2.png"
     assert path.read_bytes() == b"precious"
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(KeepingError) as caught:
+    with pytest.raises(SavingError) as caught:
         write_new(tmp_path / "gone" / "a.png", b"new")
     assert str(caught.value) == (
         f"{tmp_path / 'gone' / 'a.png'} cannot be written (No such file or directory); "
@@ -93,7 +92,7 @@ def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytes
         return FullDisk()
 
     monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(KeepingError, match="No space left on device"):
+    with pytest.raises(SavingError, match="No space left on device"):
         write_new(tmp_path / "a.png", b"new")
     assert list(tmp_path.iterdir()) == []
 
@@ -102,7 +101,7 @@ def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_picture_is_saved_with_its_recipe_and_read_again(
-    kept: Keeping, model: ViewModel, tmp_path: Path
+    kept: Saver, model: ViewModel, tmp_path: Path
 ) -> None:
     kept.save_picture(ColorMap.GREY)
     path = tmp_path / "diffusion-toy-7-t142.png"
@@ -132,7 +131,7 @@ def test_a_picture_whose_recipe_is_not_known_is_saved_without(tmp_path: Path) ->
     model = ViewModel(start=m.Start(watch="x"))
     model.receive(replace(WELCOME, watching=True))
     model.receive(frame(3.0))
-    kept = Keeping(model, tmp_path)
+    kept = Saver(model, tmp_path)
     kept.save_picture(ColorMap.GREY)
     path = tmp_path / "diffusion-toy-7-t3.png"
     assert kept.close() == [
@@ -143,7 +142,7 @@ def test_a_picture_whose_recipe_is_not_known_is_saved_without(tmp_path: Path) ->
 
 
 def test_a_picture_is_saved_also_if_its_recipe_is_too_large(
-    kept: Keeping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("viewer_client.files.recipe_text.TEXT_MAX_BYTES", 100)
     kept.save_picture(ColorMap.GREY)
@@ -151,7 +150,7 @@ def test_a_picture_is_saved_also_if_its_recipe_is_too_large(
     assert answer.startswith(f"saved {tmp_path / 'diffusion-toy-7-t142.png'}; without a recipe: 1 commands")
 
 
-def test_a_recipe_is_saved_and_read_again(kept: Keeping, model: ViewModel, tmp_path: Path) -> None:
+def test_a_recipe_is_saved_and_read_again(kept: Saver, model: ViewModel, tmp_path: Path) -> None:
     kept.save_recipe()
     kept.save_recipe()
     first, second = (tmp_path / f"diffusion-toy-7-step158{n}.recipe.json" for n in ("", "-2"))
@@ -160,7 +159,7 @@ def test_a_recipe_is_saved_and_read_again(kept: Keeping, model: ViewModel, tmp_p
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_recipe_that_is_not_exact_is_kept_and_said_to_be_so(kept: Keeping, model: ViewModel) -> None:
+def test_a_recipe_that_is_not_exact_is_kept_and_said_to_be_so(kept: Saver, model: ViewModel) -> None:
     model.sent(m.Inject(None, 12.0), 3, now=0.0)
     model.receive(frame(142.0, step=160, applied_sequence=3))
     kept.save_recipe()
@@ -169,7 +168,7 @@ def test_a_recipe_that_is_not_exact_is_kept_and_said_to_be_so(kept: Keeping, mod
 
 
 def test_a_run_is_saved_as_a_gif_since_its_last_restart(
-    kept: Keeping, model: ViewModel, tmp_path: Path
+    kept: Saver, model: ViewModel, tmp_path: Path
 ) -> None:
     for step in range(40):
         model.receive(frame(300.0 - step, step=step))
@@ -189,7 +188,7 @@ def test_a_run_is_saved_as_a_gif_since_its_last_restart(
 
 def test_before_the_first_picture_there_is_nothing_to_keep(tmp_path: Path) -> None:
     model = ViewModel()
-    kept = Keeping(model, tmp_path)
+    kept = Saver(model, tmp_path)
     texts: list[str] = []
     keys: list[Callable[[], None]] = [
         lambda: kept.save_picture(ColorMap.GREY), kept.save_run, kept.save_recipe,
@@ -205,7 +204,7 @@ def test_before_the_first_picture_there_is_nothing_to_keep(tmp_path: Path) -> No
 
 
 def test_what_cannot_be_written_is_said_and_the_session_goes_on(model: ViewModel, tmp_path: Path) -> None:
-    kept = Keeping(model, tmp_path / "gone")
+    kept = Saver(model, tmp_path / "gone")
     kept.save_picture(ColorMap.GREY)
     kept.save_recipe()
     answers = kept.close()
@@ -214,7 +213,7 @@ def test_what_cannot_be_written_is_said_and_the_session_goes_on(model: ViewModel
     assert model.command_log.recipe().steps == 158
 
 
-def test_a_copied_recipe_is_pasted_and_replayed(kept: Keeping, model: ViewModel) -> None:
+def test_a_copied_recipe_is_pasted_and_replayed(kept: Saver, model: ViewModel) -> None:
     texts: list[str] = []
     kept.copy_recipe(texts.append)
     kept._worker.submit(lambda: None).result()
@@ -226,7 +225,7 @@ def test_a_copied_recipe_is_pasted_and_replayed(kept: Keeping, model: ViewModel)
     assert model.replay.recipe == from_text(texts[0])
 
 
-def test_a_clipboard_without_a_recipe_changes_nothing(kept: Keeping, model: ViewModel) -> None:
+def test_a_clipboard_without_a_recipe_changes_nothing(kept: Saver, model: ViewModel) -> None:
     def empty() -> str:
         raise DiffusionToyError("the clipboard holds no text")
 
@@ -260,37 +259,37 @@ def test_files_that_hold_no_recipe_are_refused_by_name(tmp_path: Path) -> None:
         assert str(tmp_path / name) in str(caught.value)
 
 
-# --- the reel ---
+# --- the recording of a run ---
 
 
 def test_a_reel_of_any_length_is_bounded_even_and_ends_with_the_newest() -> None:
-    reel = Reel()
+    recording = RunRecording()
     for step in range(5 * MOMENTS_MAX + 77):
-        reel.add(frame(float(step), x_t=np.full((1, 28, 28), -1, np.float32)), run=1)
-    times = [moment.time_step for moment in reel.moments(10_000)]
+        recording.add(frame(float(step), x_t=np.full((1, 28, 28), -1, np.float32)), run=1)
+    times = [moment.time_step for moment in recording.moments(10_000)]
     assert len(times) <= MOMENTS_MAX
     assert times[0] == 0
     assert times[-1] == 5 * MOMENTS_MAX + 76
     assert len(set(np.diff(times[:-1]))) == 1
-    some = [moment.time_step for moment in reel.moments(50)]
+    some = [moment.time_step for moment in recording.moments(50)]
     assert (len(some), some[0], some[-1]) == (50, times[0], times[-1])
-    assert reel.moments(50)[0].x_t.dtype == np.uint8
+    assert recording.moments(50)[0].x_t.dtype == np.uint8
 
 
 def test_a_new_run_begins_a_new_reel() -> None:
-    reel = Reel()
+    recording = RunRecording()
     for run in (1, 1, 2):
-        reel.add(frame(), run)
-    assert len(reel.moments(9)) == 1
+        recording.add(frame(), run)
+    assert len(recording.moments(9)) == 1
 
 
 def test_the_gif_of_a_noisy_run_stays_small() -> None:
     noise = np.random.default_rng(0)
-    reel = Reel()
-    for step in range(keeping.RUN_PICTURES):
+    recording = RunRecording()
+    for step in range(saving.RUN_PICTURES):
         images = [noise.uniform(-1, 1, (1, 28, 28)).astype(np.float32) for _ in range(2)]
-        reel.add(frame(float(step), x_t=images[0], x0_hat=images[1]), run=1)
-    assert len(gif.of_run(reel.moments(keeping.RUN_PICTURES), "seed 7")) <= gif.SIZE_MAX_BYTES
+        recording.add(frame(float(step), x_t=images[0], x0_hat=images[1]), run=1)
+    assert len(gif.of_run(recording.moments(saving.RUN_PICTURES), "seed 7")) <= gif.SIZE_MAX_BYTES
 
 
 def test_one_who_watches_may_keep_the_picture_and_the_run() -> None:

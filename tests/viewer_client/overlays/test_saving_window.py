@@ -42,8 +42,8 @@ def kept(window: Window, key: str, folder: Path, pattern: str, count: int = 1) -
 
 def rests(window: Window, pane: Rect) -> bool:
     """Whether the picture has stopped changing."""
-    one = cut(window.screenshot("keeping-2"), pane)
-    return bool((one == cut(window.screenshot("keeping-2"), pane)).all())
+    one = cut(window.screenshot("saving-2"), pane)
+    return bool((one == cut(window.screenshot("saving-2"), pane)).all())
 
 
 def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
@@ -51,13 +51,13 @@ def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
 ) -> None:
     pane = layout(*SIZE).noisy
     with viewer(display, server.address, "--seed", "7", "--out", str(tmp_path)) as window:
-        wait_for(lambda: cut(window.screenshot("keeping-1"), pane).std() > 20, SECONDS, "noise")
+        wait_for(lambda: cut(window.screenshot("saving-1"), pane).std() > 20, SECONDS, "noise")
         window.key("3")
         window.stroke(pane, [(0.3, 0.3), (0.6, 0.5)])
         window.move(5, 5)
         window.key("space")
         wait_for(lambda: rests(window, pane), SECONDS, "a picture that rests")
-        seen = cut(window.screenshot("keeping-2"), pane)
+        seen = cut(window.screenshot("saving-2"), pane)
         text = to_text(read_recipe(kept(window, "ctrl+s", tmp_path, "*.recipe.json")))
         picture = kept(window, "s", tmp_path, "*.png")
         wait_for(lambda: to_text(read_recipe(picture)) == text, SECONDS, "the recipe in the picture")
@@ -65,11 +65,9 @@ def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
 
         window.key("ctrl+c")
         window.key("n")
-        wait_for(lambda: (cut(window.screenshot("keeping-3"), pane) != seen).any(), SECONDS, "another run")
+        wait_for(lambda: (cut(window.screenshot("saving-3"), pane) != seen).any(), SECONDS, "another run")
         window.key("ctrl+v")
-        wait_for(
-            lambda: (cut(window.screenshot("keeping-4"), pane) == seen).all(), 60, "the replayed picture"
-        )
+        wait_for(lambda: (cut(window.screenshot("saving-4"), pane) == seen).all(), 60, "the replayed picture")
         again = kept(window, "ctrl+s", tmp_path, "*.recipe.json", 2)
         assert to_text(read_recipe(again)) == text
         assert window.close() == 0
@@ -77,5 +75,5 @@ def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
         assert image.n_frames > 1  # type: ignore[attr-defined]
     with viewer(display, server.address, "--replay", str(picture)) as window:
         window.move(5, 5)
-        wait_for(lambda: (cut(window.screenshot("keeping-5"), pane) == seen).all(), 60, "the same picture")
+        wait_for(lambda: (cut(window.screenshot("saving-5"), pane) == seen).all(), 60, "the same picture")
         assert window.close() == 0

@@ -24,7 +24,7 @@ from viewer_client.overlays.seed_entry import (
     SeedEntry,
 )
 from viewer_client.ui.overlay import MouseEvent, MouseKind
-from viewer_client.ui.widgets import Typesetter
+from viewer_client.ui.widgets import Text
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def _fonts() -> Iterator[None]:
 @pytest.mark.usefixtures("_fonts")
 @pytest.mark.parametrize("scale", [0.76, 1.52, 3.0])
 def test_the_present_seed_is_shown_and_nothing_is_cut(model: ViewModel, scale: float) -> None:
-    surface, text = pygame.Surface((1920, 1080) if scale > 2 else (640, 480)), Typesetter()
+    surface, text = pygame.Surface((1920, 1080) if scale > 2 else (640, 480)), Text()
     for digits in ("", "9" * 40):
         text.begin(scale)
         typed(entry(model), digits).draw(surface, text, 0.0)

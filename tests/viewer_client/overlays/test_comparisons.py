@@ -22,10 +22,10 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import Branches, Stage
 from viewer_client.experiments.difference import Difference
 from viewer_client.experiments.twin import Twin
-from viewer_client.overlays.branches import BranchView
-from viewer_client.overlays.twin import TwinView, places_of
+from viewer_client.overlays.branches import BranchesOverlay
+from viewer_client.overlays.twin import TwinOverlay, places_of
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
-from viewer_client.ui.widgets import Typesetter
+from viewer_client.ui.widgets import Text
 
 SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
 SHAPES = [(1, 28, 28), (3, 32, 48)]
@@ -42,7 +42,7 @@ class Stand:
     """A window without a window: a session, those beside it, and an overlay on top."""
 
     def __init__(self, shape: tuple[int, int, int] = SHAPES[0], seed: int = 7, room: int = 8) -> None:
-        self.shape, self.room, self.text = shape, room, Typesetter()
+        self.shape, self.room, self.text = shape, room, Text()
         self.appearance = Appearance()
         self.own = SimulatedSession(m.Start(seed=seed), shape=shape)
         self.beside: list[SimulatedSession] = []
@@ -55,15 +55,15 @@ class Stand:
         self.beside.append(SimulatedSession(start, shape=self.shape, full=full))
         return self.beside[-1]
 
-    def branches(self, stage: Stage = Stage.RUNNING) -> tuple[Branches, BranchView]:
+    def branches(self, stage: Stage = Stage.RUNNING) -> tuple[Branches, BranchesOverlay]:
         branches = Branches(self.model, self.own, self.open_link)
-        self.overlay = view = BranchView(branches, self.appearance)
+        self.overlay = view = BranchesOverlay(branches, self.appearance)
         self.run(lambda: branches.stage is stage)
         return branches, view
 
-    def twin(self, what: Difference = Difference.KIND) -> tuple[Twin, TwinView]:
+    def twin(self, what: Difference = Difference.KIND) -> tuple[Twin, TwinOverlay]:
         twin = Twin(self.model, self.own, self.open_link, what)
-        self.overlay = view = TwinView(twin, self.model, self.appearance)
+        self.overlay = view = TwinOverlay(twin, self.model, self.appearance)
         self.run(lambda: twin.pair is not None)
         return twin, view
 
@@ -90,7 +90,7 @@ class Stand:
         return [text for text, _ in self.text.placed]
 
 
-def check_texts(text: Typesetter, surface: pygame.Surface) -> None:
+def check_texts(text: Text, surface: pygame.Surface) -> None:
     assert not text.shortened
     assert len(text.placed) > 8
     for words, place in text.placed:
@@ -141,10 +141,10 @@ def test_a_twin_is_not_cut_and_says_what_differs(
 @pytest.mark.parametrize("size", SIZES)
 def test_both_are_drawn_before_there_is_anything_to_see(size: tuple[int, int]) -> None:
     stand = Stand()
-    stand.overlay = TwinView(Twin(stand.model, stand.own, stand.open_link), stand.model, stand.appearance)
+    stand.overlay = TwinOverlay(Twin(stand.model, stand.own, stand.open_link), stand.model, stand.appearance)
     check_texts(stand.text, stand.drawn(size))
     stand = Stand()
-    stand.overlay = BranchView(Branches(stand.model, stand.own, stand.open_link), stand.appearance)
+    stand.overlay = BranchesOverlay(Branches(stand.model, stand.own, stand.open_link), stand.appearance)
     surface = stand.drawn(size)
     assert all(surface.get_rect().contains(place) for _, place in stand.text.placed)
 

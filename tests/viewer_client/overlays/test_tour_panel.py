@@ -19,9 +19,9 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Stage
 from viewer_client.link.status import Phase, Statistics, Status
-from viewer_client.overlays.canvas import CanvasView
+from viewer_client.overlays.canvas import CanvasOverlay
 from viewer_client.overlays.seed_entry import SeedEntry
-from viewer_client.overlays.tour import ENDS, TourView
+from viewer_client.overlays.tour import ENDS, TourOverlay
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind
 from viewer_client.window.app import App
 from viewer_client.window.screen import Screen
@@ -56,8 +56,8 @@ def remembered() -> list[bool]:
 
 
 @pytest.fixture
-def view(model: ViewModel, remembered: list[bool]) -> TourView:
-    return TourView(model, Appearance(), lambda: remembered.append(True))
+def view(model: ViewModel, remembered: list[bool]) -> TourOverlay:
+    return TourOverlay(model, Appearance(), lambda: remembered.append(True))
 
 
 def heard(model: ViewModel, sequence: int = 2) -> list[m.Command]:
@@ -71,7 +71,7 @@ def heard(model: ViewModel, sequence: int = 2) -> list[m.Command]:
 # --- what it does ---
 
 
-def test_it_looks_on_at_what_is_sent_and_seen(model: ViewModel, view: TourView) -> None:
+def test_it_looks_on_at_what_is_sent_and_seen(model: ViewModel, view: TourOverlay) -> None:
     view.update(0.0)
     model.receive(frame(0.0, idle=True))
     view.update(0.1)
@@ -86,7 +86,7 @@ def test_it_looks_on_at_what_is_sent_and_seen(model: ViewModel, view: TourView) 
 
 
 def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
-    model: ViewModel, view: TourView
+    model: ViewModel, view: TourOverlay
 ) -> None:
     view.update(0.0)
     assert not any(view.key(key, "") for key in ("r", "space", "return", "t", "h", "f2"))
@@ -101,7 +101,7 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
     assert not view.mouse(MouseEvent(MouseKind.PRESS, (100, 200), Button.LEFT), SIZE)
 
 
-def test_its_key_gives_one_dose_as_kind_and_rule_are_chosen(model: ViewModel, view: TourView) -> None:
+def test_its_key_gives_one_dose_as_kind_and_rule_are_chosen(model: ViewModel, view: TourOverlay) -> None:
     view.tour.stage = Stage.SHAPE
     model.brush.kind = m.NoiseKind.CONSTANT
     model.receive(frame(0.0, idle=True))
@@ -111,7 +111,7 @@ def test_its_key_gives_one_dose_as_kind_and_rule_are_chosen(model: ViewModel, vi
 
 
 def test_it_is_remembered_when_it_is_skipped_or_gone_through(
-    model: ViewModel, view: TourView, remembered: list[bool]
+    model: ViewModel, view: TourOverlay, remembered: list[bool]
 ) -> None:
     view.update(0.0)
     assert not remembered
@@ -119,7 +119,7 @@ def test_it_is_remembered_when_it_is_skipped_or_gone_through(
     assert remembered
     assert not model.listeners
     remembered.clear()
-    through = TourView(model, Appearance(), lambda: remembered.append(True))
+    through = TourOverlay(model, Appearance(), lambda: remembered.append(True))
     through.tour.stage = Stage.SHAPE
     model.receive(frame(0.0))
     through.update(0.0)
@@ -143,7 +143,7 @@ def test_no_stage_is_cut_or_covers_a_picture_or_the_time_step(
     places = screen.layout_of(surface)
     found = set()
     for stage in Stage:
-        view = TourView(model, screen.appearance, lambda: None)
+        view = TourOverlay(model, screen.appearance, lambda: None)
         view.tour.stage = stage
         model.brush.kind = m.NoiseKind.SIGN  # which takes most to be put right
         view.update(0.0)
@@ -190,7 +190,7 @@ def press(app: App, *keys: str) -> None:
 
 def test_escape_closes_what_lies_on_top_then_the_help_then_the_tour(app: App, tmp_path: Path) -> None:
     press(app, "f2", "x")
-    assert isinstance(app.overlay, CanvasView)
+    assert isinstance(app.overlay, CanvasOverlay)
     press(app, "escape")
     assert app.overlay is None
     press(app, "h", "escape")
@@ -215,7 +215,7 @@ def test_the_drawing_is_kept_while_the_canvas_is_closed(app: App) -> None:
     assert app._canvas is not None
     app._canvas.stroke((0.5, 0.5))
     press(app, "x", "x")
-    assert isinstance(app.overlay, CanvasView)
+    assert isinstance(app.overlay, CanvasOverlay)
     assert not app.overlay._canvas.blank
 
 
