@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from diffusion_toy.errors import InvalidValueError
-from training.data.named import DataError, ImageSet, Splits
+from training.data.images import DataError, ImageSet, Splits
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 TEST_EVERY = 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from torchvision import datasets
 
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from diffusion_toy.errors import InvalidValueError
+from training.data.folder import read_folder
+from training.data.images import DataError, ImageSet, Splits
 
 
 @dataclass(frozen=True)
@@ -34,52 +34,6 @@ DATASETS = {
 }
 
 
-class DataError(DiffusionToyError):
-    """Training images could not be read."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Images in memory: `images` (N, C, H, W) uint8, `labels` (N,) int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise InvalidValueError(
-                "images", f"{self.images.dtype} {tuple(self.images.shape)}", "(N, C, H, W) uint8"
-            )
-        if len(self.images) != len(self.labels):
-            raise InvalidValueError("labels", len(self.labels), f"one for each of {len(self.images)} images")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """A data set in memory.
-
-    Attributes:
-        training, test: its two parts.
-        label_names: one for each class.
-        border_value: of the outermost pixels in [−1, 1], None where they vary.
-        report: what a user should know of how it was read, "" if nothing.
-    """
-
-    training: ImageSet
-    test: ImageSet
-    label_names: tuple[str, ...]
-    border_value: float | None
-    report: str = ""
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 0…255 to float32 [−1, 1], any shape."""
-    return images.float() / 127.5 - 1
-
-
 def load_splits(name: str, root: Path, channels: int = 1, size: int = 28) -> Splits:
     """Read both parts of a data set by name, or of the user's own pictures (`folder`).
 
@@ -93,8 +47,6 @@ def load_splits(name: str, root: Path, channels: int = 1, size: int = 28) -> Spl
         DataError: the files are damaged, or neither there nor to be had.
     """
     if name == FOLDER:
-        from training.data.folder import read_folder
-
         return read_folder(root, channels, size)
     spec = dataset_spec(name)
     training, test = (load_dataset(name, root, train=train) for train in (True, False))

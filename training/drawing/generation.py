@@ -15,7 +15,7 @@ from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import Forward, Precision
-from training.data.named import to_unit_range
+from training.data.images import to_bytes, to_unit_range
 from training.objectives.recipes import DiffusionNetwork
 
 BATCH = 128
@@ -24,11 +24,6 @@ Progress = Callable[[int], object]  # told how many pictures have made one more 
 
 def ignored(_pictures: int) -> None:
     """Progress that nobody watches."""
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """float32 [−1, 1] to uint8, rounded, any shape; on the CPU."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 @dataclass(frozen=True, eq=False)

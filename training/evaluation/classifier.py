@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model.checkpoint import write_atomically
-from training.data.named import ImageSet, to_unit_range
+from training.data.images import ImageSet, to_unit_range
 
 FEATURES = 128
 WIDTHS = (16, 32, 48)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from diffusion_toy.diffusion.sampling import Sampler
-from training.data.named import ImageSet, to_unit_range
+from training.data.images import ImageSet, to_bytes, to_unit_range
 from training.drawing.generation import (
     Painter,
     Progress,
@@ -23,7 +23,6 @@ from training.drawing.generation import (
     generate,
     ignored,
     labels_of,
-    to_bytes,
 )
 from training.evaluation import metrics
 from training.evaluation.classifier import Classifier, Predictions, classify_images

@@ -15,8 +15,8 @@ from diffusion_toy.diffusion.process import ddim_update
 from diffusion_toy.diffusion.sampling import image_seeds, predict_x0, step_noise
 from diffusion_toy.diffusion.schedule import NoiseSchedule
 from diffusion_toy.errors import InvalidValueError
-from training.data.named import ImageSet, Splits, to_unit_range
-from training.drawing.generation import BATCH, Painter, Progress, to_bytes
+from training.data.images import ImageSet, Splits, to_bytes, to_unit_range
+from training.drawing.generation import BATCH, Painter, Progress
 from training.experiments.results import Cell, Judge, Table, outcomes, strokes
 
 DDPM, DDIM = 1.0, 0.0  # η of a step

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from diffusion_toy.diffusion.counter_noise import Purpose
 from diffusion_toy.diffusion.process import noise, q_sample, signal, x0_of_velocity
 from diffusion_toy.diffusion.sampling import image_seeds, step_noise
-from training.data.named import to_unit_range
+from training.data.images import to_unit_range
 
 LEVELS = 33
 PICTURES = 200

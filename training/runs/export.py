@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
-from training.data.named import ImageSet, Splits
+from training.data.images import ImageSet, Splits
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
 from training.runs.calibration import rounded_calibration

@@ -22,7 +22,7 @@ from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValu
 from diffusion_toy.model.checkpoint import write_atomically
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import CompileError
-from training.data.named import ImageSet, to_unit_range
+from training.data.images import ImageSet, to_unit_range
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
 from training.runs.ranks import Ranks

@@ -17,7 +17,8 @@ from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import pick_device
-from training.data.named import DATASETS, FOLDER, Splits, load_splits
+from training.data.images import Splits
+from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.commandline import DEVICES, AddParser, check_flags, naming_flags
 from training.objectives.config import PRECISIONS, TrainConfig
 from training.objectives.recipes import RECIPES

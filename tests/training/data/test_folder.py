@@ -13,7 +13,8 @@ from diffusion_toy.model.checkpoint import load_model
 from tests.models import TINY
 from training import __main__ as command
 from training.data.folder import constant_border, read_folder
-from training.data.named import DataError, load_splits
+from training.data.images import DataError
+from training.data.named import load_splits
 from training.runs import train
 
 

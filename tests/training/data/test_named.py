@@ -11,7 +11,8 @@ from torchvision.datasets import MNIST
 
 from diffusion_toy.errors import InvalidValueError
 from tests.tools import SAMPLE
-from training.data.named import DATASETS, DataError, DatasetSpec, ImageSet, load_dataset, to_unit_range
+from training.data.images import DataError, ImageSet, to_unit_range
+from training.data.named import DATASETS, DatasetSpec, load_dataset
 
 
 def test_the_sample_reads_as_real_digits() -> None:

@@ -14,7 +14,8 @@ from diffusion_toy.errors import CheckpointError, InvalidValueError
 from tests.models import random_network, write_model
 from tests.tools import SAMPLE
 from training import __main__ as command
-from training.data.named import ImageSet, load_dataset, to_unit_range
+from training.data.images import ImageSet, to_unit_range
+from training.data.named import load_dataset
 from training.drawing.generation import brush_and_heal, brush_mask, generate, labels_of, make_painter
 from training.evaluation import evaluate
 from training.evaluation.classifier import (

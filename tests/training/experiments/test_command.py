@@ -20,7 +20,8 @@ from diffusion_toy.errors import InvalidValueError
 from tests.models import random_network, write_model
 from tests.tools import SAMPLE
 from training import __main__ as command
-from training.data.named import ImageSet, load_splits, to_unit_range
+from training.data.images import ImageSet, to_unit_range
+from training.data.named import load_splits
 from training.drawing.generation import generate, ignored, make_painter
 from training.evaluation.classifier import load_classifier, shipped_classifier
 from training.experiments import command as experiments

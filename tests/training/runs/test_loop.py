@@ -14,7 +14,8 @@ import torch
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from tests.models import TINY
 from tests.tools import SAMPLE
-from training.data.named import ImageSet, load_dataset
+from training.data.images import ImageSet
+from training.data.named import load_dataset
 from training.objectives import recipes
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import velocity_loss
