@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MIN_WIDTH_PX, MIN_HEIGHT_PX = 640, 480
 DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX = 1100, 720
@@ -14,6 +14,8 @@ SIZE_MIN_PX, SIZE_MIN_SMALL_PX = 11, 9  # of letters; the latter where they are 
 
 ENLARGEMENTS = (2.0, 1.5)  # of the default size, on displays with many small pixels
 DESKTOP_SHARE = 0.75  # of the display that an enlarged window may take
+
+PANES = ("noisy", "clean", "noise")  # x_t, the large one; x̂0; ε̂
 
 Point = tuple[float, float]
 
@@ -70,27 +72,28 @@ class Layout:
 
     Attributes:
         header: the time step and the lines about the session.
-        noisy: the large pane with x_t, the only one that can be touched.
-        clean: the pane with x̂0, the network's guess.
-        noise: the pane with ε̂, the noise that the network sees.
+        panes: the squares of the pictures by the names in `PANES`; the first is the largest.
         rail: what goes on in words, the gauge, and the settings.
         film: stills of x̂0; None where x_t would become too small for it.
         timeline: from noise (left) to clean (right).
         status: the connection, and where there is room, the most important keys.
-        title: height of the line above each of the three panes.
+        title: height of the line above each of the panes.
         scale: size of text; 1 at the window's default size with a text scale of 1.
     """
 
     header: Rect
-    noisy: Rect
-    clean: Rect
-    noise: Rect
+    panes: dict[str, Rect]
     rail: Rect
     film: Rect | None
     timeline: Rect
     status: Rect
     title: int
     scale: float
+
+    @property
+    def largest(self) -> Rect:
+        """The pane of the first name, x_t."""
+        return self.panes[PANES[0]]
 
 
 def layout(width: int, height: int, text_scale: float = 1.0) -> Layout:
@@ -103,7 +106,7 @@ def layout(width: int, height: int, text_scale: float = 1.0) -> Layout:
     window = min(max(window, SCALE_MIN), SCALE_MAX)
     for film, keys in ((True, True), (True, False), (False, False)):
         places = _layout(width, height, window, window * text_scale, film=film, keys=keys)
-        if places.noisy.height >= SIDE_SHARE * min(width, height):
+        if places.largest.height >= SIDE_SHARE * min(width, height):
             break
     return places
 
@@ -125,30 +128,34 @@ def _layout(width: int, height: int, window: float, scale: float, *, film: bool,
     title = line_px(14, scale) + round(2 * scale)
     top = header.bottom + gap // 3
     room = Rect(gap, top, full, bottom.y - gap // 2 - top)
-    panes = _rows(room, gap, title) if height > PORTRAIT_RATIO * width else _columns(room, gap, title)
-    return Layout(header, *panes, strip, timeline, status, title, scale)
+    panes, rail = _rows(room, gap, title) if height > PORTRAIT_RATIO * width else _columns(room, gap, title)
+    return Layout(header, panes, rail, strip, timeline, status, title, scale)
 
 
-def _columns(room: Rect, gap: int, title: int) -> tuple[Rect, Rect, Rect, Rect]:
-    """x_t, a column with x̂0 above ε̂, the rail."""
+def _columns(room: Rect, gap: int, title: int) -> tuple[dict[str, Rect], Rect]:
+    """Return the panes and the rail side by side: the first pane, a column with the others, the rail."""
+    first, *others = PANES
     side = min(room.height - title, round(room.width * 0.54))
-    small = (side - gap // 2 - title) // 2
-    noisy = Rect(room.x, room.y + title, side, side)
-    clean = Rect(noisy.right + gap, noisy.y, small, small)
-    noise = Rect(clean.x, noisy.bottom - small, small, small)
-    rail_x = clean.right + gap
-    rail = Rect(rail_x, noisy.y, room.right - rail_x, room.bottom - noisy.y)
-    return noisy, clean, noise, rail
+    above = gap // 2 + title  # each of the others but the topmost
+    small = (side - (len(others) - 1) * above) // len(others)
+    panes = {first: Rect(room.x, room.y + title, side, side)}
+    x, top = panes[first].right + gap, panes[first].y
+    for number, name in enumerate(others):
+        panes[name] = Rect(x, top + number * (small + above), small, small)
+    spare = panes[first].bottom - panes[others[-1]].bottom  # what the division left
+    panes[others[-1]] = replace(panes[others[-1]], y=panes[others[-1]].y + spare)
+    rail_x = x + small + gap
+    return panes, Rect(rail_x, top, room.right - rail_x, room.bottom - top)
 
 
-def _rows(room: Rect, gap: int, title: int) -> tuple[Rect, Rect, Rect, Rect]:
-    """x_t, and below it x̂0, ε̂ and the rail side by side."""
-    small = (room.width - 2 * gap) * 3 // 10
+def _rows(room: Rect, gap: int, title: int) -> tuple[dict[str, Rect], Rect]:
+    """Return the panes and the rail in two rows: the first pane; the others and the rail."""
+    first, *others = PANES
+    small = (room.width - len(others) * gap) * 6 // (10 * len(others))
     side = min(room.width, room.height - small - 2 * title - gap)
-    noisy = Rect(room.x, room.y + title, side, side)
-    top = noisy.bottom + gap + title
-    clean = Rect(room.x, top, small, small)
-    noise = Rect(clean.right + gap, top, small, small)
-    rail_x = noise.right + gap
-    rail = Rect(rail_x, top, room.right - rail_x, room.bottom - top)
-    return noisy, clean, noise, rail
+    panes = {first: Rect(room.x, room.y + title, side, side)}
+    x, top = room.x, panes[first].bottom + gap + title
+    for name in others:
+        panes[name] = Rect(x, top, small, small)
+        x += small + gap
+    return panes, Rect(x, top, room.right - x, room.bottom - top)

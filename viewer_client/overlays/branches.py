@@ -10,9 +10,9 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import Action, action_of
-from viewer_client.experiments.branches import Branch, Branches, Stage
+from viewer_client.experiments.branches import Branch, Branches, Stage, obstacle
 from viewer_client.experiments.extra_session import grid
-from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
+from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.ui.widgets import (
     ACCENT,
     BACKGROUND,
@@ -45,6 +45,13 @@ class BranchesOverlay(Overlay):
         self._pictures: dict[int, ScaledImage] = {}
         self._moment = ScaledImage(), ScaledImage()
         self._places: list[tuple[Rect, Branch]] = []
+
+    @classmethod
+    def open(cls, surroundings: Surroundings) -> BranchesOverlay:
+        model = surroundings.model
+        if reason := obstacle(model):
+            raise CannotOpenError(reason)
+        return cls(Branches(model, surroundings.connection, surroundings.open_link), surroundings.appearance)
 
     def key(self, key: str, character: str) -> bool:
         action = action_of(key)

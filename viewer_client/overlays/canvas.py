@@ -10,7 +10,7 @@ from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import SHARE_STEP, Canvas
-from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
+from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.ui.widgets import (
     ACCENT,
     BACKGROUND,
@@ -42,18 +42,29 @@ class CanvasOverlay(Overlay):
     """Draws in `canvas`, which outlives it, and begins the session's picture from there."""
 
     def __init__(self, model: ViewModel, canvas: Canvas, appearance: Appearance) -> None:
-        self._model, self._canvas, self._appearance = model, canvas, appearance
-        self._drawing: Rect | None = None  # where it was drawn last
-        self._slider: Rect | None = None
+        self._model, self.canvas, self._appearance = model, canvas, appearance
+        self.drawing_rect: Rect | None = None  # where it was drawn last
+        self.slider_rect: Rect | None = None
         self._button: Button | None = None  # what is held: it draws or rubs out
         self._sliding = False
         self._pointer: Point | None = None
         self._pictures = ScaledImage(), ScaledImage()
 
+    @classmethod
+    def open(cls, surroundings: Surroundings) -> CanvasOverlay:
+        welcome = surroundings.model.welcome
+        if welcome is None:
+            raise CannotOpenError("the canvas takes its size from the model: wait for the server")
+        shape = (welcome.model.channels, welcome.model.height, welcome.model.width)
+        canvas = surroundings.drawing
+        if canvas is None or canvas.shape != shape:
+            canvas = surroundings.drawing = Canvas(*shape)
+        return cls(surroundings.model, canvas, surroundings.appearance)
+
     # --- keys ---
 
     def key(self, key: str, character: str) -> bool:
-        canvas = self._canvas
+        canvas = self.canvas
         match key:
             case "return" | "enter":
                 self._begin(float(canvas.time_step(self._model.num_time_steps)))
@@ -82,7 +93,7 @@ class CanvasOverlay(Overlay):
             model.notice = NO_CONNECTION
             return
         model.notice = ""
-        model.restart(model.draw_seed(), m.Origin(m.Pixels(self._canvas.content()), time_step))
+        model.restart(model.draw_seed(), m.Origin(m.Pixels(self.canvas.content()), time_step))
         self.close()
 
     # --- mouse ---
@@ -102,25 +113,25 @@ class CanvasOverlay(Overlay):
 
     def _press(self, position: Point, button: Button | None) -> None:
         self._release()
-        if self._drawing is not None and self._drawing.fraction(position) is not None:
+        if self.drawing_rect is not None and self.drawing_rect.fraction(position) is not None:
             if button in (Button.LEFT, Button.RIGHT):
                 self._button = button
                 self._drag(position)
-        elif self._slider is not None and self._slider.fraction(position) is not None:
+        elif self.slider_rect is not None and self.slider_rect.fraction(position) is not None:
             self._sliding = button is Button.LEFT
             self._drag(position)
 
     def _drag(self, position: Point) -> None:
-        if self._button is not None and self._drawing is not None:
-            place = self._drawing
+        if self._button is not None and self.drawing_rect is not None:
+            place = self.drawing_rect
             point = ((position[0] - place.x) / place.width, (position[1] - place.y) / place.height)
-            self._canvas.stroke(point, erase=self._button is Button.RIGHT)
-        elif self._sliding and self._slider is not None:
-            self._canvas.set_share((self._slider.right - position[0]) / self._slider.width)
+            self.canvas.stroke(point, erase=self._button is Button.RIGHT)
+        elif self._sliding and self.slider_rect is not None:
+            self.canvas.set_share((self.slider_rect.right - position[0]) / self.slider_rect.width)
 
     def _release(self) -> None:
         self._button, self._sliding = None, False
-        self._canvas.lift()
+        self.canvas.lift()
 
     def close(self) -> None:
         self._release()
@@ -134,13 +145,13 @@ class CanvasOverlay(Overlay):
         places = layout(width, height, self._appearance.text_scale)
         ground, gap = Rect(0, places.header.bottom, width, height), places.header.x
         pygame.draw.rect(surface, BACKGROUND, area(ground))
-        top = places.noisy.y
+        top = places.largest.y
         room = Rect(gap, top, width - 2 * gap, height - gap - top)
         if height > width:
             box = Rect(room.x, room.y, room.width, round(height * DRAWING_SHARE_HIGH))
         else:
             box = Rect(room.x, room.y, round(room.width * DRAWING_SHARE), room.height)
-        self._drawing = place = self._fitting(box)
+        self.drawing_rect = place = self._fitting(box)
         if height > width:
             side = Rect(room.x, place.bottom + 2 * gap, room.width, room.bottom - place.bottom - 2 * gap)
         else:
@@ -155,7 +166,7 @@ class CanvasOverlay(Overlay):
 
     def _fitting(self, box: Rect) -> Rect:
         """As large as whole pixels of the picture allow, at the box's top left."""
-        _, rows, columns = self._canvas.shape
+        _, rows, columns = self.canvas.shape
         cell = min(box.width / columns, box.height / rows)
         return Rect(box.x, box.y, round(cell * columns), round(cell * rows))
 
@@ -166,7 +177,7 @@ class CanvasOverlay(Overlay):
         return welcome is not None and welcome.model.border_value is not None
 
     def _draw_picture(self, surface: pygame.Surface, place: Rect) -> None:
-        canvas, colors = self._canvas, self._appearance.color_map
+        canvas, colors = self.canvas, self._appearance.color_map
         key = (canvas.version, colors)
         self._pictures[0].draw(surface, place, key, lambda: colored(canvas.image(), colors))
         pygame.draw.rect(surface, EDGE, area(place), 1)
@@ -183,7 +194,7 @@ class CanvasOverlay(Overlay):
 
     def _draw_side(self, surface: pygame.Surface, text: Text, place: Rect) -> None:
         """The level, what it makes of the drawing, and the keys; smaller where there is little room."""
-        canvas, T = self._canvas, self._model.num_time_steps
+        canvas, T = self.canvas, self._model.num_time_steps
         rows: Rows = (
             ("Enter", "denoise it from here"),
             ("F", "watch it turn to noise"),
@@ -210,8 +221,8 @@ class CanvasOverlay(Overlay):
         """From noise at the left to clean at the right, as on the time line; returns the y below."""
         knob, height = text.px(6), text.px(22)
         track = Rect(place.x + knob, y, max(place.width - 2 * knob, 1), height)
-        self._slider = track
-        middle, x = y + height // 2, round(track.right - track.width * self._canvas.share)
+        self.slider_rect = track
+        middle, x = y + height // 2, round(track.right - track.width * self.canvas.share)
         pygame.draw.line(surface, EDGE, (track.x, middle), (track.right, middle), 2)
         pygame.draw.line(surface, ACCENT, (x, middle), (track.right, middle), 2)
         pygame.draw.circle(surface, ACCENT, (x, middle), knob)
@@ -222,7 +233,7 @@ class CanvasOverlay(Overlay):
 
     def _draw_preview(self, surface: pygame.Surface, text: Text, place: Rect, rows: Rows) -> int:
         """The drawing with so much noise, as large as the keys below it allow; returns the y below."""
-        canvas, schedule = self._canvas, self._model.schedule
+        canvas, schedule = self.canvas, self._model.schedule
         label, gap = text.line(12), text.px(10)
         room = place.height - label - gap - len(rows) * _row_height(text)
         side = min(place.width, room, text.px(PREVIEW_MOST))

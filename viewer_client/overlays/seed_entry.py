@@ -11,7 +11,7 @@ from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.overlay import MouseEvent, Overlay
+from viewer_client.ui.overlay import MouseEvent, Overlay, Surroundings
 from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING, Text, area
 
 DIGITS = "0123456789"
@@ -36,6 +36,10 @@ class SeedEntry(Overlay):
         self._model, self._appearance, self._paste = model, appearance, paste
         self.typed = ""
         self.trouble = ""  # what is wrong with what was typed
+
+    @classmethod
+    def open(cls, surroundings: Surroundings) -> SeedEntry:
+        return cls(surroundings.model, surroundings.appearance, surroundings.paste)
 
     def key(self, key: str, character: str) -> bool:
         self.trouble = ""

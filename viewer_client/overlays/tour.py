@@ -31,7 +31,7 @@ class TourOverlay(Overlay):
         self._model, self._appearance, self._remember = model, appearance, remember
         self.tour = Tour()
         self._glows_until: float | None = None
-        self._place: Rect | None = None  # where it was drawn last
+        self.panel: Rect | None = None  # where it was drawn last
         self._found: tuple[object, tuple[Rect, float]] | None = None
         model.listeners.append(self.tour.sent)
 
@@ -45,7 +45,7 @@ class TourOverlay(Overlay):
 
     def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
         """A click on the panel is not one on what lies behind it."""
-        inside = self._place is not None and self._place.fraction(event.position) is not None
+        inside = self.panel is not None and self.panel.fraction(event.position) is not None
         return inside and event.kind is MouseKind.PRESS
 
     def update(self, now: float) -> None:
@@ -77,7 +77,7 @@ class TourOverlay(Overlay):
         """Over the time line, and over the figures below it where that is not enough."""
         tour = self.tour
         place, points = self._find_place(surface, text)
-        self._place = place
+        self.panel = place
         glows = self._glows_until is not None and now < self._glows_until
         pygame.draw.rect(surface, PANEL, area(place))
         pygame.draw.rect(surface, ACCENT if glows else EDGE, area(place), 1)

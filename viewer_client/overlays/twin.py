@@ -16,8 +16,8 @@ from viewer_client.core.keymap import Action, action_of
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.difference import Difference
-from viewer_client.experiments.twin import Pair, Twin
-from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
+from viewer_client.experiments.twin import Pair, Twin, obstacle
+from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.ui.widgets import (
     ACCENT,
     BACKGROUND,
@@ -113,6 +113,14 @@ class TwinOverlay(Overlay):
         self._pictures = [ScaledImage() for _ in range(5)]
         self._touchable: Rect | None = None  # the window's own picture, when it was last drawn
         self._pointer: Point | None = None
+
+    @classmethod
+    def open(cls, surroundings: Surroundings) -> TwinOverlay:
+        model = surroundings.model
+        if reason := obstacle(model):
+            raise CannotOpenError(reason)
+        twin = Twin(model, surroundings.connection, surroundings.open_link)
+        return cls(twin, model, surroundings.appearance)
 
     # --- keys and mouse ---
 

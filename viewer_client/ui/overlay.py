@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core import keymap
+from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Point
+from viewer_client.core.view_model import ViewModel
+from viewer_client.experiments.canvas import Canvas
+from viewer_client.link.session_link import OpenLink, SessionLink
 
 if TYPE_CHECKING:
     import pygame
@@ -45,6 +51,31 @@ class MouseEvent:
     kind: MouseKind
     position: Point
     button: Button | None = None
+
+
+class CannotOpenError(DiffusionToyError):
+    """An overlay cannot be opened now; the message is for the user."""
+
+
+@dataclass(eq=False)
+class Surroundings:
+    """What an overlay can be opened with.
+
+    Attributes:
+        model: of the window.
+        connection: of the window's session.
+        appearance: of the window.
+        open_link: opens one more session on the same server.
+        paste: the clipboard's text; it may raise a `DiffusionToyError` where there is none.
+        drawing: what was drawn on the canvas, kept while that is closed; None before it was opened.
+    """
+
+    model: ViewModel
+    connection: SessionLink
+    appearance: Appearance
+    open_link: OpenLink
+    paste: Callable[[], str]
+    drawing: Canvas | None = None
 
 
 class Overlay(ABC):

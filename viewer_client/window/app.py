@@ -29,19 +29,14 @@ from viewer_client.core.geometry import Point, default_size
 from viewer_client.core.keymap import Action, action_of, key_of, repeats, typed_by
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
-from viewer_client.experiments import branches, twin
-from viewer_client.experiments.canvas import Canvas
 from viewer_client.files.saving import Saver
 from viewer_client.link.connection import Connection
-from viewer_client.overlays.branches import BranchesOverlay
-from viewer_client.overlays.canvas import CanvasOverlay
-from viewer_client.overlays.seed_entry import SeedEntry
+from viewer_client.overlays.registry import OVERLAYS
 from viewer_client.overlays.tour import TourOverlay
-from viewer_client.overlays.twin import TwinOverlay
 from viewer_client.ui import clipboard
 from viewer_client.ui.keyboard import HeldKeys, press_of
-from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
-from viewer_client.window.screen import Screen
+from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
+from viewer_client.window.screen import Hit, Screen
 
 INVISIBLE_DRIVERS = ("offscreen", "dummy")  # what SDL falls back to where it reaches no display
 KEY_REPEAT_MS = (350, 60)
@@ -92,7 +87,9 @@ class App:
         self.screen = Screen(appearance=appearance)
         self.overlay: Overlay | None = None
         self.tour: TourOverlay | None = None
-        self._canvas: Canvas | None = None  # what was drawn is kept while the canvas is closed
+        self.surroundings = Surroundings(
+            model, connection, self.screen.appearance, self._open_extra_session, clipboard.get_text
+        )
         self.saver = Saver(model, out)
         self._held_keys = HeldKeys()
         self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
@@ -121,7 +118,7 @@ class App:
                 model.quit = True
             case pygame.KEYDOWN:
                 press = press_of(event)
-                self._key(key_of(press), typed_by(press), again=self._held_keys.down(event.scancode))
+                self.press(key_of(press), typed_by(press), again=self._held_keys.down(event.scancode))
             case pygame.KEYUP:
                 self._held_keys.up(event.scancode)
             case pygame.MOUSEMOTION:
@@ -133,7 +130,7 @@ class App:
                 kind = MouseKind.PRESS if event.type == pygame.MOUSEBUTTONDOWN else MouseKind.RELEASE
                 self._mouse(MouseEvent(kind, event.pos, Button(event.button)))
             case pygame.MOUSEWHEEL if event.y:
-                self._key("wheel up" if event.y > 0 else "wheel down", "")
+                self.press("wheel up" if event.y > 0 else "wheel down")
             case pygame.WINDOWLEAVE | pygame.WINDOWFOCUSLOST:
                 self._lift()
                 if event.type == pygame.WINDOWFOCUSLOST:
@@ -143,8 +140,8 @@ class App:
             case pygame.WINDOWEXPOSED | pygame.WINDOWSIZECHANGED:
                 self.screen.forget()
 
-    def _key(self, key: str, character: str, *, again: bool = False) -> None:
-        """Let a key act; `again` where it is held and has acted already."""
+    def press(self, key: str, character: str = "", *, again: bool = False) -> None:
+        """Let a key act, named as in the key map; `again` where it is held and has acted already."""
         top = self._on_top
         if again and not (top.repeats(key) if top is not None else repeats(key)):
             return
@@ -152,6 +149,7 @@ class App:
             top.close()
         elif top is None or not top.key(key, character):
             self.model.key(key)
+            self._do_window_actions()
         self._drop_closed()
 
     def _mouse(self, event: MouseEvent) -> None:
@@ -159,10 +157,11 @@ class App:
         top = self._on_top
         if top is not None and top.mouse(event, self.surface.get_size()):
             return
-        point, pressed = self._fraction(event.position), event.kind is MouseKind.PRESS
-        if pressed and event.button is Button.LEFT and self._go_back(event.position):
+        hit = self.screen.hit(self.surface, event.position, model.num_time_steps)
+        pressed = event.kind is MouseKind.PRESS
+        if pressed and event.button is Button.LEFT and self._go_back(hit):
             return
-        model.mouse_at(point)
+        model.mouse_at(hit.point)
         if event.kind is MouseKind.MOVE:
             return
         if event.button is Button.RIGHT:
@@ -170,12 +169,12 @@ class App:
         else:
             model.mouse_button(pressed)
 
-    def _go_back(self, position: Point) -> bool:
-        """Go to what was clicked in the film or on the time line, if either was."""
-        if (step := self.screen.step_at(self.surface, position)) is not None:
-            self.model.jump_to_step(step)
-        elif (t := self._time_step(position)) is not None:
-            self.model.jump_to(t)
+    def _go_back(self, hit: Hit) -> bool:
+        """Go to what was clicked in the film or on the time line; return whether either was."""
+        if hit.step is not None:
+            self.model.jump_to_step(hit.step)
+        elif hit.time_step is not None:
+            self.model.jump_to(hit.time_step)
         else:
             return False
         return True
@@ -201,33 +200,15 @@ class App:
         remember = partial(preferences.save, preferences.folder(), seen)
         self.tour = TourOverlay(self.model, self.screen.appearance, remember)
 
-    def _show_canvas(self) -> None:
-        welcome = self.model.welcome
-        if welcome is None:
-            self.model.notice = "the canvas takes its size from the model: wait for the server"
-            return
-        shape = (welcome.model.channels, welcome.model.height, welcome.model.width)
-        if self._canvas is None or self._canvas.shape != shape:
-            self._canvas = Canvas(*shape)
-        self.show_overlay(CanvasOverlay(self.model, self._canvas, self.screen.appearance))
+    def _open_overlay(self, make: Callable[[Surroundings], Overlay]) -> None:
+        """Lay an overlay over the screen, or say why it cannot be opened now."""
+        try:
+            self.show_overlay(make(self.surroundings))
+        except CannotOpenError as error:
+            self.model.notice = str(error)
 
-    def _compare(self, obstacle: str, show: Callable[[], Overlay]) -> None:
-        """Lay branches or a twin over the screen, or say why not."""
-        if obstacle:
-            self.model.notice = obstacle
-        else:
-            self.show_overlay(show())
-
-    def _branch(self) -> Overlay:
-        begun = branches.Branches(self.model, self.connection, self._open_beside)
-        return BranchesOverlay(begun, self.screen.appearance)
-
-    def _twin(self) -> Overlay:
-        begun = twin.Twin(self.model, self.connection, self._open_beside)
-        return TwinOverlay(begun, self.model, self.screen.appearance)
-
-    def _open_beside(self, start: m.Start) -> Connection:
-        """One more session on the server, beside the window's own."""
+    def _open_extra_session(self, start: m.Start) -> Connection:
+        """Open one more session on the server, beside the window's own."""
         connection = Connection(self.connection.endpoint, lambda: start)
         connection.open()
         return connection
@@ -251,9 +232,16 @@ class App:
             self.overlay = None
             self.screen.forget()
 
+    def _do_window_actions(self) -> None:
+        while self.model.window_actions:
+            self._do(self.model.window_actions.popleft())
+
     def _do(self, action: Action) -> None:
-        """What a key has asked the window for."""
+        """Do what a key has asked the window for."""
         appearance = self.screen.appearance
+        if (make := OVERLAYS.get(action)) is not None:
+            self._open_overlay(make)
+            return
         match action:
             case Action.COLORS:
                 appearance.next_colors()
@@ -265,14 +253,6 @@ class App:
                 appearance.larger_text()
             case Action.SMALLER_TEXT:
                 appearance.smaller_text()
-            case Action.CANVAS:
-                self._show_canvas()
-            case Action.BRANCH:
-                self._compare(branches.obstacle(self.model), self._branch)
-            case Action.TWIN:
-                self._compare(twin.obstacle(self.model), self._twin)
-            case Action.TYPE_SEED:
-                self.show_overlay(SeedEntry(self.model, appearance, clipboard.get_text))
             case Action.TOUR:
                 self.begin_tour()
             case Action.SAVE:
@@ -286,12 +266,6 @@ class App:
             case Action.PASTE_RECIPE:
                 self.saver.paste_recipe(clipboard.get_text)
 
-    def _fraction(self, position: Point) -> Point | None:
-        return self.screen.layout_of(self.surface).noisy.fraction(position)
-
-    def _time_step(self, position: Point) -> float | None:
-        return self.screen.time_step_at(self.surface, position, self.model.num_time_steps)
-
     def _update(self) -> m.Frame | None:
         self.surface = pygame.display.get_surface()  # another one after the window was resized
         pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
@@ -299,8 +273,7 @@ class App:
         for answer in self.saver.update(fresh):
             self.model.notice = answer
             print(answer, flush=True)  # a long path is in full at least there
-        while self.model.window_actions:
-            self._do(self.model.window_actions.popleft())
+        self._do_window_actions()
         for overlay in (self.overlay, self.tour):
             if overlay is not None:
                 overlay.update(time.monotonic())

@@ -1,18 +1,25 @@
-"""The three pictures: x_t, which is touched, the guess x̂0, and the noise ε̂ that is between them."""
+"""The pictures: x_t, which is touched, the guess x̂0, and the noise ε̂ that is between them.
+
+`PANES` is the list of them. A new pane is one more entry here, and its name in `geometry.PANES`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pygame
 
-from diffusion_toy.contract.messages import Frame, Image
+from diffusion_toy.contract.messages import Frame
 from viewer_client.core import labels, schedules
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, Table, colored, dimmed, heat_legend, heated, signed
+from viewer_client.core.feedback import Speckle
 from viewer_client.core.geometry import Layout, Rect
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.residual import Residual
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
@@ -35,133 +42,217 @@ NOISE_LIMIT = 3.0  # of the colours of ε̂
 DASHES = 14  # of the ring that heals
 TOUCH = ("the noisy picture: touch it", "touch it")
 TOUCH_UNEVEN = (
-    "the noisy picture: touch it · O shows where t is what",
-    "touch it · O: t of each pixel",
+    f"the noisy picture: touch it · {cap(Action.HEAT)} shows where t is what",
+    f"touch it · {cap(Action.HEAT)}: t of each pixel",
     *TOUCH,
 )
 GUESS = ("the network's guess", "guess")
 NOISE = ("the noise it sees", "noise")
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the panes are drawn from.
+
+    Attributes:
+        model: the state of the viewer.
+        appearance: colours and layers, as the user has chosen.
+        residual: of the model's frame; None before the first.
+    """
+
+    model: ViewModel
+    appearance: Appearance
+    residual: Residual | None
+
+    @property
+    def frame(self) -> Frame | None:
+        """The newest frame."""
+        return self.model.frame
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the time step differs from pixel to pixel."""
+        return self.frame is not None and self.frame.level_map is not None
+
+    @property
+    def hot(self) -> bool:
+        """Whether the time step of each pixel lies over x_t."""
+        return self.appearance.heat and self.uneven
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The colours of a table as a bar, between what its ends stand for; `length` in points."""
+
+    table: Table
+    ends: tuple[str, str]
+    length: float = 32
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One picture and the line above it.
+
+    Attributes:
+        name: under which `Layout.panes` has its place.
+        symbol: a letter with an index, and whether it has a hat.
+        words: what it is called, from long to short; the longest that fits is shown.
+        legend: what stands at the right of the words: colours, a text, or nothing.
+        key: whatever the pixels depend on beside frame, colours and connection.
+        pixels: (H, W, 3), of a view that has a frame and its residual.
+    """
+
+    name: str
+    symbol: tuple[str, str, bool]
+    words: Callable[[View], tuple[str, ...]]
+    legend: Callable[[View], Legend | str | None]
+    key: Callable[[View], object]
+    pixels: Callable[[View, Frame, Residual], Pixels]
+
+
+# --- x_t ---
+
+
+def _noisy_legend(view: View) -> Legend | str:
+    if view.hot:
+        return Legend(heat_legend(), ("t 0", str(view.model.num_time_steps)), 48)
+    return labels.mixture(view.model)
+
+
+def _noisy_key(view: View) -> object:
+    # the same speckle never looks the same twice
+    return view.hot, object() if view.model.feedback.speckles else None
+
+
+def _noisy_pixels(view: View, frame: Frame, _residual: Residual) -> Pixels:
+    pixels = colored(frame.x_t, view.appearance.color_map)
+    if view.hot and frame.level_map is not None and view.model.schedule is not None:
+        t = schedules.time_steps_of(view.model.schedule, frame.level_map)
+        pixels = heated(pixels, t / view.model.num_time_steps)
+    speckles = view.model.feedback.speckles
+    return _speckled(pixels, tuple(speckles)) if speckles and view.model.status.live else pixels
+
+
+def _speckled(pixels: Pixels, speckles: tuple[Speckle, ...]) -> Pixels:
+    """Return the picture with other noise where noise has just been added, before the server answers."""
+    height, width = pixels.shape[:2]
+    rows = ((np.arange(height) + 0.5) / height)[:, None]
+    columns = ((np.arange(width) + 0.5) / width)[None, :]
+    inside = np.zeros((height, width), bool)
+    for speckle in speckles:
+        if speckle.dab.center is None:
+            inside[:] = True
+            break
+        x, y = speckle.dab.center
+        inside |= (columns - x) ** 2 + (rows - y) ** 2 <= speckle.dab.radius**2
+    noise = _random.integers(0, 256, (height, width, 1), np.uint8)
+    mixed = (pixels * (1 - SPECKLE_SHARE) + noise * SPECKLE_SHARE).astype(np.uint8)
+    return np.where(inside[..., None], mixed, pixels)
+
+
+_random = np.random.default_rng(0)
+
+# --- x̂0 ---
+
+
+def _clean_legend(view: View) -> Legend | None:
+    colors = view.appearance.color_map
+    return None if colors is ColorMap.GREY else Legend(TABLES[colors], ("−1", "1"))
+
+
+def _clean_pixels(view: View, frame: Frame, _residual: Residual) -> Pixels:
+    return colored(frame.x0_hat, view.appearance.color_map)
+
+
+# --- ε̂ ---
+
+
+def _noise_legend(_view: View) -> Legend:
+    return Legend(TABLES[ColorMap.DIVERGING], (f"−{NOISE_LIMIT:g}", f"{NOISE_LIMIT:g}"))
+
+
+def _noise_pixels(_view: View, _frame: Frame, residual: Residual) -> Pixels:
+    return signed(residual.eps, NOISE_LIMIT, residual.known)
+
+
+def _nothing(_view: View) -> None:
+    return None
+
+
+PANES = (
+    Pane(
+        "noisy", ("x", "t", False), lambda view: TOUCH_UNEVEN if view.uneven and not view.hot else TOUCH,
+        _noisy_legend, _noisy_key, _noisy_pixels,
+    ),
+    Pane("clean", ("x", "0", True), lambda _: GUESS, _clean_legend, _nothing, _clean_pixels),
+    Pane("noise", ("ε", "", True), lambda _: NOISE, _noise_legend, _nothing, _noise_pixels),
+)  # fmt: skip
+
+
 class Panes:
-    """Draws them, with what lies over x_t: heat, speckle, pointer."""
+    """Draws the panes, and over x_t the pointer."""
 
     def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
-        self._pictures = {name: ScaledImage() for name in ("noisy", "clean", "noise")}
-        self._title_of_clean, self._title_of_noise = CachedSurface(), CachedSurface()
-        self._random = np.random.default_rng(0)
+        self._images = {pane.name: ScaledImage() for pane in PANES}
+        self._titles = {pane.name: CachedSurface() for pane in PANES}
 
     def draw(
         self, surface: pygame.Surface, places: Layout, model: ViewModel, residual: Residual | None
     ) -> None:
-        """Draw them; `residual` is of the model's frame."""
-        frame, lost, appearance = model.frame, not model.status.live, self._appearance
-        hot = appearance.heat and frame is not None and frame.level_map is not None
-        self._title_noisy(surface, places, model, hot=hot)
-        self._title_clean(surface, places)
-        self._title_noise(surface, places)
-        for name, place in (("noisy", places.noisy), ("clean", places.clean), ("noise", places.noise)):
-            if frame is None or residual is None:
-                pygame.draw.rect(surface, PANEL, area(place))
-            else:
-                # the frame itself: numbers begin again with every stream; speckle is never the same
-                key = (
-                    frame,
-                    lost,
-                    appearance.color_map,
-                    hot,
-                    object() if name == "noisy" and model.feedback.speckles else 0,
-                )
-                make = partial(self._pixels, name, model, frame, residual)
-                self._pictures[name].draw(surface, place, key, make)
-            pygame.draw.rect(surface, EDGE, area(place), 1)
-        if not lost:
-            self._draw_pointer(surface, places.noisy, model)
+        """Draw the panes; `residual` is of the model's frame."""
+        view = View(model, self._appearance, residual)
+        for pane in PANES:
+            place = places.panes[pane.name]
+            self._draw_title(
+                surface, Rect(place.x, place.y - places.title, place.width, places.title), pane, view
+            )
+            self._draw_picture(surface, place, pane, view)
+        if model.status.live:
+            self._draw_pointer(surface, places.largest, model)
 
-    def _pixels(self, name: str, model: ViewModel, frame: Frame, residual: Residual) -> Pixels:
-        if name == "noise":
-            pixels = signed(residual.eps, NOISE_LIMIT, residual.known)
+    def _draw_picture(self, surface: pygame.Surface, place: Rect, pane: Pane, view: View) -> None:
+        frame, residual, live = view.frame, view.residual, view.model.status.live
+        if frame is None or residual is None:
+            pygame.draw.rect(surface, PANEL, area(place))
         else:
-            image: Image = frame.x_t if name == "noisy" else frame.x0_hat
-            pixels = colored(image, self._appearance.color_map)
-            if (
-                name == "noisy"
-                and self._appearance.heat
-                and frame.level_map is not None
-                and model.schedule is not None
-            ):
-                t = schedules.time_steps_of(model.schedule, frame.level_map)
-                pixels = heated(pixels, t / model.num_time_steps)
-        if not model.status.live:
-            return dimmed(pixels)
-        return self._speckled(pixels, model) if name == "noisy" and model.feedback.speckles else pixels
 
-    def _speckled(self, pixels: Pixels, model: ViewModel) -> Pixels:
-        """With other noise where noise has just been added, before the server answers."""
-        height, width = pixels.shape[:2]
-        rows = ((np.arange(height) + 0.5) / height)[:, None]
-        columns = ((np.arange(width) + 0.5) / width)[None, :]
-        inside = np.zeros((height, width), bool)
-        for speckle in model.feedback.speckles:
-            if speckle.dab.center is None:
-                inside[:] = True
-                break
-            x, y = speckle.dab.center
-            inside |= (columns - x) ** 2 + (rows - y) ** 2 <= speckle.dab.radius**2
-        noise = self._random.integers(0, 256, (height, width, 1), np.uint8)
-        mixed = (pixels * (1 - SPECKLE_SHARE) + noise * SPECKLE_SHARE).astype(np.uint8)
-        return np.where(inside[..., None], mixed, pixels)
+            def pixels() -> Pixels:
+                made = pane.pixels(view, frame, residual)
+                return made if live else dimmed(made)
 
-    # --- what stands above them ---
+            # the frame itself, not its number: numbers begin again with every stream
+            key = (frame, live, view.appearance.color_map, pane.key(view))
+            self._images[pane.name].draw(surface, place, key, pixels)
+        pygame.draw.rect(surface, EDGE, area(place), 1)
 
-    def _title_noisy(self, surface: pygame.Surface, places: Layout, model: ViewModel, *, hot: bool) -> None:
-        """With what x_t is made of, or with the colours of the time steps that lie over it."""
-        text, pane = self._text, places.noisy
-        y = pane.y - places.title
-        x = text.symbol(surface, "x", "t", pane.x, y, 14, hat=False) + text.px(7)
-        y += text.px(1)
-        room = Rect(x, y, pane.right - x, 0)
-        uneven = model.frame is not None and model.frame.level_map is not None
-        words = text.longest(TOUCH_UNEVEN if uneven and not hot else TOUCH, room.width, 12)
-        used = text.put(surface, words, x, y, 12, DIM) + text.px(12)
-        rest = Rect(x + used, y, room.width - used, 0)
-        if hot:
-            legend(surface, text, rest, heat_legend(), ("t 0", str(model.num_time_steps)), 48)
-        else:
-            mixture = text.longest([labels.mixture(model)], rest.width, 12)
-            text.put(surface, mixture, rest.right, y, 12, TEXT, align="right")
+    # --- the line above a pane ---
 
-    def _title_clean(self, surface: pygame.Surface, places: Layout) -> None:
-        colors = self._appearance.color_map
-        place = _above(places.clean, places.title)
-        table = None if colors is ColorMap.GREY else TABLES[colors]
-        paint = partial(self._title_small, surface, place, ("x", "0"), GUESS, table, ("−1", "1"))
-        self._title_of_clean.draw(surface, self._text, place, colors, paint)
+    def _draw_title(self, surface: pygame.Surface, place: Rect, pane: Pane, view: View) -> None:
+        words, end = pane.words(view), pane.legend(view)
+        shown = end if isinstance(end, str | None) else (end.table.tobytes(), end.ends)
+        paint = partial(self._paint_title, surface, place, pane.symbol, words, end)
+        self._titles[pane.name].draw(surface, self._text, place, (words, shown), paint)
 
-    def _title_noise(self, surface: pygame.Surface, places: Layout) -> None:
-        place = _above(places.noise, places.title)
-        limits = (f"−{NOISE_LIMIT:g}", f"{NOISE_LIMIT:g}")
-        paint = partial(
-            self._title_small, surface, place, ("ε", ""), NOISE, TABLES[ColorMap.DIVERGING], limits
-        )
-        self._title_of_noise.draw(surface, self._text, place, None, paint)
-
-    def _title_small(
+    def _paint_title(
         self,
         surface: pygame.Surface,
         place: Rect,
-        symbol: tuple[str, str],
+        symbol: tuple[str, str, bool],
         words: tuple[str, ...],
-        table: Table | None,
-        ends: tuple[str, str],
+        end: Legend | str | None,
     ) -> None:
-        text = self._text
-        x = text.symbol(surface, *symbol, place.x, place.y, 14, hat=True) + text.px(7)
+        text, points = self._text, 12
+        letter, index, hat = symbol
+        x = text.symbol(surface, letter, index, place.x, place.y, 14, hat=hat) + text.px(7)
         y = place.y + text.px(1)
-        x += text.put(surface, text.longest(words, place.right - x, 12), x, y, 12, DIM) + text.px(8)
-        if table is not None and x < place.right:
-            legend(surface, text, Rect(x, y, place.right - x, 0), table, ends)
+        x += text.put(surface, text.longest(words, place.right - x, points), x, y, points, DIM) + text.px(8)
+        room = Rect(x, y, place.right - x, 0)
+        if isinstance(end, Legend):
+            legend(surface, text, room, end.table, end.ends, end.length)
+        elif end is not None:
+            end = text.longest((end,), room.width - text.px(4), points)
+            text.put(surface, end, room.right, y, points, TEXT, align="right")
 
     # --- what lies over x_t ---
 
@@ -210,7 +301,3 @@ class Panes:
         box = pygame.Rect(round(left), round(top), width, height)
         pygame.draw.rect(surface, BACKGROUND, box, border_radius=text.px(3))
         text.put(surface, words, box.x + pad, box.y + text.px(1), 12, ACCENT)
-
-
-def _above(pane: Rect, height: int) -> Rect:
-    return Rect(pane.x, pane.y - height, pane.width, height)

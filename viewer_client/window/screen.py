@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
+from collections import deque
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
 
 import pygame
 
 from diffusion_toy.contract.messages import Frame
 from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
+from viewer_client.core.brush import Brush
+from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Layout, Point, Rect, layout
+from viewer_client.core.history import Film
 from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Statistics
@@ -30,6 +35,9 @@ from viewer_client.window.panes import Panes
 from viewer_client.window.rail import Rail
 from viewer_client.window.timeline import FilmStrip, TimeLine
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FIGURES_PERIOD_S = 0.25  # numbers that change faster cannot be read
 UNCHANGED_S = 0.1  # a picture in which nothing has changed is drawn again after this, all the same
 KEY_HINTS = (
@@ -45,6 +53,45 @@ KEY_HINTS = (
     ("P", "colours"),
     ("O", "time steps"),
 )
+
+# Fields of the view model that no picture shows. Any other field counts as drawn.
+NOT_DRAWN = frozenset({"draw_seed", "quit", "window_actions", "try_again", "command_log", "listeners"})
+
+
+def drawn_state(model: ViewModel) -> tuple[object, ...]:
+    """Return what pictures show of a model, to be compared: its public fields but those named above."""
+    names = [name for name in _public_fields(model) if name not in NOT_DRAWN]
+    return (*(_frozen(getattr(model, name)) for name in names), model.settings, model.motion)
+
+
+def _public_fields(value: DataclassInstance) -> list[str]:
+    return [field.name for field in fields(value) if not field.name.startswith("_")]
+
+
+def _frozen(value: object) -> object:
+    """Return a value that stays as it is while the model goes on."""
+    if isinstance(value, Film):
+        return tuple(value.stills)
+    if isinstance(value, list | deque):
+        return tuple(value)
+    if isinstance(value, Brush | Feedback):
+        return tuple(_frozen(getattr(value, name)) for name in _public_fields(value))
+    return value  # frozen itself
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What of the screen is under the mouse; at most one of these.
+
+    Attributes:
+        point: in fractions of the pane that can be touched.
+        step: of the still of the film.
+        time_step: of the place on the time line.
+    """
+
+    point: Point | None = None
+    step: int | None = None
+    time_step: float | None = None
 
 
 class Screen:
@@ -66,18 +113,16 @@ class Screen:
         """Where everything is on this surface."""
         return layout(*surface.get_size(), self.appearance.text_scale)
 
-    def time_step_at(self, surface: pygame.Surface, position: Point, num_time_steps: int) -> float | None:
-        """The time step under a point of the time line, None elsewhere."""
+    def hit(self, surface: pygame.Surface, position: Point, num_time_steps: int) -> Hit:
+        """Return what of the screen is at a position, px, while the schedule has so many time steps."""
         places = self.layout_of(surface)
-        point = self._timeline.plot(places.timeline).fraction(position)
-        return None if point is None else (1 - point[0]) * num_time_steps
-
-    def step_at(self, surface: pygame.Surface, position: Point) -> int | None:
-        """The step of the still under a point of the film, None elsewhere."""
-        if self.layout_of(surface).film is None:
-            return None
-        still = self._strip.still_at(position)
-        return None if still is None else still.step
+        if (point := places.largest.fraction(position)) is not None:
+            return Hit(point=point)
+        if places.film is not None and (still := self._strip.still_at(position)) is not None:
+            return Hit(step=still.step)
+        if (on_line := self._timeline.plot(places.timeline).fraction(position)) is not None:
+            return Hit(time_step=(1 - on_line[0]) * num_time_steps)
+        return Hit()
 
     def forget(self) -> None:
         """Something else was drawn over the surface: the next picture is drawn whatever it shows."""
@@ -122,24 +167,12 @@ class Screen:
             surface, self.text, places.status, key, lambda: self._draw_status(surface, places.status, model)
         )
         if not model.status.live:
-            draw_banner(surface, self.text, places.noisy, model)
+            draw_banner(surface, self.text, places.largest, model)
         return True
 
     def _moment_of(self, surface: pygame.Surface, model: ViewModel) -> object:
-        """All that a picture shows, to be compared with what the last one showed."""
-        appearance = self.appearance
-        return (
-            (
-                surface.get_size(),
-                appearance.color_map,
-                appearance.heat,
-                appearance.text_scale,
-                tuple(self._figures),
-            ),
-            (model.frame, model.welcome, model.schedule, model.status, model.settings, model.motion),
-            (model.pointer, model.healing, astuple(model.brush), tuple(model.feedback.marks)),
-            (model.notice, model.help_open, len(model.feedback.speckles), model.start.seed),
-        )
+        """Return all that a picture shows, to be compared with what the last one showed."""
+        return surface.get_size(), astuple(self.appearance), tuple(self._figures), drawn_state(model)
 
     # --- header and status ---
 

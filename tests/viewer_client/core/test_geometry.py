@@ -29,7 +29,7 @@ def overlap(a: Rect, b: Rect) -> bool:
 @given(sizes, text_scales)
 def test_parts_lie_within_the_window_and_apart(size: tuple[int, int], text_scale: float) -> None:
     places = layout(*size, text_scale)
-    rects = [v for v in vars(places).values() if isinstance(v, Rect)]
+    rects = [v for v in vars(places).values() if isinstance(v, Rect)] + list(places.panes.values())
     assert len(rects) == (8 if places.film else 7)
     for rect in rects:
         assert rect.x >= 0
@@ -46,9 +46,9 @@ def test_the_pictures_are_square_and_the_noisy_one_is_the_largest(
     size: tuple[int, int], text_scale: float
 ) -> None:
     places = layout(*size, text_scale)
-    for pane in (places.noisy, places.clean, places.noise):
+    for pane in (places.panes["noisy"], places.panes["clean"], places.panes["noise"]):
         assert pane.width == pane.height
-    assert places.noisy.width > places.clean.width == places.noise.width
+    assert places.panes["noisy"].width > places.panes["clean"].width == places.panes["noise"].width
 
 
 @given(sizes, text_scales)
@@ -57,9 +57,15 @@ def test_the_lines_of_text_have_room(size: tuple[int, int], text_scale: float) -
     assert places.title >= line_px(14, places.scale)
     assert places.header.height >= line_px(15, places.scale) + line_px(13, places.scale)
     assert places.status.height >= line_px(12, places.scale)
-    for pane in (places.noisy, places.clean, places.noise):
+    for pane in (places.panes["noisy"], places.panes["clean"], places.panes["noise"]):
         above = Rect(pane.x, pane.y - places.title, pane.width, places.title)
-        others = (places.header, places.noisy, places.clean, places.noise, places.rail)
+        others = (
+            places.header,
+            places.panes["noisy"],
+            places.panes["clean"],
+            places.panes["noise"],
+            places.rail,
+        )
         assert not any(overlap(above, other) for other in others)
 
 

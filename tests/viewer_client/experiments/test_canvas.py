@@ -193,7 +193,7 @@ def test_a_button_let_go_outside_the_window_draws_no_more(view: CanvasOverlay, c
 
 
 def test_the_slider_and_the_arrows_choose_the_level(view: CanvasOverlay, canvas: Canvas) -> None:
-    slider = view._slider
+    slider = view.slider_rect
     assert slider is not None
     y = slider.y + slider.height / 2
     mouse(view, MouseKind.PRESS, (slider.x + slider.width / 4, y), Button.LEFT)
@@ -270,13 +270,13 @@ def test_nothing_is_cut_or_covered_and_the_time_step_stays(
     assert not screen.text.shortened
     own = [(text, place) for text, place in screen.text.placed]
     assert any("denoise it from here" in text for text, _ in own)
-    assert view._drawing is not None
+    assert view.drawing_rect is not None
     for i, (text, place) in enumerate(own):
         assert surface.get_rect().contains(place), text
         assert place.top >= header.bottom, text  # the time step is in the header
         for other, elsewhere in own[:i]:
             assert min(place.clip(elsewhere).size) <= 4, (text, other)
-    assert view._drawing.bottom <= size[1]
+    assert view.drawing_rect.bottom <= size[1]
 
 
 def test_other_sizes_keep_their_proportions(model: ViewModel) -> None:
@@ -284,5 +284,5 @@ def test_other_sizes_keep_their_proportions(model: ViewModel) -> None:
     model.receive(shaped)
     view = CanvasOverlay(model, Canvas(3, 16, 32), Appearance())
     drawn(view, model, Appearance())
-    assert view._drawing is not None
-    assert view._drawing.width == pytest.approx(2 * view._drawing.height, abs=1)
+    assert view.drawing_rect is not None
+    assert view.drawing_rect.width == pytest.approx(2 * view.drawing_rect.height, abs=1)

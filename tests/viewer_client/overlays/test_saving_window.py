@@ -49,7 +49,7 @@ def rests(window: Window, pane: Rect) -> bool:
 def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
     display: dict[str, str], server: ServerProcess, tmp_path: Path
 ) -> None:
-    pane = layout(*SIZE).noisy
+    pane = layout(*SIZE).panes["noisy"]
     with viewer(display, server.address, "--seed", "7", "--out", str(tmp_path)) as window:
         wait_for(lambda: cut(window.screenshot("saving-1"), pane).std() > 20, SECONDS, "noise")
         window.key("3")

@@ -93,8 +93,8 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
     surface, screen = pygame.Surface(SIZE), Screen(appearance=Appearance())
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     view.draw(surface, screen.text, 0.0)
-    assert view._place is not None
-    inside = (view._place.x + 5.0, view._place.y + 5.0)
+    assert view.panel is not None
+    inside = (view.panel.x + 5.0, view.panel.y + 5.0)
     assert view.mouse(MouseEvent(MouseKind.PRESS, inside, Button.LEFT), SIZE)
     assert not view.mouse(MouseEvent(MouseKind.RELEASE, inside, Button.LEFT), SIZE)
     assert not view.mouse(MouseEvent(MouseKind.MOVE, inside), SIZE)
@@ -150,17 +150,23 @@ def test_no_stage_is_cut_or_covers_a_picture_or_the_time_step(
         screen.text.begin(places.scale)
         view.draw(surface, screen.text, 0.0)
         assert not screen.text.shortened
-        assert view._place is not None
-        found.add(view._place)
+        assert view.panel is not None
+        found.add(view.panel)
         texts = [text for text, _ in screen.text.placed]
         assert CAPTIONS[stage].title in texts
         assert (ENDS in texts) == (stage is not Stage.OVER)
-        panel = pygame.Rect(view._place.x, view._place.y, view._place.width, view._place.height)
+        panel = pygame.Rect(view.panel.x, view.panel.y, view.panel.width, view.panel.height)
         for i, (text, place) in enumerate(screen.text.placed):
             assert panel.contains(place), text
             for other, elsewhere in screen.text.placed[:i]:
                 assert min(place.clip(elsewhere).size) <= 4, (text, other)
-        for part in (places.header, places.noisy, places.clean, places.noise, places.rail):
+        for part in (
+            places.header,
+            places.panes["noisy"],
+            places.panes["clean"],
+            places.panes["noise"],
+            places.rail,
+        ):
             assert not panel.colliderect((part.x, part.y, part.width, part.height))
     assert len(found) == 1  # it does not jump on the way
 
@@ -183,9 +189,7 @@ def app(model: ViewModel, monkeypatch: pytest.MonkeyPatch) -> App:
 
 def press(app: App, *keys: str) -> None:
     for key in keys:
-        app._key(key, key if len(key) == 1 else "")
-        while app.model.window_actions:
-            app._do(app.model.window_actions.popleft())
+        app.press(key, key if len(key) == 1 else "")
 
 
 def test_escape_closes_what_lies_on_top_then_the_help_then_the_tour(app: App, tmp_path: Path) -> None:
@@ -212,21 +216,21 @@ def test_the_tour_can_be_begun_again(app: App) -> None:
 
 def test_the_drawing_is_kept_while_the_canvas_is_closed(app: App) -> None:
     press(app, "x")
-    assert app._canvas is not None
-    app._canvas.stroke((0.5, 0.5))
+    assert app.surroundings.drawing is not None
+    app.surroundings.drawing.stroke((0.5, 0.5))
     press(app, "x", "x")
     assert isinstance(app.overlay, CanvasOverlay)
-    assert not app.overlay._canvas.blank
+    assert not app.overlay.canvas.blank
 
 
 def test_another_model_gets_a_canvas_of_its_own_size(app: App) -> None:
     press(app, "x", "x")
-    app._canvas.stroke((0.5, 0.5))  # type: ignore[union-attr]
+    app.surroundings.drawing.stroke((0.5, 0.5))  # type: ignore[union-attr]
     larger = m.ModelInfo("larger", "1" * 16, 3, 32, 32, (), "", None, False)
     app.model.receive(m.Welcome("id", 7, larger, WELCOME.schedule, m.Limits(), m.Settings(), 4, "0"))
     press(app, "x")
-    assert app._canvas is not None
-    assert app._canvas.shape == (3, 32, 32)
+    assert app.surroundings.drawing is not None
+    assert app.surroundings.drawing.shape == (3, 32, 32)
 
 
 def test_before_the_server_has_answered_there_is_no_canvas(app: App) -> None:

@@ -117,7 +117,7 @@ def test_a_still_of_the_film_is_gone_back_to(app: App, line: Line) -> None:
     assert film is not None
 
     def go() -> None:
-        found = {app.screen.step_at(app.surface, (x, film.y + 5)): x for x in range(film.x, film.right)}
+        found = {app.screen.hit(app.surface, (x, film.y + 5), 300).step: x for x in range(film.x, film.right)}
         assert 100 in found
         click(app, found[100], film.y + 5)
 

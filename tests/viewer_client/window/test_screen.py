@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,15 +16,21 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
+from viewer_client.core import geometry
 from viewer_client.core.appearance import Appearance, ColorMap
-from viewer_client.core.feedback import Speckle
+from viewer_client.core.feedback import Feedback, Speckle
 from viewer_client.core.geometry import Rect
-from viewer_client.core.keymap import BINDINGS
+from viewer_client.core.history import Film
+from viewer_client.core.keymap import BINDINGS, Action
 from viewer_client.core.strokes import Dab, MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics, Status
+from viewer_client.recipes.command_log import CommandLog
+from viewer_client.recipes.recipe import Recipe
+from viewer_client.recipes.replay import Replay
 from viewer_client.ui.widgets import KEPT
-from viewer_client.window.screen import Screen
+from viewer_client.window import panes
+from viewer_client.window.screen import NOT_DRAWN, Hit, Screen
 
 SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
 SIZE = (1100, 720)
@@ -143,7 +150,7 @@ def test_pictures_have_hard_pixels_in_their_own_greys() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(-1, 1, (1, 28, 28)).astype(np.float32)
     screen, surface = drawn(model_with(x_t=image), (1100, 720))
-    pane = screen.layout_of(surface).noisy
+    pane = screen.layout_of(surface).panes["noisy"]
     pixels = pygame.surfarray.array3d(surface)[:, :, 0].T
     for row, column in ((0, 1), (5, 9), (27, 20)):
         y = pane.y + round((row + 0.5) * pane.height / 28)
@@ -155,8 +162,8 @@ def test_the_colours_are_of_both_pictures() -> None:
     model = model_with(x_t=np.ones((1, 28, 28), np.float32), x0_hat=-np.ones((1, 28, 28), np.float32))
     screen, surface = drawn(model, appearance=Appearance(ColorMap.INK))
     places = screen.layout_of(surface)
-    assert pixels(surface, places.noisy).max() < 80
-    assert pixels(surface, places.clean).min() > 200
+    assert pixels(surface, places.panes["noisy"]).max() < 80
+    assert pixels(surface, places.panes["clean"]).min() > 200
 
 
 def test_the_noise_is_shown_where_there_is_some() -> None:
@@ -164,7 +171,7 @@ def test_the_noise_is_shown_where_there_is_some() -> None:
     levels[:, 14:] = 0.5
     model = model_with(level_map=levels, x_t=np.full((1, 28, 28), 2.0, np.float32))
     screen, surface = drawn(model)
-    shown = pixels(surface, screen.layout_of(surface).noise)
+    shown = pixels(surface, screen.layout_of(surface).panes["noise"])
     left, right = np.array_split(shown, 2, axis=1)
     assert left.max() < 60
     assert right[:, 4:].min() > 100  # far above zero: light, and orange
@@ -176,7 +183,7 @@ def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> 
     levels[:, 14:] = 0.5
     uneven, even = model_with(level_map=levels), model_with()
     cold, hot = (drawn(uneven, appearance=Appearance(heat=heat)) for heat in (False, True))
-    pane = cold[0].layout_of(cold[1]).noisy
+    pane = cold[0].layout_of(cold[1]).panes["noisy"]
     before, after = (np.array_split(pixels(surface, pane), 2, axis=1) for _, surface in (cold, hot))
     assert (before[0][:, :-4] == after[0][:, :-4]).all()
     assert (before[1][:, 4:] != after[1][:, 4:]).any(axis=2).all()
@@ -190,7 +197,7 @@ def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -
         model = model_with(level_map=LEVELS)
         model.brush.mode, model.pointer = MouseMode.BRUSH, point
         screen, surface = drawn(model)
-        pane = screen.layout_of(surface).noisy
+        pane = screen.layout_of(surface).panes["noisy"]
         inside = [
             text
             for text, place in screen.text.placed
@@ -209,7 +216,7 @@ def test_the_ring_that_heals_has_gaps() -> None:
     def share_of_ring() -> float:
         """How much of the circle is as light as the ring."""
         screen, surface = drawn(model)
-        pane = screen.layout_of(surface).noisy
+        pane = screen.layout_of(surface).panes["noisy"]
         reds = pygame.surfarray.array3d(surface)[:, :, 0]
         radii = pane.width / 4 + np.arange(-3, 4)
         angles = np.linspace(0, 2 * np.pi, 720, endpoint=False)[:, None]
@@ -225,7 +232,7 @@ def test_the_ring_that_heals_has_gaps() -> None:
 def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
     model = model_with()
     screen, surface = drawn(model)
-    pane = screen.layout_of(surface).noisy
+    pane = screen.layout_of(surface).panes["noisy"]
     before = pixels(surface, pane)
     model.feedback.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
@@ -247,12 +254,12 @@ def test_the_film_is_clicked_where_its_stills_are() -> None:
     screen, surface = drawn(model)
     film = screen.layout_of(surface).film
     assert film is not None
-    found = [screen.step_at(surface, (x, film.y + 5)) for x in range(film.x, film.right)]
+    found = [screen.hit(surface, (x, film.y + 5), 300).step for x in range(film.x, film.right)]
     steps = [step for step, _ in itertools.groupby(step for step in found if step is not None)]
     assert steps == [still.step for still in model.film.shown(len(steps))]
     assert steps[-1] == 199
     assert len(steps) > 10
-    assert screen.step_at(surface, (film.x + 5, film.bottom + 1)) is None
+    assert screen.hit(surface, (film.x + 5, film.bottom + 1), 300).step is None
 
 
 def test_stills_that_are_kept_have_a_line_under_them_and_the_others_are_dark() -> None:
@@ -265,8 +272,8 @@ def test_stills_that_are_kept_have_a_line_under_them_and_the_others_are_dark() -
     assert film is not None
     lines = (pixels(surface, film) == np.array(KEPT)).all(axis=2).any(axis=0)
     for x in range(film.x, film.right):
-        step = screen.step_at(surface, (x + 1, film.y + 10))
-        if step is not None and screen.step_at(surface, (x, film.y + 10)) == step:
+        step = screen.hit(surface, (x + 1, film.y + 10), 300).step
+        if step is not None and screen.hit(surface, (x, film.y + 10), 300).step == step:
             assert lines[x - film.x] == (step >= 49), step
             light = surface.get_at((x, film.y + 10))[0]
             assert (light > 200) == (step >= 49)
@@ -277,10 +284,10 @@ def test_without_room_for_a_film_there_is_nothing_to_click() -> None:
     screen, surface = drawn(model, (640, 480), appearance)
     film = screen.layout_of(surface).film
     assert film is not None
-    assert screen.step_at(surface, (film.x + 5, film.y + 5)) is not None
+    assert screen.hit(surface, (film.x + 5, film.y + 5), 300).step is not None
     appearance.text_scale = 2.0
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
-    assert screen.step_at(surface, (film.x + 5, film.y + 5)) is None
+    assert screen.hit(surface, (film.x + 5, film.y + 5), 300).step is None
 
 
 def test_the_time_line_shows_which_states_are_kept() -> None:
@@ -292,7 +299,7 @@ def test_the_time_line_shows_which_states_are_kept() -> None:
     below = Rect(place.x, place.y + place.height * 6 // 10, place.width, place.height * 4 // 10)
     ticks = (np.abs(pixels(surface, below) - np.array(KEPT)).max(axis=2) == 0).any(axis=0)
     on_line = [(below.x + 1 + x, place.y + place.height // 3) for x in np.flatnonzero(ticks).tolist()]
-    found = {round(screen.time_step_at(surface, point, 300) or -1) for point in on_line}
+    found = {round(screen.hit(surface, point, 300).time_step or -1) for point in on_line}
     assert found == set(range(200, 241))
 
 
@@ -302,7 +309,7 @@ def test_a_lost_connection_is_said_over_a_grey_picture() -> None:
     screen, surface = drawn(model)
     assert "reconnecting … attempt 3" in texts(screen)
     assert "no server at box:1" in texts(screen)
-    pane = screen.layout_of(surface).noisy
+    pane = screen.layout_of(surface).panes["noisy"]
     assert max(surface.get_at((pane.x + 5, pane.y + 5))[:3]) < 200
 
 
@@ -356,6 +363,76 @@ def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Appearan
     change(model, appearance)
     assert redrawn(screen, surface, model)
     assert not redrawn(screen, surface, model)
+
+
+CHANGES: dict[str, Callable[[ViewModel], object]] = {
+    "start": lambda model: m.Start(seed=99),
+    "status": lambda model: LOST,
+    "brush": lambda model: replace(model.brush, radius=model.brush.radius * 2),
+    "pointer": lambda model: (0.3, 0.3),
+    "healing": lambda model: True,
+    "help_open": lambda model: True,
+    "notice": lambda model: "told",
+    "welcome": lambda model: replace(WELCOME, session_id="another"),
+    "schedule": lambda model: replace(WELCOME.schedule),
+    "frame": lambda model: frame(149.0),
+    "film": lambda model: Film(),
+    "replay": lambda model: Replay(Recipe(m.Start(seed=1), "", (), 3)),
+    "feedback": lambda model: Feedback(marks=deque([12.0])),
+}
+NOT_SHOWN: dict[str, object] = {
+    "draw_seed": lambda: 5,
+    "quit": True,
+    "window_actions": deque([Action.SAVE]),
+    "try_again": True,
+    "command_log": CommandLog(),
+    "listeners": [print],
+}
+
+
+def test_a_field_of_the_model_is_either_watched_or_named_as_one_that_no_picture_shows() -> None:
+    public = {field.name for field in fields(ViewModel) if not field.name.startswith("_")}
+    assert public == set(CHANGES) | set(NOT_SHOWN), "say here what changes it, or that it is not drawn"
+    assert set(NOT_SHOWN) == NOT_DRAWN
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_field_that_is_drawn_is_drawn_at_once(name: str) -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    assert not redrawn(screen, surface, model)
+    setattr(model, name, CHANGES[name](model))
+    assert redrawn(screen, surface, model)
+
+
+@pytest.mark.parametrize("name", NOT_SHOWN)
+def test_a_field_that_is_not_drawn_changes_no_picture(name: str) -> None:
+    model = model_with()
+    screen, surface = drawn(model)
+    before = pygame.surfarray.array3d(surface)
+    setattr(model, name, NOT_SHOWN[name])
+    assert not redrawn(screen, surface, model)
+    screen.forget()
+    assert redrawn(screen, surface, model)
+    assert (pygame.surfarray.array3d(surface) == before).all()
+
+
+def test_the_panes_of_the_layout_are_those_that_are_drawn() -> None:
+    assert [pane.name for pane in panes.PANES] == list(geometry.PANES)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_only_the_noisy_pane_the_film_and_the_time_line_are_hit(size: tuple[int, int]) -> None:
+    screen, surface = drawn(busy(), size)
+    places = screen.layout_of(surface)
+
+    def middle(place: Rect) -> Hit:
+        return screen.hit(surface, (place.x + place.width / 2, place.y + place.height / 2), 300)
+
+    assert middle(places.panes["noisy"]) == Hit(point=pytest.approx((0.5, 0.5), abs=0.01))  # type: ignore[arg-type]
+    assert middle(places.timeline).time_step == pytest.approx(150, abs=1)
+    for place in (places.panes["clean"], places.panes["noise"], places.rail, places.header, places.status):
+        assert middle(place) == Hit()
 
 
 def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:

@@ -129,27 +129,27 @@ def noisy_share(window: Window, name: str, places: Rect) -> float:
 def test_a_person_can_watch_touch_and_leave(display: dict[str, str]) -> None:
     places = layout(*SIZE)
     with running_server() as server, viewer(display, server.address) as window:
-        wait_for(lambda: noisy_share(window, "1-noise", places.noisy) > 0.25, 20, "noise")
-        wait_for(lambda: settled(window, "2-digit", places.noisy), 40, "a digit")
-        digit = cut(window.screenshot("2-digit"), places.noisy)
+        wait_for(lambda: noisy_share(window, "1-noise", places.panes["noisy"]) > 0.25, 20, "noise")
+        wait_for(lambda: settled(window, "2-digit", places.panes["noisy"]), 40, "a digit")
+        digit = cut(window.screenshot("2-digit"), places.panes["noisy"])
         assert 0.02 < (digit > 200).mean() < 0.5  # strokes on an empty ground
 
         # the whole image, by moving over it
         wave = [(0.2 + 0.6 * (i % 2), 0.2 + 0.03 * i) for i in range(16)]
-        window.stroke(places.noisy, wave)
+        window.stroke(places.panes["noisy"], wave)
         time.sleep(0.2)
-        assert noisy_share(window, "3-noised-whole", places.noisy) > 0.2
+        assert noisy_share(window, "3-noised-whole", places.panes["noisy"]) > 0.2
         window.move(places.rail.x + 5, places.rail.y + 5)
-        wait_for(lambda: settled(window, "4-healed", places.noisy), 40, "the picture to heal")
-        assert noisy_share(window, "4-healed", places.noisy) < 0.2
+        wait_for(lambda: settled(window, "4-healed", places.panes["noisy"]), 40, "the picture to heal")
+        assert noisy_share(window, "4-healed", places.panes["noisy"]) < 0.2
 
         # a brush in one corner: the other corner does not change
         window.key("m", "Up", "Up", "Up")
         time.sleep(0.2)
-        before = cut(window.screenshot("5-before-brush"), places.noisy)
-        window.stroke(places.noisy, [(0.12 + 0.02 * i, 0.15) for i in range(12)])
+        before = cut(window.screenshot("5-before-brush"), places.panes["noisy"])
+        window.stroke(places.panes["noisy"], [(0.12 + 0.02 * i, 0.15) for i in range(12)])
         time.sleep(0.15)
-        after = cut(window.screenshot("6-brush"), places.noisy)
+        after = cut(window.screenshot("6-brush"), places.panes["noisy"])
         half = len(before) // 2
         assert (after[half:, half:] == before[half:, half:]).all()
         assert np.abs(after[:half, :half] - before[:half, :half]).mean() > 1
@@ -159,15 +159,15 @@ def test_a_person_can_watch_touch_and_leave(display: dict[str, str]) -> None:
         time.sleep(1.0)
         window.key("space")
         time.sleep(0.5)
-        paused = cut(window.screenshot("7-paused"), places.clean)
+        paused = cut(window.screenshot("7-paused"), places.panes["clean"])
         time.sleep(0.5)
-        assert (cut(window.screenshot("7-paused"), places.clean) == paused).all()
+        assert (cut(window.screenshot("7-paused"), places.panes["clean"]) == paused).all()
         window.key("h")
         time.sleep(0.3)
-        assert np.abs(cut(window.screenshot("8-help"), places.clean) - paused).mean() > 5
+        assert np.abs(cut(window.screenshot("8-help"), places.panes["clean"]) - paused).mean() > 5
         window.key("Escape", "Escape")
         time.sleep(0.3)
-        assert (cut(window.screenshot("9-help-closed"), places.clean) == paused).all()
+        assert (cut(window.screenshot("9-help-closed"), places.panes["clean"]) == paused).all()
         for size in ((640, 480), (1500, 960)):
             window.resize(*size)
             wait_for(lambda: window.screenshot("10-size").shape[:2] == size[::-1], 10, f"{size}")  # noqa: B023
@@ -181,16 +181,22 @@ def test_a_lost_server_greys_the_picture_and_the_session_comes_back(display: dic
     first = ServerProcess()
     try:
         with viewer(display, first.address) as window:
-            wait_for(lambda: noisy_share(window, "11-before-loss", places.noisy) > 0.25, 20, "noise")
-            live = cut(window.screenshot("11-before-loss"), places.clean)
+            wait_for(lambda: noisy_share(window, "11-before-loss", places.panes["noisy"]) > 0.25, 20, "noise")
+            live = cut(window.screenshot("11-before-loss"), places.panes["clean"])
             first.stop()
-            wait_for(lambda: cut(window.screenshot("12-lost"), places.clean).min() >= 40, 20, "the grey")
+            wait_for(
+                lambda: cut(window.screenshot("12-lost"), places.panes["clean"]).min() >= 40, 20, "the grey"
+            )
             time.sleep(1.0)
             window.screenshot("12-lost")
             assert window.process.poll() is None
             with running_server("--port", str(first.port)):
-                wait_for(lambda: cut(window.screenshot("13-back"), places.clean).min() < 20, 30, "the return")
-                assert live.shape == cut(window.screenshot("13-back"), places.clean).shape
+                wait_for(
+                    lambda: cut(window.screenshot("13-back"), places.panes["clean"]).min() < 20,
+                    30,
+                    "the return",
+                )
+                assert live.shape == cut(window.screenshot("13-back"), places.panes["clean"]).shape
                 assert window.close() == 0
     finally:
         first.stop()
