@@ -30,7 +30,7 @@ from tests.tools import running_server, virtual_display
 from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.feedback import Speckle
-from viewer_client.core.strokes import Dab, MouseMode
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import RENDER_RATE_HZ, ViewModel
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
@@ -74,7 +74,7 @@ def stroke(model: ViewModel, number: int) -> None:
     model.pointer = center
     model.feedback.speckles.clear()
     model.feedback.speckles.extend(
-        Speckle(10**9, Dab(center, model.brush.radius, 10.0), 1e9) for _ in range(6)
+        Speckle(10**9, m.Inject(m.Disc(*center, model.brush.radius), 10.0), 1e9) for _ in range(6)
     )
     model.feedback.marks.append(float(number % 300))
 

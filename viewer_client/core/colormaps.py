@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Image
 from viewer_client.core.appearance import ColorMap
+from viewer_client.core.images import to_bytes
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Table = NDArray[np.uint8]  # (256, 3), from the least value to the greatest
@@ -43,7 +44,7 @@ def colored(image: Image, color_map: ColorMap) -> Pixels:
     One channel takes the colours of the map. Three are colours already: only INK changes them, to
     their negative.
     """
-    scaled = np.clip((image + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
+    scaled = to_bytes(image)
     if len(scaled) == 1:
         colors: Pixels = TABLES[color_map][scaled[0]]
         return colors

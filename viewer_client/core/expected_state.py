@@ -17,6 +17,7 @@ class ExpectedState:
         direction: where `Play` goes.
         stepping: the last movement was a single step, which ends in a pause.
         last_sequence: of the last command; until it has been applied, frames tell of the past.
+        applied_sequence: of the last command that a frame says was applied.
     """
 
     settings: m.Settings = field(default_factory=m.Settings)
@@ -24,28 +25,43 @@ class ExpectedState:
     direction: m.Motion = m.Motion.REVERSE
     stepping: bool = False
     last_sequence: int = 0
+    applied_sequence: int = 0
 
     def begin(self, motion: m.Motion) -> None:
-        """The session begins, or begins anew, and moves like this."""
+        """Expect a session that begins, or begins again, and moves like this."""
         self.motion = self.direction = motion
         self.stepping = False
 
     def moved(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
-        """This is on its way."""
+        """Expect what this command does; it is on its way."""
         self.stepping = isinstance(command, m.Step)
         if isinstance(command, m.Play):
             self.motion = self.direction = command.direction
         else:
             self.motion = m.Motion.PAUSED
 
-    def rests(self, direction: m.Motion) -> None:
-        """A replay has brought it to rest; `Play` would go on in this direction."""
+    def paused_by_replay(self, direction: m.Motion) -> None:
+        """Expect the pause at the end of a replay; `Play` would go on in this direction."""
         self.motion, self.stepping, self.direction = m.Motion.PAUSED, True, direction
 
-    def receive(self, frame: m.Frame) -> None:
+    @property
+    def on_their_way(self) -> int:
+        """Return how many commands no frame shows yet."""
+        return self.last_sequence - self.applied_sequence
+
+    def sent(self, command: m.Command, sequence: int, now: float, *, ahead: bool) -> None:
+        """Take note of a command: frames that do not know it tell of the past."""
+        self.last_sequence = sequence
+
+    def received(self, response: m.Response) -> None:
         """Believe a frame that knows all commands."""
-        if frame.applied_sequence >= self.last_sequence:
-            self.settings = frame.settings
-            self.motion = m.Motion.PAUSED if self.stepping else frame.motion
-            if frame.motion is not m.Motion.PAUSED:
-                self.direction = frame.motion
+        match response:
+            case m.Welcome(resumed=False):
+                self.last_sequence = 0
+            case m.Frame():
+                self.applied_sequence = response.applied_sequence
+                if response.applied_sequence >= self.last_sequence:
+                    self.settings = response.settings
+                    self.motion = m.Motion.PAUSED if self.stepping else response.motion
+                    if response.motion is not m.Motion.PAUSED:
+                        self.direction = response.motion

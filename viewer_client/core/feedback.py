@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.strokes import Dab
 
 SPECKLE_S = 0.25  # a speckle that no frame answers goes after this
 MARKS_KEPT = 64
@@ -14,17 +13,16 @@ MARKS_KEPT = 64
 
 @dataclass(frozen=True)
 class Speckle:
-    """A dab that was sent and that no frame shows yet; gone at `expires`, seconds."""
+    """An injection that was sent and that no frame shows yet; gone at `expires`, seconds."""
 
     sequence: int
-    dab: Dab
+    inject: m.Inject
     expires: float
-    rule: m.InjectionRule = m.InjectionRule.TRUTH
 
 
 @dataclass(eq=False)
 class Feedback:
-    """Of the strokes of one session.
+    """Shows the strokes of one session before the server answers.
 
     Attributes:
         speckles: noise that was sent and is not in a frame yet, the oldest first.
@@ -33,30 +31,45 @@ class Feedback:
 
     speckles: deque[Speckle] = field(default_factory=deque)
     marks: deque[float] = field(default_factory=lambda: deque(maxlen=MARKS_KEPT))
-    _fresh: bool = False  # the speckles' commands have just been sent again
+    _time_step: float | None = None  # of the newest frame
+    _ahead: deque[int] = field(default_factory=deque)  # injections of a replay that wait for their turn
+    _sent_again: bool = False  # the speckles' commands have just been sent once more
 
-    def add(self, command: m.Inject, sequence: int, now: float, time_step: float | None) -> None:
-        """This was sent at `now` (seconds), with the picture at `time_step` if there was one."""
-        disc = command.disc
-        center, radius = ((disc.x, disc.y), disc.radius) if disc else (None, 1.0)
-        dab = Dab(center, radius, command.amount)
-        self.speckles.append(Speckle(sequence, dab, now + SPECKLE_S, command.rule))
-        if time_step is not None:
-            self.marks.append(time_step)
+    def sent(self, command: m.Command, sequence: int, now: float, *, ahead: bool) -> None:
+        """Show an injection that was sent; one of a replay only once it has been applied."""
+        if not isinstance(command, m.Inject):
+            return
+        if ahead:
+            self._ahead.append(sequence)
+            return
+        self.speckles.append(Speckle(sequence, command, now + SPECKLE_S))
+        if self._time_step is not None:
+            self.marks.append(self._time_step)
 
-    def applied(self, sequence: int) -> None:
-        """A frame shows all commands up to this one."""
-        while self.speckles and self.speckles[0].sequence <= sequence:
-            self.speckles.popleft()
+    def received(self, response: m.Response) -> None:
+        """Drop what a frame shows, and keep what is sent again after a loss."""
+        match response:
+            case m.Welcome(resumed=True):
+                self._sent_again = True
+            case m.Welcome():
+                self.speckles.clear()
+                self._ahead.clear()
+            case m.Frame():
+                self._time_step = response.time_step.max
+                while self.speckles and self.speckles[0].sequence <= response.applied_sequence:
+                    self.speckles.popleft()
+                while self._ahead and self._ahead[0] <= response.applied_sequence:
+                    self._ahead.popleft()
+                    self.marks.append(self._time_step)
 
-    def sent_again(self) -> None:
-        """The connection was made anew, and what had not applied was sent once more."""
-        self._fresh = True
+    def forget_run(self) -> None:
+        """Forget the marks: another run begins."""
+        self.marks.clear()
 
     def pass_time(self, now: float) -> None:
         """Drop what nobody has answered until `now`, seconds."""
-        if self._fresh:
-            self._fresh = False
+        if self._sent_again:
+            self._sent_again = False
             self.speckles = deque(replace(speckle, expires=now + SPECKLE_S) for speckle in self.speckles)
         while self.speckles and self.speckles[0].expires <= now:
             self.speckles.popleft()

@@ -26,7 +26,7 @@ def sentence(model: ViewModel) -> str:
     frame = model.frame
     if frame is None:
         return ""
-    if any(speckle.rule is m.InjectionRule.LIE for speckle in model.feedback.speckles):
+    if any(speckle.inject.rule is m.InjectionRule.LIE for speckle in model.feedback.speckles):
         return "you are changing what the network is told, not the picture"
     told = _actual_sentence(frame)
     odd = _measured_oddly(frame)

@@ -1,6 +1,9 @@
-"""What a key chooses next, from what is chosen now: sampler, schedule, speed, stride and guidance."""
+"""Choices of the user: what a key chooses next, and how a choice outlives a lost connection."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.keymap import Action
@@ -12,7 +15,7 @@ GUIDANCE_STEP = 0.5
 
 
 def change_of(action: Action, now: m.Settings, tick_rate_hz: float) -> m.SettingsChange | None:
-    """The change of settings that a key asks for, None if it asks for something else.
+    """Return the change of settings that a key asks for, None if it asks for something else.
 
     Args:
         now: the settings in force.
@@ -43,3 +46,22 @@ def change_of(action: Action, now: m.Settings, tick_rate_hz: float) -> m.Setting
             return m.SettingsChange(guidance=min(now.guidance + GUIDANCE_STEP, m.GUIDANCE_MAX))
         case _:
             return None
+
+
+def chosen(start: m.Start, change: m.SettingsChange) -> m.Start:
+    """Return a start that asks for this change as well."""
+    given = {name: value for name, value in vars(change).items() if value is not None}
+    return replace(start, settings=replace(start.settings, **given))
+
+
+def unchosen(start: m.Start, path: str) -> m.Start:
+    """Return a start without the choice at a path of the protocol ("settings.label"), which was rejected."""
+    name = path.removeprefix("settings.")
+    if name == path or not hasattr(start.settings, name):
+        return start
+    return replace(start, settings=replace(start.settings, **{name: None}))
+
+
+def no_such_label(label: int, names: Sequence[str]) -> str:
+    """Return why this class cannot be chosen, as a sentence; "" if it can."""
+    return "" if label < len(names) else f"this model has the classes 0…{len(names) - 1}"

@@ -12,17 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from diffusion_toy.contract import messages as m
+from viewer_client.core import options
+from viewer_client.core.actions import FOR_WATCHERS, perform
 from viewer_client.core.brush import DABS_PER_FRAME, Brush, Painting
 from viewer_client.core.expected_state import ExpectedState
 from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Point
-from viewer_client.core.history import Film
+from viewer_client.core.history import History
 from viewer_client.core.keymap import Action, action_of, cap
-from viewer_client.core.options import SPEEDS, change_of
+from viewer_client.core.observer import Observer
 from viewer_client.core.strokes import Dab
 from viewer_client.link.status import Phase, Status
 from viewer_client.recipes.command_log import CommandLog
-from viewer_client.recipes.recipe import Recipe, is_of_speed
+from viewer_client.recipes.recipe import Recipe
 from viewer_client.recipes.replay import Replay
 
 RENDER_RATE_HZ = 60
@@ -31,10 +33,6 @@ HEALING_AHEAD = 8  # commands on their way while the right button denoises
 WATCHING = "you are watching; only the session's owner can touch it"
 SESSION_REPLACED = "the session could not go on; a new one has begun"
 TAKEN_OVER = "the replay ends here, and the picture is yours"
-OTHER_WEIGHTS = "the recipe was made with other weights (model {}, {}): they give another picture"
-FOR_ALL = (  # what one who watches may do as well
-    Action.QUIT, Action.HELP, Action.CLOSE_OVERLAY, Action.SAVE, Action.SAVE_GIF,
-)  # fmt: skip
 SEED_DRAW_MAX = 99_999  # drawn seeds are short enough to be read out in a class
 
 
@@ -54,11 +52,11 @@ class ViewModel:
         healing: the button that denoises under the pointer is held.
         notice: an answer to the last key or command, "" if there is nothing to say.
         try_again: the user wants another try after a refusal.
-        film: what was seen of this run.
+        history: what was seen of this run.
         command_log: what was done in this session, for its recipe.
         replay: the recipe that is being replayed, None otherwise; then the mouse adds nothing.
         feedback: what is seen of the noise that was sent.
-        listeners: called with each command that is sent, and its sequence number.
+        observers: told of what is sent and received.
     """
 
     start: m.Start = field(default_factory=m.Start)
@@ -75,55 +73,54 @@ class ViewModel:
     welcome: m.Welcome | None = None
     schedule: m.Schedule | None = None
     frame: m.Frame | None = None
-    film: Film = field(default_factory=Film)
+    history: History = field(init=False)
     command_log: CommandLog = field(default_factory=CommandLog)
     replay: Replay | None = None
     feedback: Feedback = field(default_factory=Feedback)
-    listeners: list[Callable[[m.Command, int], None]] = field(default_factory=list)
+    observers: list[Observer] = field(default_factory=list)
     _outgoing: deque[m.Command] = field(default_factory=deque)
-    _asked_start: m.Start = field(default_factory=m.Start)  # what the present stream began with
     _expected: ExpectedState = field(default_factory=ExpectedState)
 
     def __post_init__(self) -> None:
         self._painting = Painting(self.brush)
+        self.history = History(lambda: self.command_log.runs)
+        self.observers += [self._expected, self.command_log, self.feedback, self.history]
 
     # --- from the connection ---
 
     def receive(self, response: m.Response) -> None:
-        """Take in what the server said."""
+        """Take in what the server said, and tell the observers."""
+        for observer in self.observers:
+            observer.received(response)
         match response:
             case m.Welcome():
                 self._receive_welcome(response)
             case m.Schedule():
                 self.schedule = response
             case m.Frame():
-                self._receive_frame(response)
+                self.frame = response
+                if self.replay is not None:
+                    self.replay.receive(response)
+                    self._end_replay_if_over()
             case m.Rejected():
                 self.notice = response.message
-                self._forget_choice(response.field)
-                self.command_log.rejected(response.sequence)
+                self.start = options.unchosen(self.start, response.field)
                 if self.replay is not None:
                     self.replay.rejected(response)
-                    self._look_at_replay()
+                    self._end_replay_if_over()
 
     def _receive_welcome(self, welcome: m.Welcome) -> None:
-        before, again = self.welcome, self.welcome is not None
-        self.welcome, self.schedule = welcome, welcome.schedule
-        self.command_log.welcome(welcome, self._asked_start)
+        before, self.welcome, self.schedule = self.welcome, welcome, welcome.schedule
         if welcome.resumed and before is not None and welcome.session_id != before.session_id:
             self.replay = None  # another session has taken the place of the one that it was for
         if welcome.resumed:  # it is as it was, and what was on its way still is
             self.notice = ""
-            self.feedback.sent_again()
             return
-        self.feedback.speckles.clear()
-        self.film.clear()
-        self._expected.last_sequence = 0
         if welcome.watching:
             self.notice = WATCHING
             self._expected.settings = welcome.settings
             return
-        self.notice = SESSION_REPLACED if again else ""
+        self.notice = SESSION_REPLACED if before is not None else ""
         self._expected.begin(self.start.motion)
         self._expected.settings = self.start.settings.apply_to(welcome.settings)
         if self.settings != welcome.settings:  # chosen while the connection was being made
@@ -137,44 +134,20 @@ class ViewModel:
             self.replay.begin_again()
             self.notice = self.doubt_of(self.replay.recipe) or self.notice
 
-    def _receive_frame(self, frame: m.Frame) -> None:
-        self.frame = frame
-        self.film.add(frame)
-        self.command_log.receive(frame)
-        if self.replay is not None:
-            applied = self.replay.receive(frame)
-            self.feedback.marks.extend(frame.time_step.max for one in applied if isinstance(one, m.Inject))
-            self._look_at_replay()
-        self.feedback.applied(frame.applied_sequence)
-        self._expected.receive(frame)
-
-    def _forget_choice(self, path: str) -> None:
-        """A choice that the server rejected is not made again after a reconnect."""
-        name = path.removeprefix("settings.")
-        if name != path and hasattr(self.start.settings, name):
-            self.start = replace(self.start, settings=replace(self.start.settings, **{name: None}))
-
     def next_start(self) -> m.Start:
-        """What a connection begins with: after a loss, the same seed and settings again."""
-        self._asked_start = (
-            self.start if self.replay is None else self.replay.recipe.session(self.start.model)
-        )
-        return self._asked_start
+        """Return what a connection begins with: after a loss, the same seed and settings again."""
+        start = self.start if self.replay is None else self.replay.recipe.session(self.start.model)
+        self.command_log.asked_for(start)
+        return start
 
     def sent(self, command: m.Command, sequence: int, now: float) -> None:
-        """A command has been sent with this number, at `now` (seconds)."""
-        self._expected.last_sequence = sequence
-        self.command_log.sent(command, sequence)
-        for listener in self.listeners:
-            listener(command, sequence)
-        if self.replay is not None and self.replay.sent(command, sequence):
-            return  # far ahead of its turn
-        if isinstance(command, m.Inject):
-            at = None if self.frame is None else self.frame.time_step.max
-            self.feedback.add(command, sequence, now, at)
+        """Tell the observers of a command that was sent with this number, at `now` (seconds)."""
+        ahead = self.replay is not None and self.replay.sent(command, sequence)
+        for observer in self.observers:
+            observer.sent(command, sequence, now, ahead=ahead)
 
     def pass_time(self, status: Status, now: float) -> None:
-        """Once for each picture that is drawn, at `now` (seconds)."""
+        """Take in the connection's status, once for each picture that is drawn, at `now` (seconds)."""
         self.status = status
         if status.live:  # else what is on its way may be sent again
             self.feedback.pass_time(now)
@@ -199,6 +172,11 @@ class ViewModel:
         return self._expected.motion
 
     @property
+    def direction(self) -> m.Motion:
+        """Return where `Play` goes."""
+        return self._expected.direction
+
+    @property
     def num_time_steps(self) -> int:
         """T of the schedule in force."""
         return self.frame.settings.num_time_steps if self.frame is not None else self.settings.num_time_steps
@@ -206,7 +184,7 @@ class ViewModel:
     @property
     def tick_rate_hz(self) -> float:
         """The fastest that the session can step."""
-        return self.welcome.limits.tick_rate_hz if self.welcome is not None else SPEEDS[-1]
+        return self.welcome.limits.tick_rate_hz if self.welcome is not None else options.SPEEDS[-1]
 
     @property
     def dabs_per_frame(self) -> int:
@@ -251,16 +229,24 @@ class ViewModel:
         if not self.status.live:  # a lost session begins again from `start`
             self._painting.drop()
             return []
-        if self.replay is not None:
-            commands = self._during_replay(commands)
+        if self.replay is not None and (steered := self.replay.steer(commands)) is not None:
+            commands = steered
+        elif self.replay is not None:
+            self.replay, self.notice = None, TAKEN_OVER
         if self._painting:
             self.notice = ""
         commands += [self.brush.inject(dab) for dab in self._painting.take(self.dabs_per_frame)]
-        if self.healing and self.pointer is not None and not self.help_open and self._caught_up:
+        few_ahead = self._expected.on_their_way < HEALING_AHEAD  # so steps end with the button
+        if self.healing and self.pointer is not None and not self.help_open and few_ahead:
             step = m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.brush.radius))
             commands.append(step)
             self._expected.moved(step)
         return commands
+
+    def drop_strokes(self) -> None:
+        """Drop painted noise that has not been sent; the next point begins a new stroke."""
+        self._painting.lift()
+        self._painting.drop()
 
     # --- a replay ---
 
@@ -286,44 +272,18 @@ class ViewModel:
             self._expected.settings = command.settings.apply_to(self.settings)
         return command
 
-    def _during_replay(self, commands: list[m.Command]) -> list[m.Command]:
-        """What the user wants meanwhile: Space holds it, the speed is free, anything else ends it."""
-        assert self.replay is not None
-        others: list[m.Command] = []
-        for command in commands:
-            match command:
-                case m.Pause():
-                    self.replay.held = True
-                case m.Play() if self.replay.held:
-                    self.replay.held = False
-                case _:
-                    others.append(command)
-        if not all(is_of_speed(command) for command in others):
-            self.replay = None
-            self.notice = TAKEN_OVER
-        return others
-
-    def _look_at_replay(self) -> None:
-        """Whether the replay is over."""
+    def _end_replay_if_over(self) -> None:
         replay = self.replay
         assert replay is not None
         if replay.done or replay.failure:
             ending = f"replayed: {replay.recipe.steps} steps; {cap(Action.TOGGLE_PLAY)} goes on from here"
             self.notice = replay.failure or self.doubt_of(replay.recipe) or ending
             self.replay = None
-            self._expected.rests(replay.direction)
+            self._expected.paused_by_replay(replay.direction)
 
     def doubt_of(self, recipe: Recipe) -> str:
-        """Why a replay may give another picture, "" if it does not."""
-        if self.welcome is not None and self.welcome.model.fingerprint != recipe.fingerprint:
-            return OTHER_WEIGHTS.format(recipe.start.model, recipe.fingerprint)
-        return f"this recipe is not exact: {recipe.inexact}" if recipe.inexact else ""
-
-    @property
-    def _caught_up(self) -> bool:
-        """Few commands are on their way, so that steps do not go on after the button."""
-        applied = self.frame.applied_sequence if self.frame is not None else 0
-        return self.last_sequence - applied < HEALING_AHEAD
+        """Return why a replay may give another picture, "" if it does not."""
+        return recipe.doubt(None if self.welcome is None else self.welcome.model)
 
     # --- for those who compare ---
 
@@ -335,11 +295,11 @@ class ViewModel:
     def rest(self) -> None:
         """Let the session rest as it is; strokes that have not been sent are dropped."""
         self._painting.drop()
-        self._move(m.Pause())
+        self.move(m.Pause())
 
     def play(self) -> None:
         """Let it run again, the way it ran."""
-        self._move(m.Play(self._expected.direction))
+        self.move(m.Play(self._expected.direction))
 
     def restarted(self, seed: int, origin: m.Origin) -> None:
         """A restart with these was sent past this model; the picture is denoised from there."""
@@ -350,15 +310,17 @@ class ViewModel:
     def switched_session(self, seed: int) -> None:
         """The window goes on with another session: of this seed, though its first steps had another."""
         self.start = replace(self.start, seed=seed)
+        self.observers.remove(self.command_log)
         self.command_log = CommandLog()  # no recipe has two seeds
+        self.observers.insert(0, self.command_log)
         self._forget_run()
         self._outgoing.clear()
 
     def _forget_run(self) -> None:
         """Another run begins: what was seen of this one is over, and strokes of it are not sent any more."""
         self._painting.drop()
-        self.film.clear()
-        self.feedback.marks.clear()
+        self.history.forget_run()
+        self.feedback.forget_run()
 
     # --- from the keyboard ---
 
@@ -368,55 +330,15 @@ class ViewModel:
         if action is None:
             return
         self.notice = ""
-        if self.watching and action not in FOR_ALL:
+        if self.watching and action not in FOR_WATCHERS:
             self.notice = WATCHING
             self.try_again = self.status.phase is Phase.REFUSED
         else:
-            self._act(action, key)
-
-    def _act(self, action: Action, key: str) -> None:
-        if self.brush.act(action):
-            if action is Action.MOUSE_MODE:
-                self._painting.lift()
-                self._painting.drop()
-            return
-        if (change := change_of(action, self.settings, self.tick_rate_hz)) is not None:
-            self.configure(change)
-            return
-        match action:
-            case Action.QUIT:
-                self.quit = True
-            case Action.HELP:
-                self.help_open = not self.help_open
-            case Action.CLOSE_OVERLAY:
-                self.help_open = False
-            case Action.TOGGLE_PLAY:
-                paused = self.motion is m.Motion.PAUSED
-                self._move(m.Play(self._expected.direction) if paused else m.Pause())
-            case Action.TOGGLE_DIRECTION:
-                forward = self._expected.direction is m.Motion.FORWARD
-                self._move(m.Play(m.Motion.REVERSE if forward else m.Motion.FORWARD))
-            case Action.STEP_REVERSE:
-                self._move(m.Step(m.Motion.REVERSE))
-            case Action.STEP_FORWARD:
-                self._move(m.Step(m.Motion.FORWARD))
-            case Action.BACK:
-                self._move(m.Back())
-            case Action.RESTART:
-                self.restart()
-            case Action.NEW_SEED:
-                self.restart(self.draw_seed(), m.Origin())
-            case Action.EXAMPLE:
-                self._start_from_example()
-            case Action.LABEL:
-                self._choose_label(int(key))
-            case _:
-                self.window_actions.append(action)
+            perform(self, action, key)
 
     def configure(self, change: m.SettingsChange) -> None:
         """Change settings; after a loss of the connection they are asked for again."""
-        given = {name: value for name, value in vars(change).items() if value is not None}
-        self.start = replace(self.start, settings=replace(self.start.settings, **given))
+        self.start = options.chosen(self.start, change)
         self._expected.settings = change.apply_to(self.settings)
         self._outgoing.append(m.Configure(change))
 
@@ -444,9 +366,10 @@ class ViewModel:
     def _jump(self, command: m.Jump) -> None:
         self.notice = ""
         self._painting.drop()
-        self._move(command)
+        self.move(command)
 
-    def _move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
+    def move(self, command: m.Play | m.Pause | m.Step | m.Back | m.Jump) -> None:
+        """Send a command that moves the session through time."""
         self._outgoing.append(command)
         self._expected.moved(command)
 
@@ -462,25 +385,8 @@ class ViewModel:
         self._forget_run()
         self.try_again = self.status.phase is Phase.REFUSED
         if forward:
-            self._move(m.Play(m.Motion.FORWARD))
+            self.move(m.Play(m.Motion.FORWARD))
 
     def dose(self, amount: float) -> None:
         """Add noise of so many time steps to the whole image, all at once, as kind and rule are chosen."""
         self._outgoing.append(self.brush.inject(Dab(None, 1.0, amount)))
-
-    def _start_from_example(self) -> None:
-        if self.welcome is not None and not self.welcome.model.has_examples:
-            self.notice = "this model comes without real pictures"
-            return
-        label = self.settings.label
-        example = m.Example(None if label == m.NO_LABEL else label)
-        self.restart(self.draw_seed(), m.Origin(example, 0.0))
-
-    def _choose_label(self, label: int) -> None:
-        names = self.welcome.model.label_names if self.welcome is not None else tuple("0123456789")
-        if label >= len(names):
-            self.notice = f"this model has the classes 0…{len(names) - 1}"
-            return
-        self.configure(m.SettingsChange(label=label))
-        if self.frame is not None and self.frame.time_step.max == 0:
-            self.notice = f"class {names[label]} is chosen: add noise to use it"

@@ -135,8 +135,11 @@ class Tour:
 
     # --- what happens ---
 
-    def sent(self, command: m.Command, sequence: int) -> None:
-        """A command has been sent with this number."""
+    def received(self, response: m.Response) -> None:
+        """Do nothing: what came of the commands is told by `observe`."""
+
+    def sent(self, command: m.Command, sequence: int, now: float, *, ahead: bool) -> None:
+        """Take note of a command that has been sent with this number."""
         match command:
             case m.Inject():
                 self._spoilt = self._spoilt or command.rule is not m.InjectionRule.TRUTH

@@ -12,9 +12,10 @@ from diffusion_toy.errors import MissingExtraError
 from viewer_client.core import labels
 from viewer_client.core.colormaps import grey
 from viewer_client.core.geometry import Point
+from viewer_client.core.history import Moment
+from viewer_client.core.images import to_image
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
-from viewer_client.files.recording import Moment, to_image
 
 try:
     from PIL import Image, ImageDraw, ImageFont

@@ -22,7 +22,6 @@ from viewer_client.core.strokes import MouseMode
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files.gif import FigureRenderer, Picture, encode, of_run
-from viewer_client.files.recording import RunRecording
 from viewer_client.files.saving import RUN_PICTURES, free_path
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase
@@ -122,7 +121,6 @@ class Recorder:
         self._renderer = FigureRenderer()
         self._pictures: list[Picture] = []
         self._rates: list[float] = []
-        self._recording = RunRecording()
 
     def record(self, path: Path) -> Summary:
         """Play the script and write it to `path`, or beside it if that exists.
@@ -158,7 +156,7 @@ class Recorder:
             time.sleep(POLL_S)
         if replay.failure:
             raise RecordingError(replay.failure)
-        moments = self._recording.moments(RUN_PICTURES)
+        moments = self.model.history.recording.moments(RUN_PICTURES)
         caption = labels.SEPARATOR.join(labels.session_parts(self.model)[:3])
         elapsed, doubt = time.monotonic() - began, self.model.doubt_of(replay.recipe)
         remark = f"replayed {replay.recipe.steps} steps{'; ' if doubt else ''}{doubt}"
@@ -247,7 +245,6 @@ class Recorder:
         fresh = synchronize(self.connection, self.model)
         if fresh is None:
             return False
-        self._recording.add(fresh, self.model.command_log.runs)
         self.connection.drawn(fresh)
         return True
 

@@ -18,7 +18,6 @@ from viewer_client.core.appearance import ColorMap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import recipe_text
 from viewer_client.files.recipe_text import RecipeError
-from viewer_client.files.recording import RunRecording
 from viewer_client.recipes.command_log import NoRecipeError
 from viewer_client.recipes.recipe import Recipe
 
@@ -109,14 +108,11 @@ class Saver:
 
     def __init__(self, model: ViewModel, folder: Path) -> None:
         self._model, self._folder = model, folder
-        self._recording = RunRecording()
         self._worker = ThreadPoolExecutor(1, "saving")
         self._jobs: deque[tuple[Future[Any], Callable[[Any], str]]] = deque()
 
     def update(self, fresh: m.Frame | None) -> list[str]:
         """Once for each picture of the window, with a new frame if there is one: what has been done since."""
-        if fresh is not None:
-            self._recording.add(fresh, self._model.command_log.runs)
         answers: list[str] = []
         while self._jobs and self._jobs[0][0].done():
             answers.append(self._answer(*self._jobs.popleft()))
@@ -175,7 +171,7 @@ class Saver:
         if frame is None:
             self._model.notice = NO_PICTURE
             return
-        moments = self._recording.moments(RUN_PICTURES)
+        moments = self._model.history.recording.moments(RUN_PICTURES)
         caption = labels.SEPARATOR.join(labels.session_parts(self._model)[:3])
         path = self._folder / f"diffusion-toy-{frame.seed}.gif"
 

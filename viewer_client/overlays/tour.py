@@ -33,7 +33,7 @@ class TourOverlay(Overlay):
         self._glows_until: float | None = None
         self.panel: Rect | None = None  # where it was drawn last
         self._found: tuple[object, tuple[Rect, float]] | None = None
-        model.listeners.append(self.tour.sent)
+        model.observers.append(self.tour)
 
     def key(self, key: str, character: str) -> bool:
         """Only the key that gives the tour's single dose is its own."""
@@ -67,7 +67,7 @@ class TourOverlay(Overlay):
 
     def close(self) -> None:
         if not self.closed:
-            self._model.listeners.remove(self.tour.sent)
+            self._model.observers.remove(self.tour)
             self._remember()
         super().close()
 

@@ -67,6 +67,7 @@ class CommandLog:
 
     def __init__(self) -> None:
         self.runs = 0  # rises with each start and each restart that has been applied
+        self._start = m.Start()
         self._session_id = ""
         self._model: m.ModelInfo | None = None
         self._beginning: _Beginning | None = None
@@ -75,8 +76,21 @@ class CommandLog:
         self._waiting: dict[int, _Note] = {}  # those that have not been applied
         self._step: int | None = None  # of the newest frame
 
-    def welcome(self, welcome: m.Welcome, start: m.Start) -> None:
-        """A stream has begun; `start` is what it was asked for, unless it goes on with a session."""
+    def asked_for(self, start: m.Start) -> None:
+        """Take note of what the next stream begins with, unless it goes on with a session."""
+        self._start = start
+
+    def received(self, response: m.Response) -> None:
+        """Take note of a response."""
+        match response:
+            case m.Welcome():
+                self._receive_welcome(response, self._start)
+            case m.Frame():
+                self._receive_frame(response)
+            case m.Rejected():
+                self._receive_rejection(response.sequence)
+
+    def _receive_welcome(self, welcome: m.Welcome, start: m.Start) -> None:
         if welcome.watching:
             self._beginning, self._reason = None, WATCHED
         elif not welcome.resumed or welcome.session_id != self._session_id:
@@ -104,15 +118,14 @@ class CommandLog:
                 self._waiting[note.sequence] = note
         self._waiting = dict(sorted(self._waiting.items()))
 
-    def sent(self, command: m.Command, sequence: int) -> None:
-        """A command has been sent with this number."""
+    def sent(self, command: m.Command, sequence: int, now: float, *, ahead: bool) -> None:
+        """Take note of a command that has been sent with this number."""
         if self._beginning is not None:
             self._notes[sequence] = self._waiting[sequence] = _Note(sequence, command)
             if len(self._notes) > NOTES_MAX:
                 self._clear_out()
 
-    def receive(self, frame: m.Frame) -> None:
-        """A frame says what has been applied."""
+    def _receive_frame(self, frame: m.Frame) -> None:
         self._step = frame.step
         for applied in frame.applied:
             note = self._notes.get(applied.sequence)
@@ -126,8 +139,7 @@ class CommandLog:
                 self.runs += isinstance(note.command, m.Restart)
                 note.step = frame.step
 
-    def rejected(self, sequence: int) -> None:
-        """A command has changed nothing."""
+    def _receive_rejection(self, sequence: int) -> None:
         if (note := self._notes.get(sequence)) is not None:
             note.step, note.told, note.rejected = None, False, True
 

@@ -14,6 +14,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 
 STEPS_MAX = 1_000_000
+OTHER_WEIGHTS = "the recipe was made with other weights (model {}, {}): they give another picture"
 NOTHING = m.Inject(m.Disc(0.0, 0.0, 1e-6), 1.0)  # covers no pixel; counts as an injection
 
 
@@ -105,8 +106,14 @@ class Recipe:
                     yield now, entry.what
         yield from ((step, m.Step(direction)) for step in range(now, self.steps))
 
+    def doubt(self, model: m.ModelInfo | None) -> str:
+        """Return why a replay with this model may give another picture, "" if it gives the same."""
+        if model is not None and model.fingerprint != self.fingerprint:
+            return OTHER_WEIGHTS.format(self.start.model, self.fingerprint)
+        return f"this recipe is not exact: {self.inexact}" if self.inexact else ""
+
     def session(self, model: str) -> m.Start:
-        """The session on which `commands` make the picture, of this model."""
+        """Return the session on which `commands` make the picture, of this model."""
         return replace(self.start, model=model, motion=m.Motion.PAUSED)
 
 

@@ -6,10 +6,10 @@ however late anything arrives, and nothing waits on the server for a step that m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from diffusion_toy.contract import messages as m
-from viewer_client.recipes.recipe import Recipe
+from viewer_client.recipes.recipe import Recipe, is_of_speed
 
 AHEAD = 24  # commands on their way: enough for 60 steps a second over 0.4 s, few enough to be stopped soon
 SHARE = 0.8  # of the server's limit of commands a second
@@ -98,19 +98,34 @@ class Replay:
             self.direction = command.direction
         return True
 
-    def receive(self, frame: m.Frame) -> list[m.Command]:
-        """A frame says where the session is, and what has been applied: those commands of the replay."""
+    def steer(self, commands: Sequence[m.Command]) -> list[m.Command] | None:
+        """Take what the user wants meanwhile; return what is to be sent, None where that ends the replay.
+
+        A pause holds the replay, playing lets it go on, and the speed is free.
+        """
+        others: list[m.Command] = []
+        for command in commands:
+            match command:
+                case m.Pause():
+                    self.held = True
+                case m.Play() if self.held:
+                    self.held = False
+                case _:
+                    others.append(command)
+        return others if all(is_of_speed(command) for command in others) else None
+
+    def receive(self, frame: m.Frame) -> None:
+        """Take in where the session is, and which commands of the replay have been applied."""
         for applied in frame.applied:
             step, _ = self._sent.get(applied.sequence, (None, None))
             if step is not None and step != applied.step:
                 self._fail(f"what belongs to step {step} came at step {applied.step}")
-        applied_now = [number for number in self._sent if number <= frame.applied_sequence]
-        commands = [self._sent.pop(number)[1] for number in applied_now]
+        for number in [number for number in self._sent if number <= frame.applied_sequence]:
+            del self._sent[number]
         if self._next is None and not self._sent and frame.idle:
             self.done = frame.step == self.recipe.steps
             if not self.done:
                 self._fail(f"the picture rests at step {frame.step} of {self.recipe.steps}")
-        return commands
 
     def rejected(self, rejected: m.Rejected) -> None:
         """A command was rejected, one of the replay's or another."""

@@ -140,11 +140,11 @@ def _speckled(pixels: Pixels, speckles: tuple[Speckle, ...]) -> Pixels:
     columns = ((np.arange(width) + 0.5) / width)[None, :]
     inside = np.zeros((height, width), bool)
     for speckle in speckles:
-        if speckle.dab.center is None:
+        disc = speckle.inject.disc
+        if disc is None:
             inside[:] = True
             break
-        x, y = speckle.dab.center
-        inside |= (columns - x) ** 2 + (rows - y) ** 2 <= speckle.dab.radius**2
+        inside |= (columns - disc.x) ** 2 + (rows - disc.y) ** 2 <= disc.radius**2
     noise = _random.integers(0, 256, (height, width, 1), np.uint8)
     mixed = (pixels * (1 - SPECKLE_SHARE) + noise * SPECKLE_SHARE).astype(np.uint8)
     return np.where(inside[..., None], mixed, pixels)

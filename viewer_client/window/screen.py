@@ -15,7 +15,7 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.brush import Brush
 from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Layout, Point, Rect, layout
-from viewer_client.core.history import Film
+from viewer_client.core.history import History
 from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Statistics
@@ -55,7 +55,7 @@ KEY_HINTS = (
 )
 
 # Fields of the view model that no picture shows. Any other field counts as drawn.
-NOT_DRAWN = frozenset({"draw_seed", "quit", "window_actions", "try_again", "command_log", "listeners"})
+NOT_DRAWN = frozenset({"draw_seed", "quit", "window_actions", "try_again", "command_log", "observers"})
 
 
 def drawn_state(model: ViewModel) -> tuple[object, ...]:
@@ -70,8 +70,8 @@ def _public_fields(value: DataclassInstance) -> list[str]:
 
 def _frozen(value: object) -> object:
     """Return a value that stays as it is while the model goes on."""
-    if isinstance(value, Film):
-        return tuple(value.stills)
+    if isinstance(value, History):
+        return tuple(value.film.stills)
     if isinstance(value, list | deque):
         return tuple(value)
     if isinstance(value, Brush | Feedback):

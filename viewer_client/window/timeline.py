@@ -12,7 +12,8 @@ from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect
-from viewer_client.core.history import Still
+from viewer_client.core.history import Moment
+from viewer_client.core.images import to_image
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.widgets import (
     ACCENT,
@@ -73,7 +74,7 @@ class TimeLine:
                 y, low = plot.y - text.px(3), x_of(t.min)
                 pygame.draw.line(surface, ACCENT, (x_of(t.max), y), (low, y))
                 pygame.draw.line(surface, ACCENT, (low, y - text.px(2)), (low, y + text.px(2)))
-            kept = {x_of(t) for t in model.film.time_steps_since(frame.first_kept_step)}
+            kept = {x_of(t) for t in model.history.film.time_steps_since(frame.first_kept_step)}
             _ticks(surface, kept, plot.bottom + 1, text.px(3), KEPT)
         height = text.px(5)
         for x in {x_of(t) for t in model.feedback.marks}:
@@ -138,19 +139,19 @@ class FilmStrip:
     def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
         self._earlier = CachedSurface()
-        self._cells: list[tuple[Rect, Still]] = []
+        self._cells: list[tuple[Rect, Moment]] = []
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
         """Draw it; the newest still is the last of the row."""
         text, frame = self._text, model.frame
         self._cells = []
-        if frame is None or not model.film.stills:
+        if frame is None or not model.history.film.stills:
             text.put(surface, "what the network guesses will be kept here", place.x, place.y, 11, FAINT)
             return
         side = place.height - text.line(11) - text.px(3)
         label, gap = text.width(f"{model.num_time_steps}", 11), text.px(5)
         width, left = max(side, label) + gap, place.x + max(label - side, 0) // 2
-        stills = model.film.shown(max((place.width + gap) // width, 1))
+        stills = model.history.film.shown(max((place.width + gap) // width, 1))
         cells = [Rect(left + i * width, place.y, side, place.height) for i in range(len(stills))]
         self._cells = list(zip(cells, stills, strict=True))
         *earlier, (cell, newest) = self._cells
@@ -162,20 +163,20 @@ class FilmStrip:
         self._draw_still(surface, cell, newest, kept=True)
         pygame.draw.rect(surface, ACCENT, (cell.x - 1, cell.y - 1, side + 2, side + 2), 1)
 
-    def still_at(self, position: Point) -> Still | None:
+    def still_at(self, position: Point) -> Moment | None:
         """The still under a point of the window, None elsewhere."""
         return next((still for cell, still in self._cells if cell.fraction(position) is not None), None)
 
     def _draw_earlier(
-        self, surface: pygame.Surface, place: Rect, cells: list[tuple[Rect, Still]], kept: Iterable[bool]
+        self, surface: pygame.Surface, place: Rect, cells: list[tuple[Rect, Moment]], kept: Iterable[bool]
     ) -> None:
         pygame.draw.rect(surface, BACKGROUND, area(place))
         for (cell, still), keep in zip(cells, kept, strict=False):
             self._draw_still(surface, cell, still, kept=keep)
 
-    def _draw_still(self, surface: pygame.Surface, cell: Rect, still: Still, *, kept: bool) -> None:
+    def _draw_still(self, surface: pygame.Surface, cell: Rect, still: Moment, *, kept: bool) -> None:
         text, side = self._text, cell.width
-        x0_hat = still.x0_hat.astype(np.float32) / np.float32(127.5) - 1
+        x0_hat = to_image(still.x0_hat)
         pixels = colored(x0_hat, self._appearance.color_map)
         if not kept:
             pixels = (pixels * FORGOTTEN_LIGHT).astype(np.uint8)

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.core.history import STILLS_MAX, Film
+from viewer_client.core.history import MOMENTS_MAX, STILLS_MAX, Film, History, Recording, moment_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
 
 
+def add(film: Film, one: m.Frame) -> None:
+    film.add(one, moment_of(one))
+
+
 def run(film: Film, steps: range, **changes: object) -> None:
     for step in steps:
-        film.add(frame(float(300 - step % 301), step=step, **changes))
+        add(film, frame(float(300 - step % 301), step=step, **changes))
 
 
 def steps_of(film: Film) -> list[int]:
@@ -35,7 +39,7 @@ def live() -> ViewModel:
 def test_a_still_is_the_guess_as_bytes_with_its_step_and_time_step() -> None:
     film = Film()
     guess = np.array([[[-1.0, 0.0], [1.0, 3.0]]], np.float32)
-    film.add(frame(142.0, step=5, x0_hat=guess))
+    add(film, frame(142.0, step=5, x0_hat=guess))
     (still,) = film.stills
     assert (still.step, still.time_step) == (5, 142.0)
     assert still.x0_hat.dtype == np.uint8
@@ -64,7 +68,7 @@ def test_what_is_shown_fits_is_in_order_and_ends_with_the_newest(
 ) -> None:
     film = Film()
     for step in range(length):
-        film.add(frame(step=step, settings=m.Settings(stride=stride)))
+        add(film, frame(step=step, settings=m.Settings(stride=stride)))
     shown = film.shown(count)
     assert 1 <= len(shown) <= count
     assert shown[-1] is film.stills[-1]
@@ -85,7 +89,7 @@ def test_the_row_stays_while_a_run_goes_on() -> None:
 def test_a_new_run_forgets_the_last_one() -> None:
     film = Film()
     run(film, range(50))
-    film.add(frame(298.0, step=2))
+    add(film, frame(298.0, step=2))
     assert steps_of(film) == [2]
     assert film.time_steps_since(0) == [298.0]
 
@@ -93,14 +97,14 @@ def test_a_new_run_forgets_the_last_one() -> None:
 def test_another_seed_is_another_run() -> None:
     film = Film()
     run(film, range(50))
-    film.add(frame(step=60, seed=8))
+    add(film, frame(step=60, seed=8))
     assert steps_of(film) == [60]
 
 
 def test_going_back_takes_only_what_came_later() -> None:
     film = Film()
     run(film, range(51))
-    film.add(frame(270.0, step=30, motion=m.Motion.PAUSED))
+    add(film, frame(270.0, step=30, motion=m.Motion.PAUSED))
     assert steps_of(film) == [0, 5, 10, 15, 20, 25, 30]
     assert film.time_steps_since(28) == [272.0, 271.0, 270.0]
 
@@ -108,21 +112,21 @@ def test_going_back_takes_only_what_came_later() -> None:
 def test_a_picture_that_is_touched_while_it_rests_replaces_its_still() -> None:
     film = Film()
     run(film, range(11))
-    film.add(frame(99.0, step=10, motion=m.Motion.PAUSED))
+    add(film, frame(99.0, step=10, motion=m.Motion.PAUSED))
     assert [(still.step, still.time_step) for still in film.stills][-2:] == [(5, 295.0), (10, 99.0)]
 
 
 def test_the_view_model_feeds_the_film_and_forgets_with_a_restart_or_a_new_session() -> None:
     model = live()
     model.receive(frame(step=1))
-    assert steps_of(model.film) == [1]
+    assert steps_of(model.history.film) == [1]
     model.key("r")
-    assert not model.film.stills
+    assert not model.history.film.stills
     model.receive(frame(step=2))
     model.receive(replace(WELCOME, resumed=True))
-    assert steps_of(model.film) == [2]
+    assert steps_of(model.history.film) == [2]
     model.receive(WELCOME)
-    assert not model.film.stills
+    assert not model.history.film.stills
 
 
 def test_a_kept_step_is_gone_back_to_and_one_that_is_not_is_said_to_be_lost() -> None:
@@ -145,3 +149,38 @@ def test_one_who_watches_goes_nowhere(jump: object) -> None:
     jump(model)  # type: ignore[operator]
     assert model.take_commands() == []
     assert "watching" in model.notice
+
+
+# --- the recording ---
+
+
+def test_a_recording_of_any_length_is_bounded_even_and_ends_with_the_newest() -> None:
+    recording = Recording()
+    for step in range(5 * MOMENTS_MAX + 77):
+        recording.add(moment_of(frame(float(step), x_t=np.full((1, 28, 28), -1, np.float32))))
+    times = [moment.time_step for moment in recording.moments(10_000)]
+    assert len(times) <= MOMENTS_MAX
+    assert times[0] == 0
+    assert times[-1] == 5 * MOMENTS_MAX + 76
+    assert len(set(np.diff(times[:-1]))) == 1
+    some = [moment.time_step for moment in recording.moments(50)]
+    assert (len(some), some[0], some[-1]) == (50, times[0], times[-1])
+    assert recording.moments(50)[0].x_t.dtype == np.uint8
+
+
+def test_a_new_run_begins_a_new_recording_and_going_back_does_not() -> None:
+    run_now = 1
+    history = History(lambda: run_now)
+    for step in (0, 1, 2, 1):
+        history.received(frame(step=step, motion=m.Motion.PAUSED))
+    assert [moment.step for moment in history.recording.moments(9)] == [0, 1, 2, 1]
+    assert steps_of(history.film) == [0, 1]
+    run_now = 2
+    history.received(frame(step=0))
+    assert [moment.step for moment in history.recording.moments(9)] == [0]
+
+
+def test_both_views_hold_the_same_moments() -> None:
+    history = History()
+    history.received(frame(step=3))
+    assert history.film.stills[0] is history.recording.moments(1)[0]

@@ -10,7 +10,6 @@ from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.core import gauge, labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.feedback import Speckle
-from viewer_client.core.strokes import Dab
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
 
@@ -111,7 +110,7 @@ def test_the_gauge_says_what_is_the_case(
 
 def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
     model = showing()
-    model.feedback.speckles.append(Speckle(5, Dab(None, 1.0, 20.0), 1.0, m.InjectionRule.LIE))
+    model.feedback.speckles.append(Speckle(5, m.Inject(None, 20.0, rule=m.InjectionRule.LIE), 1.0))
     assert gauge.sentence(model) == "you are changing what the network is told, not the picture"
     model.receive(frame(applied_sequence=5))
     assert gauge.sentence(model) == TRUTH
@@ -120,7 +119,7 @@ def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
 def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
     model = showing()
     model.sent(m.Inject(None, 20.0, rule=m.InjectionRule.LIE), sequence=3, now=0.0)
-    assert [speckle.rule for speckle in model.feedback.speckles] == [m.InjectionRule.LIE]
+    assert [speckle.inject.rule for speckle in model.feedback.speckles] == [m.InjectionRule.LIE]
 
 
 def test_before_the_first_frame_nothing_is_nominal() -> None:

@@ -39,7 +39,7 @@ class Person:
     def sends(self, *commands: m.Command, lands: bool = True) -> Person:
         for command in commands:
             self.sequence += 1
-            self.tour.sent(command, self.sequence)
+            self.tour.sent(command, self.sequence, 0.0, ahead=False)
         if lands:
             self.applied = self.sequence
         return self

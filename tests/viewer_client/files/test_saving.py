@@ -17,11 +17,11 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.core.appearance import ColorMap
+from viewer_client.core.history import Recording, moment_of
 from viewer_client.core.keymap import Action
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import gif, png, saving
 from viewer_client.files.recipe_text import RecipeError, from_text, to_text
-from viewer_client.files.recording import MOMENTS_MAX, RunRecording
 from viewer_client.files.saving import Saver, SavingError, free_path, read_recipe, write_new
 from viewer_client.link.status import Phase, Status
 
@@ -259,36 +259,12 @@ def test_files_that_hold_no_recipe_are_refused_by_name(tmp_path: Path) -> None:
         assert str(tmp_path / name) in str(caught.value)
 
 
-# --- the recording of a run ---
-
-
-def test_a_reel_of_any_length_is_bounded_even_and_ends_with_the_newest() -> None:
-    recording = RunRecording()
-    for step in range(5 * MOMENTS_MAX + 77):
-        recording.add(frame(float(step), x_t=np.full((1, 28, 28), -1, np.float32)), run=1)
-    times = [moment.time_step for moment in recording.moments(10_000)]
-    assert len(times) <= MOMENTS_MAX
-    assert times[0] == 0
-    assert times[-1] == 5 * MOMENTS_MAX + 76
-    assert len(set(np.diff(times[:-1]))) == 1
-    some = [moment.time_step for moment in recording.moments(50)]
-    assert (len(some), some[0], some[-1]) == (50, times[0], times[-1])
-    assert recording.moments(50)[0].x_t.dtype == np.uint8
-
-
-def test_a_new_run_begins_a_new_reel() -> None:
-    recording = RunRecording()
-    for run in (1, 1, 2):
-        recording.add(frame(), run)
-    assert len(recording.moments(9)) == 1
-
-
 def test_the_gif_of_a_noisy_run_stays_small() -> None:
     noise = np.random.default_rng(0)
-    recording = RunRecording()
+    recording = Recording()
     for step in range(saving.RUN_PICTURES):
         images = [noise.uniform(-1, 1, (1, 28, 28)).astype(np.float32) for _ in range(2)]
-        recording.add(frame(float(step), x_t=images[0], x0_hat=images[1]), run=1)
+        recording.add(moment_of(frame(float(step), x_t=images[0], x0_hat=images[1])))
     assert len(gif.of_run(recording.moments(saving.RUN_PICTURES), "seed 7")) <= gif.SIZE_MAX_BYTES
 
 

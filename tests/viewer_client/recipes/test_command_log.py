@@ -20,7 +20,7 @@ SAMPLERS = {sampler: m.SettingsChange(sampler=sampler) for sampler in m.Sampler}
 
 
 class Session:
-    """A notebook, and what a server would tell it."""
+    """A command log, and what a server would tell it."""
 
     def __init__(self, **start: Any) -> None:
         self.command_log, self.sequence, self.applied = CommandLog(), 1, 1
@@ -28,13 +28,14 @@ class Session:
 
     def welcome(self, start: m.Start, **changes: Any) -> None:
         settings = start.settings.apply_to(WELCOME.settings)
-        self.command_log.welcome(replace(WELCOME, settings=settings, **changes), start)
+        self.command_log.asked_for(start)
+        self.command_log.received(replace(WELCOME, settings=settings, **changes))
 
     def send(self, *commands: m.Command) -> list[int]:
         sequences = []
         for command in commands:
             self.sequence += 1
-            self.command_log.sent(command, self.sequence)
+            self.command_log.sent(command, self.sequence, 0.0, ahead=False)
             sequences.append(self.sequence)
         return sequences
 
@@ -42,7 +43,7 @@ class Session:
         """A frame of this step, which lists (sequence, step)."""
         self.applied = max([self.applied, *(sequence for sequence, _ in applied)]) if up_to is None else up_to
         told = tuple(m.Applied(*one) for one in applied)
-        self.command_log.receive(frame(step=step, applied=told, applied_sequence=self.applied))
+        self.command_log.received(frame(step=step, applied=told, applied_sequence=self.applied))
 
     def do(self, step: int, *commands: m.Command, then: int | None = None) -> None:
         """Commands that land before this step; then the session is at step `then` (without it, the same)."""
@@ -196,7 +197,7 @@ def test_the_second_order_sampler_is_sensitive_to_the_speed_as_well() -> None:
 def test_a_rejected_command_is_not_in_the_recipe() -> None:
     session = Session()
     (first, second) = session.send(INJECT, OTHER)
-    session.command_log.rejected(first)
+    session.command_log.received(m.Rejected(first, "", "", "", ""))
     session.tell(3, (second, 3))
     recipe = session.recipe()
     assert recipe.entries == (Entry(3, OTHER),)
@@ -304,7 +305,7 @@ def test_what_was_undone_since_the_token_is_there_again() -> None:
     session.welcome(m.Start(), resumed=True, applied_sequence=back - 1)
     session.tell(5, up_to=back - 1)
     assert session.entries() == [(4, INJECT)]
-    session.command_log.rejected(back)  # the history did not come along
+    session.command_log.received(m.Rejected(back, "", "", "", ""))  # the history did not come along
     session.tell(5, up_to=back)
     assert session.entries() == [(4, INJECT)]
 

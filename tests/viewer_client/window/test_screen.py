@@ -20,9 +20,9 @@ from viewer_client.core import geometry
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.feedback import Feedback, Speckle
 from viewer_client.core.geometry import Rect
-from viewer_client.core.history import Film
+from viewer_client.core.history import History
 from viewer_client.core.keymap import BINDINGS, Action
-from viewer_client.core.strokes import Dab, MouseMode
+from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics, Status
 from viewer_client.recipes.command_log import CommandLog
@@ -234,7 +234,7 @@ def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
     screen, surface = drawn(model)
     pane = screen.layout_of(surface).panes["noisy"]
     before = pixels(surface, pane)
-    model.feedback.speckles.append(Speckle(9, Dab((0.25, 0.25), 0.1, 5.0), 1.0))
+    model.feedback.speckles.append(Speckle(9, m.Inject(m.Disc(0.25, 0.25, 0.1), 5.0), 1.0))
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     changed = (pixels(surface, pane) != before).any(axis=2)
     half = len(changed) // 2
@@ -256,7 +256,7 @@ def test_the_film_is_clicked_where_its_stills_are() -> None:
     assert film is not None
     found = [screen.hit(surface, (x, film.y + 5), 300).step for x in range(film.x, film.right)]
     steps = [step for step, _ in itertools.groupby(step for step in found if step is not None)]
-    assert steps == [still.step for still in model.film.shown(len(steps))]
+    assert steps == [still.step for still in model.history.film.shown(len(steps))]
     assert steps[-1] == 199
     assert len(steps) > 10
     assert screen.hit(surface, (film.x + 5, film.bottom + 1), 300).step is None
@@ -376,7 +376,7 @@ CHANGES: dict[str, Callable[[ViewModel], object]] = {
     "welcome": lambda model: replace(WELCOME, session_id="another"),
     "schedule": lambda model: replace(WELCOME.schedule),
     "frame": lambda model: frame(149.0),
-    "film": lambda model: Film(),
+    "history": lambda model: History(),
     "replay": lambda model: Replay(Recipe(m.Start(seed=1), "", (), 3)),
     "feedback": lambda model: Feedback(marks=deque([12.0])),
 }
@@ -386,7 +386,7 @@ NOT_SHOWN: dict[str, object] = {
     "window_actions": deque([Action.SAVE]),
     "try_again": True,
     "command_log": CommandLog(),
-    "listeners": [print],
+    "observers": [History()],
 }
 
 
@@ -447,7 +447,7 @@ def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
 def test_speckle_moves_in_every_picture() -> None:
     model = model_with()
     screen, surface = drawn(model)
-    model.feedback.speckles.append(Speckle(9, Dab(None, 1.0, 5.0), 1.0))
+    model.feedback.speckles.append(Speckle(9, m.Inject(None, 5.0), 1.0))
     assert redrawn(screen, surface, model)
     before = pygame.surfarray.array3d(surface)
     assert redrawn(screen, surface, model)
