@@ -111,8 +111,16 @@ def check_range(path: str, value: float, low: float, high: float, *, open_low: b
     """
     inside = math.isfinite(value) and (low < value if open_low else low <= value) and value <= high
     if not inside:
-        limit = f"{low:g}…{high:g}" + (f", {low:g} excluded" if open_low else "")
-        raise InvalidValueError(path, f"{value:g}" if isinstance(value, float) else value, limit)
+        limit = f"{_exact(low)}…{_exact(high)}" + (f", {_exact(low)} excluded" if open_low else "")
+        raise InvalidValueError(path, _exact(value), limit)
+
+
+def _exact(value: float) -> str:
+    """Return a number without rounding: a limit that looks like the value it excludes helps nobody."""
+    if isinstance(value, int):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value or not math.isfinite(value) else repr(value)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The vocabulary: what people are told that its members are called."""
+"""The vocabulary: what people are told that its members are called, and what limits they are told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,30 @@ from enum import IntEnum
 import pytest
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.errors import InvalidValueError
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_told_the_exact_limit(seed: int) -> None:
+    with pytest.raises(InvalidValueError) as refusal:
+        m.Start(seed=seed)
+    assert str(refusal.value) == f"start.seed {seed} is outside 0…9223372036854775807"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (8.000001, "settings.guidance 8.000001 is outside 0…8"),
+        (-0.5, "settings.guidance -0.5 is outside 0…8"),
+        (float("nan"), "settings.guidance nan is outside 0…8"),
+        (float("inf"), "settings.guidance inf is outside 0…8"),
+        (1e300, "settings.guidance 1e+300 is outside 0…8"),
+    ],
+)
+def test_a_value_just_outside_does_not_look_as_if_it_were_inside(value: float, said: str) -> None:
+    with pytest.raises(InvalidValueError) as refusal:
+        m.SettingsChange(guidance=value)
+    assert str(refusal.value) == said
 
 
 @pytest.mark.parametrize("members", [m.NoiseKind, m.InjectionRule, m.Sampler])
