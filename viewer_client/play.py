@@ -18,8 +18,9 @@ from typing import IO
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.cli import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED, record, show
+from viewer_client.flags import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED
 from viewer_client.link.address import Endpoint
+from viewer_client.runners import record, show
 
 SERVER_START_S = 120.0
 SERVER_END_S = 10.0

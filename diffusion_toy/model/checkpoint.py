@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from diffusion_toy.errors import CheckpointError, DiffusionToyError
+from diffusion_toy.files import write_atomically
 from diffusion_toy.model.unet import UNet, UNetConfig
 
 FORMAT = "diffusion-toy-model"
@@ -73,19 +73,6 @@ class LoadedModel:
     examples: Examples | None
     name: str
     fingerprint: str
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a full disk leaves the previous one in place."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_model(

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
-from diffusion_toy.model.checkpoint import write_atomically
+from diffusion_toy.files import write_atomically
 from training.data.images import ImageSet, to_unit_range
 
 FEATURES = 128

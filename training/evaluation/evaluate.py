@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.model.checkpoint import write_atomically
+from diffusion_toy.files import write_atomically
 from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.commandline import (
     AddParser,

@@ -12,7 +12,7 @@ import torch
 
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.model.checkpoint import write_atomically
+from diffusion_toy.files import write_atomically
 from diffusion_toy.predictors.forward import pick_device
 from training.data.named import load_splits
 from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar

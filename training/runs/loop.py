@@ -19,7 +19,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from torch.optim.swa_utils import AveragedModel
 
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
-from diffusion_toy.model.checkpoint import write_atomically
+from diffusion_toy.files import write_atomically
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import CompileError
 from training.data.images import ImageSet, to_unit_range

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +30,8 @@ from viewer_client.link.status import Phase
 
 POLL_S = 1 / 60
 PERIOD_MS = 80  # between two pictures of the GIF
-FIRST_FRAME_S = 30.0
+STALL_S = 30.0  # without a picture from a server that has answered
+SAY_AFTER_S = 0.5  # what is waited for, unless it has come
 DONE_BY = 0.9  # of a scene: when the picture is to be clean
 SLOW_HZ = 15.0  # steps a second while noise is added, so that it can be seen before it heals
 LOOK_AGAIN_S = 1.0  # after this, the steps a second that the server really makes are known
@@ -113,11 +116,29 @@ def stride_for(time_steps: float, seconds: float, steps_per_second: float) -> in
     return min(max(math.ceil(time_steps / max(seconds * steps_per_second, 1)), 1), m.STRIDE_MAX)
 
 
-class Recorder:
-    """Plays the script on a connection and keeps the pictures."""
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
-    def __init__(self, connection: Connection, model: ViewModel, seconds: float) -> None:
+
+class Recorder:
+    """Plays the script on a connection and keeps the pictures.
+
+    Args:
+        seconds: length of the script.
+        wait_s: how long to wait for a server that does not answer; 0 tries once.
+        say: tells the user what is waited for.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        model: ViewModel,
+        seconds: float,
+        wait_s: float = STALL_S,
+        say: Callable[[str], None] = _say,
+    ) -> None:
         self.connection, self.model, self.seconds = connection, model, seconds
+        self.wait_s, self._say = wait_s, say
         self._renderer = FigureRenderer()
         self._pictures: list[Picture] = []
         self._rates: list[float] = []
@@ -126,8 +147,8 @@ class Recorder:
         """Play the script and write it to `path`, or beside it if that exists.
 
         Raises:
-            RecordingError: no picture within thirty seconds, or the session was lost, or the file
-                cannot be written.
+            RecordingError: no picture came in time, or the session was lost, or the file cannot be
+                written.
         """
         target = _target(path)
         self._wait_for_first_frame()
@@ -145,13 +166,14 @@ class Recorder:
         """
         target, replay = _target(path), self.model.replay
         assert replay is not None
+        self._wait_for_first_frame()
         began = moved = time.monotonic()
         while self.model.replay is not None:
             if self._exchange():
                 moved = time.monotonic()
                 self._note_rate()
             refused = self.connection.status.phase is Phase.REFUSED
-            if refused or time.monotonic() > moved + FIRST_FRAME_S:
+            if refused or time.monotonic() > moved + STALL_S:
                 raise RecordingError(self.connection.status.sentence or "the server sends no pictures")
             time.sleep(POLL_S)
         if replay.failure:
@@ -184,10 +206,20 @@ class Recorder:
         )
 
     def _wait_for_first_frame(self) -> None:
-        until = time.monotonic() + FIRST_FRAME_S
+        began = live_since = time.monotonic()
+        told = self.wait_s == 0
         while self.model.frame is None:
-            if self.connection.status.phase is Phase.REFUSED or time.monotonic() > until:
-                raise RecordingError(self.connection.status.sentence or "the server sends no pictures")
+            status, now = self.connection.status, time.monotonic()
+            if not status.live:
+                live_since = now
+            given_up = status.attempt > 0 and now - began >= self.wait_s
+            if status.phase is Phase.REFUSED or given_up or now - live_since > STALL_S:
+                raise RecordingError(status.sentence or "the server sends no pictures")
+            if not told and now - began > SAY_AFTER_S:
+                told = True
+                self._say(
+                    f"waiting up to {self.wait_s:g} s for {self.connection.endpoint} (--wait SECONDS) …"
+                )
             self._exchange()
             time.sleep(POLL_S)
 

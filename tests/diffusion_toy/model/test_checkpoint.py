@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from diffusion_toy.errors import CheckpointError
 from diffusion_toy.model import checkpoint
-from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model, write_atomically
+from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
 from diffusion_toy.model.unet import UNet, UNetConfig
 from tests.models import random_network, write_model
 
@@ -122,17 +122,3 @@ def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="version 99"):
         load_model(path)
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]

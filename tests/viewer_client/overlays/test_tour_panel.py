@@ -14,7 +14,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client import cli, preferences
+from viewer_client import checks, flags, preferences, runners
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Stage, Tour
@@ -255,10 +255,10 @@ def test_typing_a_seed_hides_the_help(app: App) -> None:
 # --- the command line ---
 
 
-@pytest.mark.parametrize("flags", [["--tour", "--watch=id"], ["--tour", "--headless", "--record", "a.gif"]])
-def test_the_tour_is_refused_where_there_is_nothing_to_do(flags: list[str]) -> None:
+@pytest.mark.parametrize("given", [["--tour", "--watch=id"], ["--tour", "--headless", "--record", "a.gif"]])
+def test_the_tour_is_refused_where_there_is_nothing_to_do(given: list[str]) -> None:
     with pytest.raises(InvalidValueError, match="--tour"):
-        cli.check_flags(cli.parser().parse_args(flags))
+        checks.check_flags(flags.parser().parse_args(given))
 
 
 @pytest.mark.parametrize(
@@ -283,6 +283,6 @@ def test_the_first_window_begins_with_the_tour(
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setattr(App, "run", lambda app, until: begun.append(app.tour is not None))
     preferences.save(tmp_path, preferences.Preferences(tour_seen=seen))
-    endpoint = cli.endpoint_of(cli.parser().parse_args(["--server", "127.0.0.1:1"]))
-    cli.show(endpoint, m.Start(watch=watch), SIZE, tour=asked)
+    endpoint = checks.endpoint_of(flags.parser().parse_args(["--server", "127.0.0.1:1"]))
+    runners.show(endpoint, m.Start(watch=watch), SIZE, tour=asked)
     assert begun == [shown]
