@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from diffusion_toy.errors import MissingExtraError
+from diffusion_toy.files import write_atomically
 
 CONFIG_VARIABLE = "DIFFUSION_TOY_CONFIG"
 FOLDER, FILE = "diffusion-toy", "viewer.json"
@@ -25,26 +27,25 @@ class Preferences:
     tour_seen: bool = False
 
 
-def folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path | None:
-    """Where the file lies: the variable DIFFUSION_TOY_CONFIG, else the platform's place; None without any."""
+def folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where the file lies: DIFFUSION_TOY_CONFIG, else the platform's place; None without any.
+
+    Raises:
+        MissingExtraError: platformdirs is not installed.
+    """
+    try:
+        from platformdirs import user_config_path
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("platformdirs", "viewer") from error
+
     if chosen := environment.get(CONFIG_VARIABLE):
         return Path(chosen)
-    if platform == "win32" and (roaming := environment.get("APPDATA")):
-        return Path(roaming) / FOLDER
-    xdg = environment.get("XDG_CONFIG_HOME", "")
-    if platform not in ("win32", "darwin") and os.path.isabs(xdg):  # a relative one is to be ignored
-        return Path(xdg) / FOLDER
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / FOLDER
-    return home / ".config" / FOLDER
+    path = user_config_path(FOLDER, appauthor=False, roaming=True)
+    return path if path.is_absolute() else None  # relative for one who has no home
 
 
 def load(place: Path | None) -> Preferences:
-    """What the file in this folder says."""
+    """Return what the file in this folder says; the defaults where there is none that can be read."""
     if place is None:
         return Preferences()
     try:
@@ -58,11 +59,6 @@ def save(place: Path | None, preferences: Preferences) -> None:
     """Write the file, if that is possible; whoever reads meanwhile finds the old one or the new one."""
     if place is None:
         return
-    fresh = place / f"{FILE}.{os.getpid()}"
-    try:
+    with suppress(OSError):
         place.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(vars(preferences)) + "\n", encoding="utf-8")
-        fresh.replace(place / FILE)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+        write_atomically(place / FILE, (json.dumps(vars(preferences)) + "\n").encode())

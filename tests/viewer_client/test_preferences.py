@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import platformdirs
+import platformdirs.windows
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 from viewer_client import preferences
 from viewer_client.preferences import FILE, Preferences
@@ -12,31 +17,36 @@ from viewer_client.preferences import FILE, Preferences
 SEEN = Preferences(tour_seen=True)
 
 
+PLATFORMS = {"linux": Unix, "darwin": MacOS, "win32": Windows}
+
+
 @pytest.mark.parametrize(
     ("platform", "environment", "place"),
     [
         ("linux", {"DIFFUSION_TOY_CONFIG": "/a", "XDG_CONFIG_HOME": "/b"}, "/a"),
-        ("win32", {"DIFFUSION_TOY_CONFIG": "/a", "APPDATA": "/c"}, "/a"),
+        ("win32", {"DIFFUSION_TOY_CONFIG": "/a"}, "/a"),
         ("linux", {"XDG_CONFIG_HOME": "/b"}, "/b/diffusion-toy"),
         ("linux", {"XDG_CONFIG_HOME": "b"}, "/home/me/.config/diffusion-toy"),
         ("linux", {}, "/home/me/.config/diffusion-toy"),
-        ("win32", {"APPDATA": "/c", "XDG_CONFIG_HOME": "/b"}, "/c/diffusion-toy"),
-        ("darwin", {"XDG_CONFIG_HOME": "/b"}, "/home/me/Library/Application Support/diffusion-toy"),
+        ("win32", {}, "/roaming/diffusion-toy"),
+        ("darwin", {}, "/home/me/Library/Application Support/diffusion-toy"),
     ],
 )
 def test_the_folder_is_the_platforms_unless_another_is_named(
     monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], place: str
 ) -> None:
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
-    assert preferences.folder(environment, platform) == Path(place)
+    for name in ("XDG_CONFIG_HOME", preferences.CONFIG_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/me", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(platformdirs, "PlatformDirs", PLATFORMS[platform])
+    monkeypatch.setattr(platformdirs.windows, "get_win_folder", {"CSIDL_APPDATA": "/roaming"}.__getitem__)
+    assert preferences.folder() == Path(place)
 
 
 def test_who_has_no_home_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("no home")
-
-    monkeypatch.setattr(Path, "home", homeless)
-    place = preferences.folder({}, "linux")
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: Path("~/.config"))
+    place = preferences.folder({})
     assert place is None
     preferences.save(place, SEEN)
     assert preferences.load(place) == Preferences()
