@@ -41,7 +41,8 @@ class Splits:
         training, test: its two parts.
         label_names: one for each class.
         border_value: of the outermost pixels in [−1, 1], None where they vary.
-        report: what a user should know of how it was read, "" if nothing.
+        report: what a user should know of how it was read, in a few lines; "" if nothing.
+        details: the report with every file that it names, "" if there is no report.
     """
 
     training: ImageSet
@@ -49,6 +50,7 @@ class Splits:
     label_names: tuple[str, ...]
     border_value: float | None
     report: str = ""
+    details: str = ""
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +46,8 @@ def test_subfolders_are_classes_and_what_was_skipped_is_said(pictures: Path) -> 
     red = data.training.images[data.training.labels == 1].float().mean((0, 2, 3))
     assert red[0] > 240
     assert red[2] < 15
-    assert data.report.startswith("24 pictures of 2 classes, 4 of them kept back as a test\nskipped 3:")
+    assert data.report.startswith("24 pictures of 2 classes, 4 of them kept back as a test\nskipped 4:")
+    assert ".cache: hidden" in data.report
     assert "red/notes.txt: not a picture" in data.report
     assert "red/cut.png: damaged" in data.report
     assert "stray.png: outside the subfolders" in data.report
@@ -58,17 +62,163 @@ def test_a_folder_without_subfolders_is_one_class(tmp_path: Path) -> None:
     assert data.test.images[:, 0, 0, 0].tolist() == [10]
 
 
-def test_transparency_lies_over_black_and_a_rotated_photograph_stands_upright(tmp_path: Path) -> None:
-    Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "a.png")
+def test_a_rotated_photograph_stands_upright(tmp_path: Path) -> None:
+    plain(tmp_path / "a.png")
     tall = Image.new("L", (8, 16))
     tall.paste(255, (0, 0, 8, 8))  # white above
     exif = tall.getexif()
     exif[0x0112] = 3  # "turned by 180 degrees"
     tall.save(tmp_path / "b.png", exif=exif)
-    data = read_folder(tmp_path, channels=1, size=8)
-    assert data.training.images.max() == 0
-    turned = data.test.images[0, 0]
+    turned = read_folder(tmp_path, channels=1, size=8).test.images[0, 0]
     assert turned[-1].float().mean() > turned[0].float().mean()
+
+
+def strokes(path: Path, grey: int, opacity: int = 255) -> None:
+    """Save a drawing of one grey line on a transparent ground, which is white beneath, as some save it."""
+    image = Image.new("LA", (16, 16), (255, 0))
+    image.paste((grey, opacity), (6, 0, 10, 16))
+    image.save(path)
+
+
+def plain(path: Path, grey: int = 100) -> None:
+    """Save a picture with a dark and a bright half."""
+    image = Image.new("L", (16, 16), grey)
+    image.paste(grey + 100, (0, 0, 8, 16))
+    image.save(path)
+
+
+@pytest.mark.parametrize(("grey", "ground"), [(0, 255), (60, 255), (255, 0), (200, 0)])
+def test_transparent_parts_contrast_with_the_strokes(tmp_path: Path, grey: int, ground: int) -> None:
+    for name in ("a.png", "b.png"):
+        strokes(tmp_path / name, grey)
+    data = read_folder(tmp_path, channels=1, size=16)
+    assert data.training.images[0, 0, :, 0].unique().tolist() == [ground]
+    assert data.training.images[0, 0, :, 8].unique().tolist() == [grey]
+    assert f"transparent parts are {'white' if ground else 'black'}" in data.report
+    assert "contrast" not in data.report
+
+
+def test_one_ground_holds_for_the_whole_folder(tmp_path: Path) -> None:
+    """The strokes decide by their sum, and a picture that thereby loses its contrast is named."""
+    for name, grey in (("a.png", 0), ("b.png", 20), ("c.png", 40), ("d.png", 250)):
+        strokes(tmp_path / name, grey)
+    data = read_folder(tmp_path, channels=3, size=16)
+    assert (data.training.images[:, :, :, 0] == 255).all()
+    assert "used, but look at 1:\n  d.png: hardly any contrast (5 of 255 grey values)" in data.report
+
+
+def test_nothing_visible_and_one_flat_colour_are_reported(tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "clear.png")
+    Image.new("RGB", (8, 8), (9, 200, 30)).save(tmp_path / "flat.png")
+    plain(tmp_path / "good.png")
+    report = read_folder(tmp_path, channels=3, size=8).report
+    assert "clear.png: hardly any contrast (0" in report
+    assert "flat.png: hardly any contrast (0" in report
+    assert "good.png" not in report
+
+
+def test_only_the_first_of_several_frames_counts_and_it_is_said(tmp_path: Path) -> None:
+    frames = [Image.new("L", (8, 8), grey) for grey in (10, 200, 250)]
+    for name in ("a.gif", "b.tif", "c.png"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    data = read_folder(tmp_path, channels=1, size=8)
+    assert set(data.training.images.flatten().tolist()) == {10}
+    for name in ("a.gif", "b.tif", "c.png"):
+        assert f"{name}: only the first of its 3 frames or pages counts" in data.report
+
+
+def test_hidden_and_system_folders_are_no_classes(tmp_path: Path) -> None:
+    for name in ("cat", "dog", "__MACOSX/cat", ".git", "dog/@eaDir"):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for i in range(3):
+            plain(folder / f"{i}.png")
+    (tmp_path / "pictures" / "dog" / "._0.png").write_bytes(b"Mac OS X")
+    data = read_folder(tmp_path / "pictures", channels=1, size=8)
+    assert data.label_names == ("cat", "dog")
+    assert len(data.training) + len(data.test) == 6
+    for name in ("__MACOSX", ".git", "dog/@eaDir", "dog/._0.png"):
+        assert f"  {name}: hidden, or left by the system" in data.report
+    assert "skipped 4:" in data.report
+
+
+def test_links_and_what_may_not_be_read_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
+    for folder in (root / "a", root / "locked", elsewhere):
+        folder.mkdir(parents=True)
+        for i in range(2):
+            plain(folder / f"{i}.png")
+    (root / "a" / "linked").symlink_to(elsewhere)
+    (root / "a" / "gone.png").symlink_to(elsewhere / "none.png")
+    (root / "a" / "2.png").symlink_to(elsewhere / "0.png")
+    (root / "class").symlink_to(elsewhere)  # a whole class may be a link
+    os.mkfifo(root / "a" / "pipe.png")
+    (root / "a" / "locked").mkdir()
+    listing, opening = Path.iterdir, Image.open
+
+    def iterdir(path: Path) -> Iterator[Path]:  # the tests may run as root, who may read everything
+        if path == root / "a" / "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listing(path)
+
+    def opened(path: Path) -> Image.Image:
+        if path == root / "a" / "0.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opening(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(Image, "open", opened)
+    data = read_folder(root, channels=1, size=8)
+    assert data.label_names == ("a", "class", "locked")
+    for line in (
+        "a/linked: a link to a folder, which is not followed",
+        "a/gone.png: a link to nothing",
+        "a/pipe.png: neither a file nor a folder",
+        "a/locked: permission denied",
+        "a/0.png: permission denied",
+    ):
+        assert f"  {line}" in data.details
+    assert "6 pictures of 3 classes" in data.report
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"\x1b[31mred", b"\xff"])
+def test_class_names_that_cannot_be_sent_or_shown_are_refused(tmp_path: Path, name: bytes) -> None:
+    os.makedirs(os.fsencode(tmp_path) + b"/x/" + name)
+    with pytest.raises(DataError, match="rename it") as refused:
+        read_folder(tmp_path / "x", 1, 8)
+    assert str(refused.value).isprintable()
+
+
+def test_other_languages_class_names_are_fine(tmp_path: Path) -> None:
+    names = ("Größe", "кошка", "猫", "😀 a\u00a0b")
+    for name in names:
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            plain(tmp_path / name / f"{i}.png")
+    assert set(read_folder(tmp_path, 1, 8).label_names) == set(names)
+
+
+def test_file_names_of_any_bytes_are_listed_as_text(tmp_path: Path) -> None:
+    for i in range(2):
+        plain(tmp_path / f"{i}.png")
+    for name in (b"ann\xe9e.txt", b"two\nlines.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("x")
+    data = read_folder(tmp_path, 1, 8)
+    data.report.encode()
+    assert "  ann\\udce9e.txt: not a picture" in data.report
+    assert "  two\\nlines.txt: not a picture" in data.report
+
+
+def test_the_report_is_short_and_the_details_are_whole(tmp_path: Path) -> None:
+    for i in range(2):
+        plain(tmp_path / f"{i}.png")
+    for i in range(9):
+        (tmp_path / f"note{i}.txt").write_text("x")
+    data = read_folder(tmp_path, 1, 8)
+    assert "  and 4 more" in data.report
+    assert "note8.txt" not in data.report
+    assert all(f"note{i}.txt: not a picture" in data.details for i in range(9))
+    assert "more" not in data.details
 
 
 @pytest.mark.parametrize(
