@@ -1,142 +1,26 @@
-"""`python -m training`: train a model, export it, sample from it, score it."""
+"""`python -m training`: the commands, if everything that they need is installed."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
-import numpy as np
-import torch
+from diffusion_toy.errors import MissingExtraError
 
-from diffusion_toy import __version__
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingExtraError
-
-try:
-    from PIL import Image
-
-    from training.data.named import load_splits
-    from training.drawing.commandline import (
-        add_drawing_flags,
-        check_flags,
-        painter_of,
-        progress_bar,
-        sampler_of,
-    )
-    from training.drawing.generation import generate, labels_of
-    from training.evaluation.evaluate import add_classifier, add_evaluate
-    from training.experiments.command import add_experiments
-    from training.runs.average import add_average
-    from training.runs.export import export, load_network
-    from training.runs.train import INTERRUPTED, add_train
-except ModuleNotFoundError as error:
-    raise MissingExtraError(error.name or "torchvision", "train") from error
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    formatter, required = argparse.ArgumentDefaultsHelpFormatter, argparse.SUPPRESS
-    p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
-    p.add_argument("--version", action="version", version=__version__)
-    commands = p.add_subparsers(dest="command", required=True)
-    add_parser = partial(commands.add_parser, formatter_class=formatter)
-    add_train(add_parser)
-
-    ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
-    ex.add_argument(
-        "--checkpoint", type=Path, required=True, default=required, help="the run's checkpoint.pt"
-    )
-    ex.add_argument(
-        "--out", type=Path, required=True, default=required, help="the .safetensors file to write"
-    )
-    ex.add_argument(
-        "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
-    )
-    ex.add_argument(
-        "--float16", action="store_true", help="store the weights in half precision: half the size"
-    )
-    ex.set_defaults(run=run_export)
-    sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
-    add_drawing_flags(sa, sampler="ddpm", steps=300)
-    sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
-    sa.add_argument(
-        "--labels", default="none", help="none, balanced (0, 1, 2, …), or one class, 0…9 for digits"
-    )
-    sa.add_argument(
-        "--out", type=Path, required=True, default=required,
-        help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
-    )  # fmt: skip
-    sa.set_defaults(run=run_sample)
-    add_average(add_parser)
-    add_evaluate(add_parser)
-    add_classifier(add_parser)
-    add_experiments(add_parser)
-    return p
-
-
-def run_export(args: argparse.Namespace) -> int:
-    """Write a model file."""
-    from training.runs.loop import config_of, read_checkpoint
-
-    config = config_of(read_checkpoint(args.checkpoint))
-    data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
-    export(args.checkpoint, args.out, data, args.float16)
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
-    return 0
-
-
-def run_sample(args: argparse.Namespace) -> int:
-    """Draw pictures and write them."""
-    sampler = sampler_of(args)
-    if args.out.suffix not in (".npz", ".png"):
-        raise InvalidValueError("--out", args.out, "the endings .npz and .png")
-    check_flags(("--count", args.count, 1, 100_000))
-    network, _dataset = load_network(args.checkpoint)
-    if args.labels != "none" and not network.takes_labels:
-        raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
-    labels = labels_of(args.labels, args.count, network.config.num_classes)
-    with progress_bar(args.count * args.steps) as bar:
-        images = generate(painter_of(args, network), labels, sampler, args.seed, bar.update).numpy()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if args.out.suffix == ".npz":
-        known = torch.where(labels == network.config.num_classes, -1, labels).numpy()
-        np.savez_compressed(args.out, images=images[:, 0] if images.shape[1] == 1 else images, labels=known)
-    else:
-        Image.fromarray(grid(images[:, 0])).save(args.out)
-    print(f"wrote {args.out}")
-    return 0
-
-
-def grid(images: np.ndarray) -> np.ndarray:
-    """Pictures (N, H, W) side by side in ten columns, or fewer: one large picture."""
-    count, height, width = images.shape
-    columns = min(10, count)
-    rows = -(-count // columns)
-    canvas = np.zeros((rows * columns, height, width), np.uint8)
-    canvas[:count] = images
-    return canvas.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+OWN_PACKAGES = ("diffusion_toy", "training")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 1 on failure, 2 for a bad flag, 130 if interrupted."""
-    args = parser().parse_args(argv)
+    """Run a command of `training.commands` and return its exit status; 1 where a package is missing."""
     try:
-        status: int = args.run(args)
-        return status
-    except InvalidValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except DiffusionToyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from training import commands
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in OWN_PACKAGES:
+            raise
+        print(f"error: {MissingExtraError(missing, 'train')}", file=sys.stderr)
         return 1
-    except OSError as error:  # a full disk, a file where a folder should be, no permission
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return INTERRUPTED
+    return commands.main(argv)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from diffusion_toy.model.checkpoint import load_model
 from tests.models import TINY, write_model
 from tests.tools import ROOT, SAMPLE, wait_for
 from training import __main__ as command
+from training.commands import grid
+from training.drawing.commandline import check_file, check_folder
 from training.runs import train
 
 COMMAND = [sys.executable, "-m", "training"]
@@ -217,7 +221,22 @@ def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
     flags = ["sample", "--checkpoint", colour, "--steps", 1, "--count", 2, "--out", tmp_path / "s.npz"]
     assert command.main([str(f) for f in flags]) == 0
     with np.load(tmp_path / "s.npz") as content:
-        assert content["images"].shape == (2, 3, 28, 28)
+        images = content["images"]
+        assert images.shape == (2, 3, 28, 28)
+    flags[-1] = tmp_path / "s.png"
+    assert command.main([str(f) for f in flags]) == 0
+    with Image.open(tmp_path / "s.png") as picture:
+        assert picture.mode == "RGB"
+        assert np.array_equal(picture, np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1))
+    assert len(np.unique(images.transpose(0, 2, 3, 1).reshape(-1, 3).std(1))) > 1  # no grey in three channels
+
+
+def test_a_grid_has_ten_columns_and_black_where_nothing_is() -> None:
+    images = np.arange(1, 13, dtype=np.uint8)[:, None, None, None].repeat(2, 2).repeat(2, 3)
+    picture = grid(images)
+    assert picture.shape == (4, 20)
+    assert picture[0, ::2].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert picture[2, ::2].tolist() == [11, 12] + [0] * 8
 
 
 @pytest.mark.parametrize(
@@ -281,6 +300,58 @@ def test_a_file_in_the_place_of_a_folder_is_named(
     ):
         assert command.main(flags) == 1
         assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["train", "--data", SAMPLE, "--out"],
+        ["sample", "--checkpoint", "x.safetensors", "--out"],
+        ["export", "--checkpoint", "x.pt", "--out"],
+        ["average", "x.safetensors", "y.safetensors", "--out"],
+        ["classifier", "--data", SAMPLE, "--out"],
+        ["evaluate", "--checkpoint", "x.safetensors", "--json"],
+        ["experiments", "--checkpoint", "x.safetensors", "--json"],
+    ],
+    ids=lambda flags: flags[0],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
+    flags: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(dir: Path) -> None:  # the tests may run as root, who may write everywhere
+        assert dir == tmp_path
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir / "tmp1234"))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    for target in (tmp_path / "a.png", tmp_path / "none" / "deep" / "a.png"):
+        assert command.main([*map(str, flags), str(target)]) == 1
+        assert capsys.readouterr().err == f"error: {tmp_path}: Permission denied\n"
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").mkdir()
+    assert command.main(["sample", "--checkpoint", "x.safetensors", "--out", str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'a.png'}: Is a directory\n"
+
+
+def test_looking_whether_a_place_can_be_written_to_leaves_nothing_there(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    check_file(tmp_path / "c" / "d.png")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision", "PIL", "tqdm", "tensorboard", "safetensors"])
+def test_a_missing_package_is_one_sentence(package: str) -> None:
+    program = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv[0] = 'training'\n"
+        "from training.__main__ import main; sys.exit(main(['sample', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (f'error: {package} is not installed; run: pip install "diffusion-toy[train]"\n')
 
 
 def test_bad_flags_leave_no_traceback() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from training.data.named import load_splits
-from training.drawing.commandline import AddParser
+from training.drawing.commandline import AddParser, check_file
 from training.runs.calibration import rounded_calibration
 from training.runs.export import check_classes, write_model
 
@@ -45,6 +45,7 @@ def add_average(add_parser: AddParser) -> None:
 
 def run_average(args: argparse.Namespace) -> int:
     """Write the mean of several model files."""
+    check_file(args.out)
     models = load_alike(args.files)
     first = models[0].metadata
     data = load_splits(first.dataset, args.data, first.config.channels, first.config.height)

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -19,7 +20,7 @@ from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import pick_device
 from training.data.images import Splits
 from training.data.named import DATASETS, FOLDER, load_splits
-from training.drawing.commandline import DEVICES, AddParser, check_flags, naming_flags
+from training.drawing.commandline import DEVICES, AddParser, check_flags, check_folder, naming_flags
 from training.objectives.config import PRECISIONS, TrainConfig
 from training.objectives.recipes import RECIPES
 from training.runs.export import export
@@ -27,7 +28,7 @@ from training.runs.loop import Trainer
 from training.runs.ranks import Ranks, joined, local_device
 from training.runs.run_log import SCALARS_EVERY, Journal
 
-CHECKPOINT_NAME, MODEL_NAME = "checkpoint.pt", "model.safetensors"
+CHECKPOINT_NAME, MODEL_NAME, REPORT_NAME = "checkpoint.pt", "model.safetensors", "pictures.txt"
 INTERRUPTED = 130
 THREADS_MAX = 1024
 
@@ -101,18 +102,18 @@ def add_train(add_parser: AddParser) -> None:
 
 
 class StopRequest:
-    """The first Ctrl-C or SIGTERM asks to stop after the current step, the second ends at once.
+    """Within its `with`, the first Ctrl-C or SIGTERM asks to stop after the step, the second ends at once.
 
     Stopping anywhere within a step would save weights that the step has half changed.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in self._before:
-            signal.signal(number, self._ask)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,8 +164,8 @@ def run_train(args: argparse.Namespace) -> int:
     device = local_device(pick_device(args.device))
     if args.threads:
         torch.set_num_threads(args.threads)
-    with joined(device) as ranks, StopRequest() as stop:
-        return train_in_ranks(args, config, begin, device, ranks, stop)
+    with joined(device) as ranks:
+        return train_in_ranks(args, config, begin, device, ranks)
 
 
 def train_in_ranks(
@@ -173,10 +174,10 @@ def train_in_ranks(
     begin: LoadedModel | None,
     device: torch.device,
     ranks: Ranks,
-    stop: StopRequest,
 ) -> int:
     """The run itself, in this process; the first of several does all reporting and writing."""
     checkpoint: Path = args.out / CHECKPOINT_NAME
+    check_folder(args.out)
     if checkpoint.exists() and not args.resume:
         raise CheckpointError(
             f"{checkpoint} exists already; add --resume to continue it, or choose another --out"
@@ -192,6 +193,7 @@ def train_in_ranks(
             print(data.report, flush=True)
     config = replace(config, model=network_for(data, begin))
     with naming_flags():
+        stop = StopRequest()
         weights = None if begin is None else begin.network.state_dict()
         trainer = Trainer(config, data.training, device, weights, ranks, lambda: stop.asked)
     if args.resume:
@@ -199,16 +201,21 @@ def train_in_ranks(
         if ranks.first:
             print(f"continuing at step {trainer.step} of {trainer.total_steps}", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    if ranks.first:
-        with Journal(args.out, trainer.step) as journal:
-            train_and_tell(trainer, journal, checkpoint)
-    else:
-        for report in trainer.run():
-            if report.stop:
-                break
+    if ranks.first and data.details:
+        (args.out / REPORT_NAME).write_text(data.details + "\n", "utf-8")
+        if data.details != data.report:
+            print(f"every file that was skipped or needs a look: {args.out / REPORT_NAME}", flush=True)
+    with stop:
+        if ranks.first:
+            with Journal(args.out, trainer.step) as journal:
+                train_and_tell(trainer, journal, checkpoint)
+        else:
+            for report in trainer.run():
+                if report.stop:
+                    break
+    if not ranks.first:
         return 0 if trainer.step == trainer.total_steps else INTERRUPTED
     if trainer.step < trainer.total_steps:
-        trainer.save(checkpoint)
         print(f"stopped and saved at step {trainer.step}; continue with the same flags and --resume")
         return INTERRUPTED
     if not trainer.recipe.can_be_served:
@@ -247,3 +254,5 @@ def train_and_tell(trainer: Trainer, journal: Journal, checkpoint: Path) -> None
                 )
             if report.stop:
                 break
+    if trainer.step < trainer.total_steps:
+        trainer.save(checkpoint)

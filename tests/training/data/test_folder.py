@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +17,12 @@ from PIL import Image
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import load_model
 from tests.models import TINY
+from tests.tools import ROOT
 from training import __main__ as command
 from training.data.folder import constant_border, read_folder
 from training.data.images import DataError
 from training.data.named import load_splits
+from training.data.pictures import Picture, read_picture
 from training.runs import train
 
 
@@ -255,18 +260,69 @@ def test_a_constant_border_is_found() -> None:
     assert constant_border(images) is None
 
 
-def test_train_on_a_folder_of_colour_pictures(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make training use a network of little work for pictures of any size."""
     sizes = {name: getattr(TINY, name) for name in ("base_width", "mid_width", "blocks", "embedding_width")}
     real = train.UNetConfig
     monkeypatch.setattr(train, "UNetConfig", lambda *a: real(*a, attention_heads=1, **sizes))
+
+
+def small_flags(data: Path, out: Path, *more: object) -> list[str]:
+    return [str(flag) for flag in (
+        "train", "--dataset", "folder", "--data", data, "--out", out, "--image-size", 16, "--epochs", 1,
+        "--batch-size", 10, *more,
+    )]  # fmt: skip
+
+
+@pytest.mark.usefixtures("small_network")
+def test_ctrl_c_while_pictures_are_read_stops_at_once_and_leaves_nothing(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, read = tmp_path / "run", []
+
+    def interrupted(path: Path, channels: int, size: int) -> Picture:
+        read.append(path)
+        if len(read) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return read_picture(path, channels, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.data.folder.read_picture", interrupted)
+        assert command.main(small_flags(pictures, out)) == 130
+    assert len(read) == 3
+    assert capsys.readouterr().err.endswith("stopped\n")
+    assert not out.exists()
+    assert command.main(small_flags(pictures, out)) == 0  # and the next start is not refused
+
+
+def test_a_terminal_that_cannot_show_a_file_name_stops_nothing(pictures: Path, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(pictures) + b"/ann\xe9e.txt")).write_text("x")
+    (pictures / "猫.txt").write_text("x")
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *small_flags(pictures, tmp_path / "run", "--batch-size", 100)],
+        cwd=ROOT, capture_output=True, text=True, encoding="ascii",
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+    )  # fmt: skip
+    assert "skipped 6:" in done.stdout
+    assert "ann\\udce9e.txt: outside the subfolders" in done.stdout
+    assert "--batch-size 100 is outside" in done.stderr  # refused then, for this test to be short
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("small_network")
+def test_train_on_a_folder_of_colour_pictures(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
-    flags = ["train", "--dataset", "folder", "--data", pictures, "--out", out, "--channels", 3,
-             "--image-size", 16, "--epochs", 1, "--batch-size", 10]  # fmt: skip
-    assert command.main([str(flag) for flag in flags]) == 0
+    assert command.main(small_flags(pictures, out, "--channels", 3)) == 0
     said = capsys.readouterr().out
     assert "24 pictures of 2 classes" in said
+    assert str(out / "pictures.txt") in said
+    details = (out / "pictures.txt").read_text("utf-8")
+    assert details.startswith("24 pictures of 2 classes")
+    assert details.count("hardly any contrast") == 24
+    assert "red/notes.txt: not a picture" in details
     model = load_model(out / "model.safetensors")
     assert model.metadata.label_names == ("blue", "red")
     assert (model.network.config.channels, model.network.config.height) == (3, 16)

@@ -1,0 +1,152 @@
+"""The commands of `python -m training`: train a model, export it, sample from it, score it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from diffusion_toy import __version__
+from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from diffusion_toy.model.checkpoint import write_atomically
+from training.data.named import load_splits
+from training.drawing.commandline import (
+    add_drawing_flags,
+    check_file,
+    check_flags,
+    painter_of,
+    progress_bar,
+    sampler_of,
+)
+from training.drawing.generation import generate, labels_of
+from training.evaluation.evaluate import add_classifier, add_evaluate
+from training.experiments.command import add_experiments
+from training.runs.average import add_average
+from training.runs.export import export, load_network
+from training.runs.loop import config_of, read_checkpoint
+from training.runs.train import INTERRUPTED, add_train
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    formatter, required = argparse.ArgumentDefaultsHelpFormatter, argparse.SUPPRESS
+    p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
+    p.add_argument("--version", action="version", version=__version__)
+    commands = p.add_subparsers(dest="command", required=True)
+    add_parser = partial(commands.add_parser, formatter_class=formatter)
+    add_train(add_parser)
+
+    ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
+    ex.add_argument(
+        "--checkpoint", type=Path, required=True, default=required, help="the run's checkpoint.pt"
+    )
+    ex.add_argument(
+        "--out", type=Path, required=True, default=required, help="the .safetensors file to write"
+    )
+    ex.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
+    )
+    ex.add_argument(
+        "--float16", action="store_true", help="store the weights in half precision: half the size"
+    )
+    ex.set_defaults(run=run_export)
+    sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
+    add_drawing_flags(sa, sampler="ddpm", steps=300)
+    sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
+    sa.add_argument(
+        "--labels", default="none", help="none, balanced (0, 1, 2, …), or one class, 0…9 for digits"
+    )
+    sa.add_argument(
+        "--out", type=Path, required=True, default=required,
+        help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
+    )  # fmt: skip
+    sa.set_defaults(run=run_sample)
+    add_average(add_parser)
+    add_evaluate(add_parser)
+    add_classifier(add_parser)
+    add_experiments(add_parser)
+    return p
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write a model file."""
+    check_file(args.out)
+    config = config_of(read_checkpoint(args.checkpoint))
+    data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
+    export(args.checkpoint, args.out, data, args.float16)
+    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
+    return 0
+
+
+def run_sample(args: argparse.Namespace) -> int:
+    """Draw pictures and write them."""
+    sampler = sampler_of(args)
+    if args.out.suffix not in (".npz", ".png"):
+        raise InvalidValueError("--out", args.out, "the endings .npz and .png")
+    check_flags(("--count", args.count, 1, 100_000))
+    check_file(args.out)
+    network, _dataset = load_network(args.checkpoint)
+    if args.labels != "none" and not network.takes_labels:
+        raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
+    labels = labels_of(args.labels, args.count, network.config.num_classes)
+    with progress_bar(args.count * args.steps) as bar:
+        images = generate(painter_of(args, network), labels, sampler, args.seed, bar.update).numpy()
+    content = io.BytesIO()
+    if args.out.suffix == ".npz":
+        known = torch.where(labels == network.config.num_classes, -1, labels).numpy()
+        np.savez_compressed(content, images=images[:, 0] if images.shape[1] == 1 else images, labels=known)
+    else:
+        Image.fromarray(grid(images)).save(content, "PNG")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.out, content.getvalue())
+    print(f"wrote {args.out}")
+    return 0
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """Return one large picture of pictures side by side, in ten columns or fewer.
+
+    Args:
+        images: (N, C, H, W) uint8, of one channel or three.
+
+    Returns:
+        (rows·H, columns·W) uint8 for one channel, (rows·H, columns·W, 3) for three.
+    """
+    count, channels, height, width = images.shape
+    columns = min(10, count)
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, channels, height, width), np.uint8)
+    cells[:count] = images
+    cells = cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    canvas = cells.reshape(rows * height, columns * width, channels)
+    return canvas[..., 0] if channels == 1 else canvas
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 1 on failure, 2 for a bad flag, 130 if interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal cannot show is no failure
+            stream.reconfigure(errors="backslashreplace")
+    args = parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        return status
+    except InvalidValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DiffusionToyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a file where a folder should be, no permission
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
