@@ -42,8 +42,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def check_file(flag: str, path: Path) -> None:
+def check_file(flag: str, path: Path, make_folder: bool = False) -> None:
     """See that a file can be written at this path, by trying; nothing is left there.
+
+    With `make_folder` its folder may be missing, and whether it could be made is seen instead.
 
     Raises:
         UnwritableError: it cannot.
@@ -52,6 +54,9 @@ def check_file(flag: str, path: Path) -> None:
     if os.path.isdir(path):
         raise UnwritableError(flag, path, "it is a folder", "name a file in it")
     if not os.path.isdir(path.parent):
+        if make_folder:
+            check_new_folder(flag, path.parent)
+            return
         raise UnwritableError(flag, path, f"there is no folder {path.parent}", f"make {path.parent} first")
     if os.path.exists(path) and not os.path.isfile(path):
         return  # a device or a pipe
@@ -80,3 +85,17 @@ def check_folder(flag: str, path: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnwritableError(flag, path, reason, "choose another folder") from error
+
+
+def check_new_folder(flag: str, path: Path) -> None:
+    """See that this folder can be made, or written to if it exists, by trying; nothing is left there.
+
+    Raises:
+        UnwritableError: it cannot.
+    """
+    place = path.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not os.path.isdir(place):
+        raise UnwritableError(flag, path, f"{place} is no folder", "choose another folder")
+    check_folder(flag, place)

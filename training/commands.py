@@ -15,11 +15,10 @@ from PIL import Image
 
 from diffusion_toy import __version__
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from diffusion_toy.model.checkpoint import write_atomically
+from diffusion_toy.files import check_file, write_atomically
 from training.data.named import load_splits
 from training.drawing.commandline import (
     add_drawing_flags,
-    check_file,
     check_flags,
     painter_of,
     progress_bar,
@@ -77,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run_export(args: argparse.Namespace) -> int:
     """Write a model file."""
-    check_file(args.out)
+    check_file("--out", args.out, make_folder=True)
     config = config_of(read_checkpoint(args.checkpoint))
     data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
     export(args.checkpoint, args.out, data, args.float16)
@@ -91,7 +90,7 @@ def run_sample(args: argparse.Namespace) -> int:
     if args.out.suffix not in (".npz", ".png"):
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")
     check_flags(("--count", args.count, 1, 100_000))
-    check_file(args.out)
+    check_file("--out", args.out, make_folder=True)
     network, _dataset = load_network(args.checkpoint)
     if args.labels != "none" and not network.takes_labels:
         raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diffusion_toy.files import UnwritableError, check_file, check_folder, write_atomically
+from diffusion_toy.files import UnwritableError, check_file, check_folder, check_new_folder, write_atomically
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -61,7 +61,9 @@ def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
         ("x" * 300, r"File name too long\); choose another place"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path, name: str, said: str) -> None:
+def test_a_place_that_cannot_be_written_is_named_with_the_reason(
+    tmp_path: Path, name: str, said: str
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnwritableError, match=rf"^--json .* cannot be written \({said}"):
         check_file("--json", tmp_path / name)
@@ -69,9 +71,13 @@ def test_a_place_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path,
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that even root cannot write to")
 def test_a_folder_without_permission_is_refused() -> None:
-    with pytest.raises(UnwritableError, match=r"^--out /proc cannot be written \(.+\); choose another folder"):
+    with pytest.raises(
+        UnwritableError, match=r"^--out /proc cannot be written \(.+\); choose another folder"
+    ):
         check_folder("--out", Path("/proc"))
-    with pytest.raises(UnwritableError, match=r"^--json /proc/a cannot be written \(.+\); choose another place"):
+    with pytest.raises(
+        UnwritableError, match=r"^--json /proc/a cannot be written \(.+\); choose another place"
+    ):
         check_file("--json", Path("/proc/a"))
 
 
@@ -80,3 +86,23 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     for name, said in (("file", "it is no folder"), ("gone", "there is no such folder")):
         with pytest.raises(UnwritableError, match=said):
             check_folder("--out", tmp_path / name)
+
+
+def test_a_folder_that_is_still_to_be_made_is_tried_by_the_one_above_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_new_folder("--out", tmp_path / "a" / "b")
+    check_file("--out", tmp_path / "c" / "d" / "e.png", make_folder=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for name in ("file", "file/a/b"):
+        with pytest.raises(UnwritableError, match=r"file is no folder\); choose another folder"):
+            check_new_folder("--out", tmp_path / name)
+    with pytest.raises(UnwritableError, match="file is no folder"):
+        check_file("--out", tmp_path / "file" / "d" / "e.png", make_folder=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that even root cannot write to")
+def test_a_folder_that_nobody_may_make_is_refused() -> None:
+    with pytest.raises(
+        UnwritableError, match=r"^--out /proc.* cannot be written \(.+\); choose another folder"
+    ):
+        check_new_folder("--out", Path("/proc/a/b"))

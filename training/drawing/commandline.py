@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,35 +44,6 @@ def check_flags(*flags: tuple[str, float, float, float]) -> None:
     for flag, value, low, high in flags:
         if not low <= value <= high:
             raise InvalidValueError(flag, value, f"{low:g}…{high:g}" if high < 2**53 else f"{low:g}…2^63−1")
-
-
-def check_folder(folder: Path) -> None:
-    """Check that files can be written to a folder, before the work whose result they are.
-
-    Nothing is left there; a folder that does not exist yet is not made, its parent is tried instead.
-
-    Raises:
-        OSError: the folder, or the nearest one above it that exists, cannot be written to.
-    """
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(place)) from error
-
-
-def check_file(path: Path) -> None:
-    """Check that a file can be written, or written over, before the work whose result it is.
-
-    Raises:
-        OSError: it is a folder, or its folder cannot be written to.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    check_folder(path.parent)
 
 
 def add_network_flags(p: argparse.ArgumentParser) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 import torch
 
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.files import write_atomically
+from diffusion_toy.files import check_file, write_atomically
 from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.commandline import (
     AddParser,
     add_drawing_flags,
-    check_file,
     check_flags,
     painter_of,
     progress_bar,
@@ -78,7 +77,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         *(("--heal-levels", level, 0.001, 1) for level in args.heal_levels),
     )  # fmt: skip
     if "json" in args:
-        check_file(args.json)
+        check_file("--json", args.json, make_folder=True)
     network, dataset = load_network(args.checkpoint)
     painter = painter_of(args, network)
     classes = network.config.num_classes
@@ -159,7 +158,7 @@ def run_classifier(args: argparse.Namespace) -> int:
         ("--epochs", args.epochs, 1, 1000), ("--seed", args.seed, 0, 2**63 - 1),
         ("--image-size", args.image_size, 8, 64),
     )  # fmt: skip
-    check_file(args.out)
+    check_file("--out", args.out, make_folder=True)
     splits = load_splits(args.dataset, args.data, args.channels, args.image_size)
     data, test, classes = splits.training, splits.test, len(splits.label_names)
     test_accuracy = 0.0

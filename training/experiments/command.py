@@ -12,10 +12,10 @@ import torch
 
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.files import write_atomically
+from diffusion_toy.files import check_file, write_atomically
 from diffusion_toy.predictors.forward import pick_device
 from training.data.named import load_splits
-from training.drawing.commandline import AddParser, add_network_flags, check_file, check_flags, progress_bar
+from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar
 from training.drawing.generation import make_painter
 from training.evaluation.classifier import load_classifier, shipped_classifier
 from training.evaluation.report import CONFIDENT
@@ -60,7 +60,7 @@ def run_experiments(args: argparse.Namespace) -> int:
     """Make the experiments and print a table of each as it is ready."""
     check_flags(("--count", args.count, 8, 5000), ("--seed", args.seed, 0, 2**63 - 1))
     if "json" in args:
-        check_file(args.json)
+        check_file("--json", args.json, make_folder=True)
     network, dataset = load_network(args.checkpoint)
     if not network.takes_labels:
         raise InvalidValueError("--checkpoint", args.checkpoint.name, "the networks that know labels")

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.files import check_file
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from training.data.named import load_splits
-from training.drawing.commandline import AddParser, check_file
+from training.drawing.commandline import AddParser
 from training.runs.calibration import rounded_calibration
 from training.runs.export import check_classes, write_model
 
@@ -45,7 +46,7 @@ def add_average(add_parser: AddParser) -> None:
 
 def run_average(args: argparse.Namespace) -> int:
     """Write the mean of several model files."""
-    check_file(args.out)
+    check_file("--out", args.out, make_folder=True)
     models = load_alike(args.files)
     first = models[0].metadata
     data = load_splits(first.dataset, args.data, first.config.channels, first.config.height)

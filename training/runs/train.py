@@ -15,12 +15,13 @@ import torch
 from tqdm import tqdm
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
+from diffusion_toy.files import check_new_folder
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import pick_device
 from training.data.images import Splits
 from training.data.named import DATASETS, FOLDER, load_splits
-from training.drawing.commandline import DEVICES, AddParser, check_flags, check_folder, naming_flags
+from training.drawing.commandline import DEVICES, AddParser, check_flags, naming_flags
 from training.objectives.config import PRECISIONS, TrainConfig
 from training.objectives.recipes import RECIPES
 from training.runs.export import export
@@ -177,7 +178,7 @@ def train_in_ranks(
 ) -> int:
     """The run itself, in this process; the first of several does all reporting and writing."""
     checkpoint: Path = args.out / CHECKPOINT_NAME
-    check_folder(args.out)
+    check_new_folder("--out", args.out)
     if checkpoint.exists() and not args.resume:
         raise CheckpointError(
             f"{checkpoint} exists already; add --resume to continue it, or choose another --out"
