@@ -91,7 +91,7 @@ def run_sample(args: argparse.Namespace) -> int:
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")
     check_flags(("--count", args.count, 1, 100_000))
     check_file("--out", args.out, make_folder=True)
-    network, _dataset = load_network(args.checkpoint)
+    network = load_network(args.checkpoint).network
     if args.labels != "none" and not network.takes_labels:
         raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
     labels = labels_of(args.labels, args.count, network.config.num_classes)

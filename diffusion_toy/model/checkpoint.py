@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from diffusion_toy.errors import CheckpointError, DiffusionToyError
+from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
 from diffusion_toy.files import write_atomically
 from diffusion_toy.model.unet import UNet, UNetConfig
 
@@ -30,7 +31,7 @@ _EXAMPLE_IMAGES, _EXAMPLE_LABELS = "examples.images", "examples.labels"
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model file says of itself.
+    """What a model file says of itself; a server tells all of its clients some of it, so it is checked.
 
     Attributes:
         config: rebuilds the network.
@@ -41,6 +42,10 @@ class ModelMetadata:
         scores: evaluation figures, name to number.
         residual_calibration: root mean square of (x − √ᾱ·x̂0)/√(1−ᾱ) on real pictures at levels in even
             steps from 0 to 1, by which noise is measured; empty where it was not taken.
+
+    Raises:
+        InvalidValueError: text that is not Unicode, not one name for each class, or a border value or
+            calibration that is no number.
     """
 
     config: UNetConfig
@@ -50,6 +55,32 @@ class ModelMetadata:
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     residual_calibration: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_text("dataset", self.dataset)
+        for name in self.label_names:
+            _check_text("label_names", name)
+        if len(self.label_names) != self.config.num_classes:
+            count = f"one name for each of {self.config.num_classes} classes"
+            raise InvalidValueError("label_names", f"of {len(self.label_names)} classes", count)
+        if self.border_value is not None and not -1 <= self.border_value <= 1:
+            raise InvalidValueError("border_value", self.border_value, "−1…1")
+        if not all(map(math.isfinite, self.residual_calibration)):
+            raise InvalidValueError("residual_calibration", self.residual_calibration, "the finite numbers")
+
+
+def _check_text(field: str, text: object) -> None:
+    """Refuse what no message can carry, such as a folder's name in Latin-1 with its bytes smuggled in.
+
+    Raises:
+        InvalidValueError: no text, or text that UTF-8 cannot express.
+    """
+    try:
+        if isinstance(text, str) and text.encode():
+            return
+    except UnicodeEncodeError:
+        pass
+    raise InvalidValueError(field, ascii(text), "the texts of valid Unicode, of one character and more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,14 +159,28 @@ def _check_examples(examples: Examples, config: UNetConfig) -> None:
         raise ValueError(f"labels of examples are outside 0…{config.num_classes - 1}")
 
 
+def check_readable(what: str, path: Path, remedy: str) -> None:
+    """See that a file is there and may be read; `what` and `remedy` are for the error's text.
+
+    Raises:
+        CheckpointError: it is missing, a folder, or may not be read.
+    """
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{what} {path} does not exist; {remedy}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CheckpointError(f"{what} {path} cannot be read ({reason}); {remedy}") from error
+
+
 def load_model(path: Path) -> LoadedModel:
     """Rebuild the network of a model file.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not a Diffusion Toy model.
+        CheckpointError: the file is missing, may not be read, is damaged, or not a Diffusion Toy model.
     """
-    if not path.is_file():
-        raise CheckpointError(f"model file {path} does not exist; give --model a .safetensors file")
+    check_readable("model file", path, "give --model a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = _parse_metadata(path, (file.metadata() or {}).get(_KEY))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +34,13 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with any image, any label and their order."""
+        digest = hashlib.sha256(f"{tuple(self.images.shape)}".encode())
+        for tensor in (self.images, self.labels.long()):
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -51,6 +60,14 @@ class Splits:
     border_value: float | None
     report: str = ""
     details: str = ""
+
+
+def class_difference(before: Sequence[str], now: Sequence[str]) -> str:
+    """Say how class names that are not the same differ, by the first difference: there may be hundreds."""
+    if len(before) != len(now):
+        return f"{len(now)} classes instead of {len(before)}"
+    label = next(label for label, names in enumerate(zip(before, now, strict=True)) if names[0] != names[1])
+    return f"the class {now[label]} in the place of {before[label]} (label {label})"
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.files import write_atomically
+from diffusion_toy.model.checkpoint import check_readable
 from training.data.images import ImageSet, to_unit_range
 
 FEATURES = 128
@@ -165,11 +166,10 @@ def load_classifier(path: Path) -> Classifier:
     """Read a classifier.
 
     Raises:
-        CheckpointError: the file is missing, damaged or something else.
+        CheckpointError: the file is missing, may not be read, is damaged or something else.
     """
     remedy = "make one with: python -m training classifier"
-    if not path.is_file():
-        raise CheckpointError(f"classifier {path} does not exist; {remedy}")
+    check_readable("classifier", path, remedy)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[KEY])

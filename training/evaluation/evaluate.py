@@ -29,7 +29,7 @@ from training.evaluation.classifier import (
     train_classifier,
 )
 from training.evaluation.report import HEAL_LEVELS, HEAL_RADII_PX, Evaluation, Report
-from training.runs.export import load_network
+from training.runs.export import load_data_of, load_network
 
 
 def add_evaluate(add_parser: AddParser) -> None:
@@ -78,7 +78,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     )  # fmt: skip
     if "json" in args:
         check_file("--json", args.json, make_folder=True)
-    network, dataset = load_network(args.checkpoint)
+    trained = load_network(args.checkpoint)
+    network, dataset = trained.network, trained.dataset
     painter = painter_of(args, network)
     classes = network.config.num_classes
     choices: list[str] = getattr(args, "labels", ["balanced", "none"] if network.takes_labels else ["none"])
@@ -89,7 +90,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{classes - 1}")
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
-    data = load_splits(dataset, args.data, network.config.channels, network.config.height)
+    data = load_data_of(trained, args.data, args.checkpoint)
     began = time.perf_counter()
     evaluation = Evaluation(classifier, data.training, data.test, args.count, args.seed)
     settings: dict[str, Any] = {

@@ -14,7 +14,6 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.files import check_file, write_atomically
 from diffusion_toy.predictors.forward import pick_device
-from training.data.named import load_splits
 from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar
 from training.drawing.generation import make_painter
 from training.evaluation.classifier import load_classifier, shipped_classifier
@@ -23,7 +22,7 @@ from training.experiments.ablations import told_truthfully, wrong_amounts, wrong
 from training.experiments.initialisation import branches, few_steps
 from training.experiments.results import Judge, Table
 from training.experiments.setup import Setup, clear_digits
-from training.runs.export import load_network
+from training.runs.export import load_data_of, load_network
 
 EXPERIMENTS = {
     "tips": told_truthfully,
@@ -61,12 +60,13 @@ def run_experiments(args: argparse.Namespace) -> int:
     check_flags(("--count", args.count, 8, 5000), ("--seed", args.seed, 0, 2**63 - 1))
     if "json" in args:
         check_file("--json", args.json, make_folder=True)
-    network, dataset = load_network(args.checkpoint)
+    trained = load_network(args.checkpoint)
+    network, dataset = trained.network, trained.dataset
     if not network.takes_labels:
         raise InvalidValueError("--checkpoint", args.checkpoint.name, "the networks that know labels")
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
-    data = load_splits(dataset, args.data, network.config.channels, network.config.height)
+    data = load_data_of(trained, args.data, args.checkpoint)
     judge = Judge(classifier, data.test.images)
     digits = clear_digits(judge, data.test, args.count, args.seed)
     device, schedule = pick_device(args.device), make_schedule(*SCHEDULE)

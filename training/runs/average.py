@@ -50,7 +50,7 @@ def run_average(args: argparse.Namespace) -> int:
     models = load_alike(args.files)
     first = models[0].metadata
     data = load_splits(first.dataset, args.data, first.config.channels, first.config.height)
-    check_classes(data, first.config.num_classes, args.files[0])
+    check_classes(data, first.label_names, first.config.num_classes, args.files[0])
     network = models[0].network
     network.load_state_dict(mean_weights([model.network.state_dict() for model in models]))
     sources: dict[str, Any] = {model.fingerprint: model.metadata.training for model in models}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
-from training.data.images import ImageSet, Splits
+from training.data.images import ImageSet, Splits, class_difference
+from training.data.named import load_splits
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
 from training.runs.calibration import rounded_calibration
@@ -68,21 +69,48 @@ def network_of(config: TrainConfig, state: dict[str, Any]) -> DiffusionNetwork:
     return network.eval().requires_grad_(False)
 
 
-def load_network(path: Path) -> tuple[DiffusionNetwork, str]:
-    """The network of a model file or of a training checkpoint, and the data set it was trained on.
+class TrainedNetwork(NamedTuple):
+    """A network with what is known of its training.
+
+    Attributes:
+        network: ready to draw with, on the CPU.
+        dataset: what it was trained on.
+        label_names: of its classes, () where the file keeps none.
+    """
+
+    network: DiffusionNetwork
+    dataset: str
+    label_names: tuple[str, ...]
+
+
+def load_network(path: Path) -> TrainedNetwork:
+    """Read the network of a model file or of a training checkpoint.
 
     Raises:
         CheckpointError: the file is missing, damaged, or neither of the two.
     """
     if path.suffix == ".safetensors":
         model = load_model(path)
-        return model.network, model.metadata.dataset
+        return TrainedNetwork(model.network, model.metadata.dataset, model.metadata.label_names)
     state = read_checkpoint(path)
     config = config_of(state)
     try:
-        return network_of(config, state), config.dataset
+        return TrainedNetwork(network_of(config, state), config.dataset, known_classes(state))
     except RuntimeError as error:
         raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
+
+
+def load_data_of(trained: TrainedNetwork, folder: Path, path: Path) -> Splits:
+    """Read the data set that a network was trained on, and see that it still has the same classes.
+
+    Raises:
+        DataError: it cannot be read.
+        InvalidValueError: it has other classes than the network of the file `path`.
+    """
+    config = trained.network.config
+    data = load_splits(trained.dataset, folder, config.channels, config.height)
+    check_classes(data, trained.label_names, config.num_classes, path)
+    return data
 
 
 def export(checkpoint: Path, out: Path, data: Splits, half: bool = False) -> None:
@@ -101,20 +129,34 @@ def export(checkpoint: Path, out: Path, data: Splits, half: bool = False) -> Non
         raise CheckpointError(
             f"checkpoint {checkpoint} is of the recipe {config.recipe}, which cannot be served"
         )
-    check_classes(data, config.model.num_classes, checkpoint)
+    check_classes(data, known_classes(state), config.model.num_classes, checkpoint)
     examples = choose_examples(data.test, config.model.num_classes)
     write_model(out, averaged_weights(state), describe(config, state, data), examples, half)
 
 
-def check_classes(data: Splits, num_classes: int, path: Path) -> None:
-    """Refuse data of another number of classes than the network of this file has.
+def known_classes(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the class names that a training checkpoint keeps, () where it keeps none."""
+    return tuple(state["label_names"] or ())
+
+
+def check_classes(data: Splits, label_names: Sequence[str], num_classes: int, path: Path) -> None:
+    """Refuse data of other classes than the network of this file has, or of the same in another order.
+
+    Args:
+        data: what was read from `--data`.
+        label_names: the names that the file keeps; () where it keeps none, so that only their number counts.
+        num_classes: how many the network knows.
+        path: the file.
 
     Raises:
-        InvalidValueError: it is another.
+        InvalidValueError: they are others.
     """
     if len(data.label_names) != num_classes:
         limit = f"the {num_classes} classes of {path}"
         raise InvalidValueError("--data", f"with {len(data.label_names)} classes", limit)
+    if label_names and data.label_names != tuple(label_names):
+        given = class_difference(label_names, data.label_names)
+        raise InvalidValueError("--data", f"with {given}", f"the classes of {path}")
 
 
 def write_model(

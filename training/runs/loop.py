@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
 from diffusion_toy.files import write_atomically
+from diffusion_toy.model.checkpoint import check_readable
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.forward import CompileError
-from training.data.images import ImageSet, to_unit_range
+from training.data.images import ImageSet, class_difference, to_unit_range
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
 from training.runs.ranks import Ranks
@@ -68,6 +70,7 @@ class Trainer:
         initial_weights: a state dict of the network to begin with; without one, random weights.
         ranks: the processes that share the run; None for one alone.
         stop_asked: whether this process should stop; all of them learn of it after the same step.
+        label_names: the names of the classes, which a checkpoint keeps.
 
     Raises:
         InvalidValueError: images of another size, or fewer than a batch.
@@ -81,6 +84,7 @@ class Trainer:
         initial_weights: Mapping[str, Tensor] | None = None,
         ranks: Ranks | None = None,
         stop_asked: Callable[[], bool] = lambda: False,
+        label_names: tuple[str, ...] = (),
     ) -> None:
         model = config.model
         expected = (model.channels, model.height, model.width)
@@ -93,6 +97,7 @@ class Trainer:
             limit = f"{ranks.count} and above, the number of processes"
             raise InvalidValueError("batch_size", config.batch_size, limit)
         self.config, self.data, self.device = config, data, device
+        self.label_names = label_names
         self._ranks, self._stop_asked = ranks, stop_asked
         self.step = 0
         self.smoothed_loss: float | None = None
@@ -118,6 +123,10 @@ class Trainer:
     @property
     def total_steps(self) -> int:
         return self.steps_per_epoch * self.config.epochs
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.data.fingerprint()
 
     @torch.no_grad()
     def _average(self, averaged: Any, current: Any, count: Any) -> None:
@@ -217,6 +226,8 @@ class Trainer:
                 "config": asdict(self.config),
                 "step": self.step,
                 "steps_per_epoch": self.steps_per_epoch,
+                "label_names": list(self.label_names),
+                "data": self._fingerprint,
                 "loss": self.smoothed_loss,
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
@@ -243,6 +254,17 @@ class Trainer:
                 f"checkpoint {path} has {state['steps_per_epoch']} steps an epoch, and the images in --data "
                 f"make {self.steps_per_epoch}; give --data the folder that it was started with"
             )
+        if (names := state["label_names"]) is not None and tuple(names) != self.label_names:
+            raise CheckpointError(
+                f"checkpoint {path} was made with other classes: --data has "
+                f"{class_difference(names, self.label_names)}; give the classes their former names, "
+                "or choose another --out"
+            )
+        if state["data"] not in (None, self._fingerprint):
+            raise CheckpointError(
+                f"checkpoint {path} was made with other images than --data holds now; "
+                "give --data what it was started with, or choose another --out"
+            )
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -255,13 +277,13 @@ class Trainer:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a training checkpoint, on the CPU; runs no code from the file.
 
-    `steps_per_epoch` and `loss` are None where the run did not record them.
+    `steps_per_epoch`, `label_names`, `data` (a fingerprint of the images) and `loss` are None where the run
+    did not record them.
 
     Raises:
-        CheckpointError: missing, damaged, or not a training checkpoint.
+        CheckpointError: missing, not readable, damaged, or not a training checkpoint.
     """
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist; train first, or give the path of another")
+    check_readable("checkpoint", path, "train first, or give the path of another")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["version"] != CHECKPOINT_VERSION:
@@ -275,7 +297,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # torch.load raises many kinds, all of them meaning "damaged"
         raise CheckpointError(f"checkpoint {path} is damaged; start again without it") from error
-    return {"steps_per_epoch": None, "loss": None, **state}
+    return {"steps_per_epoch": None, "label_names": None, "data": None, "loss": None, **state}
 
 
 def config_of(state: dict[str, Any]) -> TrainConfig:

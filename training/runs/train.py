@@ -196,7 +196,7 @@ def train_in_ranks(
     with naming_flags():
         stop = StopRequest()
         weights = None if begin is None else begin.network.state_dict()
-        trainer = Trainer(config, data.training, device, weights, ranks, lambda: stop.asked)
+        trainer = Trainer(config, data.training, device, weights, ranks, lambda: stop.asked, data.label_names)
     if args.resume:
         trainer.load(checkpoint)
         if ranks.first:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from diffusion_toy.errors import CheckpointError
+from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model import checkpoint
 from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
 from diffusion_toy.model.unet import UNet, UNetConfig
-from tests.models import random_network, write_model
+from tests.models import TINY, random_network, write_model
+
+DIGITS = tuple("0123456789")
 
 
 def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -90,7 +95,7 @@ def test_examples_that_do_not_fit_the_network_are_refused(
     tmp_path: Path, images: torch.Tensor, labels: torch.Tensor
 ) -> None:
     path, network = tmp_path / "m.safetensors", random_network()
-    metadata = ModelMetadata(network.config, "noise", ("0",))
+    metadata = ModelMetadata(network.config, "noise", DIGITS)
     save_model(path, network.state_dict(), metadata, Examples(images, labels))
     with pytest.raises(CheckpointError, match="examples"):
         load_model(path)
@@ -100,9 +105,7 @@ def test_the_default_network_with_examples_stays_below_eight_million_bytes(tmp_p
     path = tmp_path / "m.safetensors"
     network = UNet(UNetConfig())
     examples = Examples(torch.zeros(50, 1, 28, 28, dtype=torch.uint8), torch.arange(50) % 10)
-    save_model(
-        path, network.state_dict(), ModelMetadata(network.config, "mnist", tuple("0123456789")), examples
-    )
+    save_model(path, network.state_dict(), ModelMetadata(network.config, "mnist", DIGITS), examples)
     assert path.stat().st_size < 8_000_000 - 20_000  # room for more metadata
 
 
@@ -111,7 +114,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         network.conv_out.bias[0] = float("nan")
     path = tmp_path / "nan.safetensors"
-    save_model(path, network.state_dict(), ModelMetadata(network.config, "noise", ("0",)))
+    save_model(path, network.state_dict(), ModelMetadata(network.config, "noise", DIGITS))
     with pytest.raises(CheckpointError, match="not finite"):
         load_model(path)
 
@@ -122,3 +125,52 @@ def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="version 99"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label_names": ["caf\udce9", *DIGITS[1:]]},
+        {"label_names": ["", *DIGITS[1:]]},
+        {"label_names": [0, *DIGITS[1:]]},
+        {"label_names": DIGITS[1:]},
+        {"label_names": "01234567890123456789"},
+        {"label_names": None},
+        {"dataset": "\ud800"},
+        {"dataset": 7},
+        {"border_value": "dark"},
+        {"border_value": float("nan")},
+        {"border_value": 2},
+        {"residual_calibration": [1.0, float("inf")]},
+    ],
+)
+def test_metadata_that_a_server_could_not_send_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = write_model(tmp_path / "m.safetensors")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["diffusion_toy"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, {"diffusion_toy": json.dumps({**header, **change})})
+    with pytest.raises(CheckpointError, match="is damaged") as e:
+        load_model(path)
+    str(e.value).encode()  # it can be printed
+
+
+def test_metadata_that_a_server_could_not_send_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match=r"label_names 'caf\\udce9'"):
+        ModelMetadata(TINY, "folder", ("caf\udce9", *DIGITS[1:]))
+
+
+def test_a_file_that_may_not_be_read_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_model(tmp_path / "m.safetensors")
+
+    def refuse(self: Path, mode: str) -> None:  # the tests may run as root, who may read everything
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CheckpointError, match=r"m\.safetensors cannot be read \(permission denied\)"):
+        load_model(path)
+
+
+def test_a_folder_in_the_place_of_a_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot be read \(is a directory\)"):
+        load_model(tmp_path)

@@ -23,6 +23,7 @@ from training.data.folder import constant_border, read_folder
 from training.data.images import DataError
 from training.data.named import load_splits
 from training.data.pictures import Picture, read_picture
+from training.evaluation.classifier import Classifier, save_classifier
 from training.runs import train
 
 
@@ -330,3 +331,32 @@ def test_train_on_a_folder_of_colour_pictures(
     assert model.metadata.border_value is None
     assert model.examples is not None
     assert model.examples.images.shape == (4, 3, 16, 16)
+
+
+@pytest.mark.usefixtures("small_network")
+def test_export_average_and_evaluation_refuse_classes_that_changed_places(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red becomes azure: as many classes and pictures, but labels 0 and 1 have changed places."""
+    out = tmp_path / "run"
+    assert command.main(small_flags(pictures, out, "--channels", 3)) == 0
+    assert command.main(small_flags(pictures, tmp_path / "other", "--channels", 3, "--seed", 1)) == 0
+    (pictures / "red").rename(pictures / "azure")
+    capsys.readouterr()
+    flags = small_flags(pictures, out, "--channels", 3, "--resume")
+    assert command.main(flags) == 1
+    said = "the class azure in the place of blue (label 0)"
+    assert said in capsys.readouterr().err
+    checkpoint, model = out / "checkpoint.pt", out / "model.safetensors"
+    classifier = tmp_path / "c.safetensors"
+    save_classifier(classifier, Classifier((3, 16, 16), 2), "folder", 0.0)
+    for more in (
+        ["export", "--checkpoint", checkpoint, "--out", tmp_path / "new.safetensors"],
+        ["average", model, tmp_path / "other" / "model.safetensors", "--out", tmp_path / "new.safetensors"],
+        ["evaluate", "--checkpoint", model, "--classifier", classifier],
+        ["evaluate", "--checkpoint", checkpoint, "--classifier", classifier],
+        ["experiments", "--checkpoint", model, "--classifier", classifier],
+    ):
+        assert command.main([*map(str, more), "--data", str(pictures)]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "new.safetensors").exists()

@@ -97,12 +97,41 @@ def test_other_images_do_not_resume(data: ImageSet, tmp_path: Path) -> None:
         Trainer(config(), fewer, CPU).load(tmp_path / "c.pt")
 
 
+def test_as_many_other_images_or_labels_do_not_resume(data: ImageSet, tmp_path: Path) -> None:
+    Trainer(config(), data, CPU).save(tmp_path / "c.pt")
+    pixels, swapped = data.images.clone(), data.labels.clone()
+    pixels[300, 0, 14, 14] ^= 1
+    swapped[:2] = swapped[:2].flip(0)
+    assert swapped[0] != swapped[1]
+    for other in (ImageSet(pixels, data.labels), ImageSet(data.images, swapped)):
+        with pytest.raises(CheckpointError, match="other images than --data holds now"):
+            Trainer(config(), other, CPU).load(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (("ant", "cow", "zebra"), r"the class cow in the place of bee \(label 1\)"),
+        (("cow", "bee", "ant"), r"the class cow in the place of ant \(label 0\)"),
+        (("ant", "bee", "cow", "dog"), "4 classes instead of 3"),
+    ],
+)
+def test_other_class_names_do_not_resume(
+    data: ImageSet, tmp_path: Path, now: tuple[str, ...], said: str
+) -> None:
+    Trainer(config(), data, CPU, label_names=("ant", "bee", "cow")).save(tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match=said):
+        Trainer(config(), data, CPU, label_names=now).load(tmp_path / "c.pt")
+    Trainer(config(), data, CPU, label_names=("ant", "bee", "cow")).load(tmp_path / "c.pt")
+
+
 def test_a_run_that_did_not_record_its_loss_resumes(data: ImageSet, tmp_path: Path) -> None:
     trainer = Trainer(config(), data, CPU)
     next(trainer.run())
     trainer.save(tmp_path / "c.pt")
     state = torch.load(tmp_path / "c.pt", weights_only=True)
-    del state["loss"], state["steps_per_epoch"]
+    for name in ("loss", "steps_per_epoch", "label_names", "data"):
+        del state[name]
     torch.save(state, tmp_path / "c.pt")
     resumed = Trainer(config(), data, CPU)
     resumed.load(tmp_path / "c.pt")
