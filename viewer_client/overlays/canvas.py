@@ -23,6 +23,7 @@ from viewer_client.ui.widgets import (
     Text,
     area,
     keycap,
+    shrunk,
 )
 
 DRAWING_SHARE = 0.56  # of the window's width
@@ -30,7 +31,7 @@ DRAWING_SHARE_HIGH = 0.6  # of the height, where the window is higher than wide
 MARGIN_SHARE = 1 / 7  # of the side: real digits keep to the 20 px in the middle of 28
 PREVIEW_LEAST_PX = 56
 PREVIEW_MOST = 250  # points
-SHRINK, SCALE_LEAST = 0.94, 0.5  # of the text, until all of it fits
+SCALE_LEAST = 0.5  # of the text, until all of it fits
 WINDOW_KEYS = ("ctrl+q", "ctrl+=", "ctrl++", "ctrl+-")  # what stays the window's own
 NO_CONNECTION = "there is no connection: the drawing is kept, try again once it is back"
 MIDDLE = "real ones mostly keep to the frame"
@@ -204,10 +205,12 @@ class CanvasOverlay(Overlay):
             ("C", "clear"),
             ("Esc", "close; the drawing is kept"),
         )
-        scale = text.scale
-        while scale > SCALE_LEAST and not _fits(text, place, rows):
-            scale *= SHRINK
+
+        def fits(scale: float) -> bool:
             text.begin(scale)
+            return _fits(text, place, rows)
+
+        text.begin(shrunk(text.scale, SCALE_LEAST, fits))
         text.put(surface, f"start at t {canvas.time_step(T)}/{T}", place.x, place.y, 16, ACCENT)
         y = self._draw_slider(surface, text, place, place.y + text.line(16), T)
         y = self._draw_preview(surface, text, Rect(place.x, y, place.width, place.bottom - y), rows)

@@ -8,12 +8,12 @@ from viewer_client.core import labels
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import SECTIONS
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Text, keycap
+from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Text, keycap, shrunk
 
 WIDE_PX = 1000
 SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Keep", "Window"))
 SECTIONS_WIDE = (("Time", "Network", "Compare"), ("Picture", "Keep"), ("Mouse", "Window"))
-SHRINK, SCALE_LEAST = 0.94, 0.5  # of the help's text, until all of it fits
+SCALE_LEAST = 0.5  # of the help's text, until all of it fits
 INTRODUCTION = (
     "The picture begins as Gaussian noise; the network takes out a little of it at every step. "
     "Move the mouse over the large picture to put noise back in, and watch what becomes of it."
@@ -44,10 +44,12 @@ def draw_help(surface: pygame.Surface, text: Text, model: ViewModel) -> None:
     sections = dict(SECTIONS)
     columns = SECTIONS_WIDE if width >= WIDE_PX else SECTIONS_NARROW
     rows = max(sum(len(sections[title]) + 1.5 for title in column) for column in columns) - 0.5
-    scale = text.scale
-    while scale > SCALE_LEAST and not _fits(text, width, height, columns, rows):
-        scale *= SHRINK
+
+    def fits(scale: float) -> bool:
         text.begin(scale)
+        return _fits(text, width, height, columns, rows)
+
+    text.begin(shrunk(text.scale, SCALE_LEAST, fits))
     pad = text.px(22)
     used = text.put(surface, "Keys", pad, pad // 2, 24, ACCENT)
     text.put(surface, labels.time_step(model), width - pad, pad // 2, 24, ACCENT, align="right")

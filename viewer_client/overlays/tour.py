@@ -11,10 +11,10 @@ from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
 from viewer_client.ui.overlay import MouseEvent, MouseKind, Overlay
-from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Text, area
+from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Text, area, shrunk
 
 LEFT_SHARE = 0.36  # of the width: what to do; the rest says what it is about
-POINTS, POINTS_LEAST, SHRINK = 13.0, 6.0, 0.95  # of the text, until all of it fits
+POINTS, POINTS_LEAST = 13.0, 6.0  # of the text, until all of it fits
 SMALL = 0.85  # of it: how to end
 GLOW_S = 1.5  # after each stage
 ENDS = "Esc skips the tour, F2 begins it again."
@@ -104,8 +104,7 @@ class TourOverlay(Overlay):
             points, place = POINTS, line
             if not _fits(text, line, points):
                 place = larger
-                while points > POINTS_LEAST and not _fits(text, larger, points):
-                    points *= SHRINK
+                points = shrunk(points, POINTS_LEAST, lambda points: _fits(text, larger, points))
             self._found = (key, (place, points))
         return self._found[1]
 

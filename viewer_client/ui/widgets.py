@@ -21,6 +21,7 @@ AREA, KEPT = (30, 40, 62), (98, 182, 150)
 FONTS = "dejavusans,segoeui,helveticaneue,liberationsans,notosans,arial"
 BUNDLED_FACTOR = 1.35  # PyGame's own font is drawn smaller than its size says
 TEXTS_KEPT = 1500
+SHRINK = 0.95  # a step of text that is to fit
 ELLIPSIS = "…"
 
 
@@ -30,10 +31,7 @@ def area(place: Rect) -> pygame.Rect:
 
 
 class Text:
-    """Writes text, anti-aliased, in sizes that follow the window.
-
-    `placed` and `shortened` hold what was written since `begin`, for tests.
-    """
+    """Writes text, anti-aliased, in sizes that follow the window."""
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path or pygame.font.match_font(FONTS)
@@ -41,8 +39,6 @@ class Text:
         self._texts: dict[tuple[str, int, Color], pygame.Surface] = {}
         self._widths: dict[tuple[str, int], int] = {}
         self._scale = 1.0
-        self.placed: list[tuple[str, pygame.Rect]] = []
-        self.shortened: list[str] = []
 
     @property
     def scale(self) -> float:
@@ -52,8 +48,10 @@ class Text:
     def begin(self, scale: float) -> None:
         """A new picture begins, of this size of text."""
         self._scale = scale
-        self.placed.clear()
-        self.shortened.clear()
+
+    def font(self, points: float) -> pygame.font.Font:
+        """Return the font in which text of this size is written."""
+        return self._font_of(self._size(points))
 
     def px(self, points: float) -> int:
         """A length or size of text that is `points` px in a window of the default size."""
@@ -69,7 +67,7 @@ class Text:
         if key not in self._widths:
             if len(self._widths) > TEXTS_KEPT:
                 self._widths.clear()
-            self._widths[key] = self._font(key[1]).size(text)[0]
+            self._widths[key] = self._font_of(key[1]).size(text)[0]
         return self._widths[key]
 
     def put(
@@ -89,14 +87,12 @@ class Text:
             return 0
         image = self._image(text, points, color)
         if width is not None and image.get_width() > width:
-            self.shortened.append(text)
             while text and self.width(text + ELLIPSIS, points) > width:
                 text = text[:-1]
             image = self._image(text + ELLIPSIS, points, color)
         offset = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * image.get_width()
         place = image.get_rect(topleft=(round(x - offset), round(y)))
         surface.blit(image, place)
-        self.placed.append((text, place))
         return image.get_width()
 
     def wrap(
@@ -155,10 +151,10 @@ class Text:
         if key not in self._texts:
             if len(self._texts) > TEXTS_KEPT:
                 self._texts.clear()
-            self._texts[key] = self._font(size).render(text, True, color)
+            self._texts[key] = self._font_of(size).render(text, True, color)
         return self._texts[key]
 
-    def _font(self, size: int) -> pygame.font.Font:
+    def _font_of(self, size: int) -> pygame.font.Font:
         if size not in self._fonts:
             real = size if self._path else round(size * BUNDLED_FACTOR)
             self._fonts[size] = pygame.font.Font(self._path, real)
@@ -187,8 +183,6 @@ class CachedSurface:
     def __init__(self) -> None:
         self._key: object = None
         self._image: pygame.Surface | None = None
-        self._placed: list[tuple[str, pygame.Rect]] = []
-        self._shortened: list[str] = []
 
     def draw(
         self, surface: pygame.Surface, text: Text, place: Rect, key: object, paint: Callable[[], None]
@@ -197,17 +191,20 @@ class CachedSurface:
         key = (key, place, text.scale)
         if key == self._key and self._image is not None:
             surface.blit(self._image, (place.x, place.y))
-            text.placed += self._placed
-            text.shortened += self._shortened
             return
-        placed, shortened = len(text.placed), len(text.shortened)
         clip = surface.get_clip()
         surface.set_clip(area(place))
         paint()
         surface.set_clip(clip)
-        self._placed, self._shortened = text.placed[placed:], text.shortened[shortened:]
         self._image = surface.subsurface(area(place).clip(surface.get_rect())).copy()
         self._key = key
+
+
+def shrunk(size: float, least: float, fits: Callable[[float], bool]) -> float:
+    """Return the size, made smaller step by step until all fits or it is below the least."""
+    while size > least and not fits(size):
+        size *= SHRINK
+    return size
 
 
 def enlarged(pixels: Pixels, place: Rect, target: pygame.Surface) -> pygame.Surface:

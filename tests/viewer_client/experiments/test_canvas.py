@@ -15,6 +15,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import MODEL, SCHEDULE, WELCOME, frame
+from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import WIDTH_MAX, WIDTH_MIN, Canvas
@@ -153,7 +154,7 @@ def drawn(
     view: CanvasOverlay, model: ViewModel, appearance: Appearance, size: tuple[int, int] = SIZE
 ) -> tuple[Screen, pygame.Surface, int]:
     """The screen with the overlay, and how many texts are the header's."""
-    surface, screen = pygame.Surface(size), Screen(appearance=appearance)
+    surface, screen = pygame.Surface(size), Screen(RecordedText(), appearance)
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     before = len(screen.text.placed)
     view.draw(surface, screen.text, 0.0)

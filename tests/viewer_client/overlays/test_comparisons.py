@@ -15,6 +15,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME
+from tests.viewer_client.recorded_text import RecordedText
 from tests.viewer_client.simulated import SimulatedSession, exchanged
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.geometry import Rect, layout
@@ -25,7 +26,6 @@ from viewer_client.experiments.twin import Twin
 from viewer_client.overlays.branches import BranchesOverlay
 from viewer_client.overlays.twin import TwinOverlay, places_of
 from viewer_client.ui.overlay import Button, MouseEvent, MouseKind, Overlay
-from viewer_client.ui.widgets import Text
 
 SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
 SHAPES = [(1, 28, 28), (3, 32, 48)]
@@ -42,7 +42,7 @@ class Stand:
     """A window without a window: a session, those beside it, and an overlay on top."""
 
     def __init__(self, shape: tuple[int, int, int] = SHAPES[0], seed: int = 7, room: int = 8) -> None:
-        self.shape, self.room, self.text = shape, room, Text()
+        self.shape, self.room, self.text = shape, room, RecordedText()
         self.appearance = Appearance()
         self.own = SimulatedSession(m.Start(seed=seed), shape=shape)
         self.beside: list[SimulatedSession] = []
@@ -90,7 +90,7 @@ class Stand:
         return [text for text, _ in self.text.placed]
 
 
-def check_texts(text: Text, surface: pygame.Surface) -> None:
+def check_texts(text: RecordedText, surface: pygame.Surface) -> None:
     assert not text.shortened
     assert len(text.placed) > 8
     for words, place in text.placed:

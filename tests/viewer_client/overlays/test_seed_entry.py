@@ -13,6 +13,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Status
@@ -24,7 +25,6 @@ from viewer_client.overlays.seed_entry import (
     SeedEntry,
 )
 from viewer_client.ui.overlay import MouseEvent, MouseKind
-from viewer_client.ui.widgets import Text
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def _fonts() -> Iterator[None]:
 @pytest.mark.usefixtures("_fonts")
 @pytest.mark.parametrize("scale", [0.76, 1.52, 3.0])
 def test_the_present_seed_is_shown_and_nothing_is_cut(model: ViewModel, scale: float) -> None:
-    surface, text = pygame.Surface((1920, 1080) if scale > 2 else (640, 480)), Text()
+    surface, text = pygame.Surface((1920, 1080) if scale > 2 else (640, 480)), RecordedText()
     for digits in ("", "9" * 40):
         text.begin(scale)
         typed(entry(model), digits).draw(surface, text, 0.0)

@@ -14,6 +14,7 @@ import pygame
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.recorded_text import RecordedText
 from viewer_client import checks, flags, preferences, runners
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
@@ -90,7 +91,7 @@ def test_keys_and_mouse_go_past_it_but_for_the_dose_and_clicks_on_the_panel(
 ) -> None:
     view.update(0.0)
     assert not any(view.key(key, "") for key in ("r", "space", "return", "t", "h", "f2"))
-    surface, screen = pygame.Surface(SIZE), Screen(appearance=Appearance())
+    surface, screen = pygame.Surface(SIZE), Screen(RecordedText(), Appearance())
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     view.draw(surface, screen.text, 0.0)
     assert view.panel is not None
@@ -139,7 +140,7 @@ def test_it_is_remembered_when_it_is_skipped_or_gone_through(
 def test_no_stage_is_cut_or_covers_a_picture_or_the_time_step(
     model: ViewModel, size: tuple[int, int], scale: float
 ) -> None:
-    surface, screen = pygame.Surface(size), Screen(appearance=Appearance(text_scale=scale))
+    surface, screen = pygame.Surface(size), Screen(RecordedText(), Appearance(text_scale=scale))
     places = screen.layout_of(surface)
     found = set()
     for stage in Stage:

@@ -16,6 +16,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core import geometry
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.feedback import Feedback, Speckle
@@ -56,7 +57,7 @@ def model_with(**changes: object) -> ViewModel:
 def drawn(
     model: ViewModel, size: tuple[int, int] = SIZE, appearance: Appearance | None = None
 ) -> tuple[Screen, pygame.Surface]:
-    surface, screen = pygame.Surface(size), Screen(appearance=appearance)
+    surface, screen = pygame.Surface(size), Screen(RecordedText(), appearance)
     assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
     return screen, surface
 
