@@ -53,7 +53,8 @@ class App:
 
     Args:
         size: of the window, px; None takes one that suits the display.
-        out: the folder for what the user keeps.
+        out: the folder for what the user saves.
+        now: seconds of a clock that never goes back.
 
     Raises:
         DisplayError: no window can be opened.
@@ -66,6 +67,7 @@ class App:
         size: tuple[int, int] | None,
         appearance: Appearance | None = None,
         out: Path = Path(),
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
             pygame.display.init()
@@ -83,7 +85,7 @@ class App:
             ) from error
         pygame.display.set_caption(TITLE)
         pygame.key.set_repeat(*KEY_REPEAT_MS)
-        self.model, self.connection = model, connection
+        self.model, self.connection, self._now = model, connection, now
         self.screen = Screen(appearance=appearance)
         self.overlay: Overlay | None = None
         self.tour: TourOverlay | None = None
@@ -276,12 +278,12 @@ class App:
         self._do_window_actions()
         for overlay in (self.overlay, self.tour):
             if overlay is not None:
-                overlay.update(time.monotonic())
+                overlay.update(self._now())
         self._drop_closed()
         return fresh
 
     def _draw(self) -> None:
-        figures, now = self.connection.statistics, time.monotonic()
+        figures, now = self.connection.statistics, self._now()
         if self.overlay is not None:
             self.screen.forget()
         if not self.screen.draw(self.surface, self.model, figures, self.pictures.get_fps(), now):

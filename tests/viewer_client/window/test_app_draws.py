@@ -142,12 +142,22 @@ def test_a_place_on_the_time_line_is_gone_to(app: App, line: Line) -> None:
 
 
 def test_every_frame_is_acknowledged_but_only_a_changed_picture_is_shown(
-    app: App, line: Line, flips: list[int]
+    line: Line, flips: list[int]
 ) -> None:
-    app.screen.draw = lambda *_: len(line.sent) > 0  # type: ignore[method-assign]
-    turns(app, 4)
-    assert not flips
-    assert line.acknowledged == 1
+    app = App(ViewModel(), cast(Connection, line), SIZE, now=lambda: 5.0)  # time alone changes nothing
+    turn, shown = 0, list[int]()
+
+    def until() -> bool:
+        nonlocal turn
+        turn += 1
+        shown.append(len(flips))
+        if turn in (4, 6):
+            line.responses.append(frame(200.0 - turn, number=200 + turn, step=200 + turn))
+        return turn > 8
+
+    app.run(until)
+    assert shown == [0, 1, 1, 1, 2, 2, 3, 3, 3]
+    assert line.acknowledged == 3  # of those of the first turn, the newest
 
 
 def test_under_an_overlay_all_is_drawn_each_time(app: App, flips: list[int]) -> None:
