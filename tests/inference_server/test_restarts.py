@@ -83,7 +83,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
     monkeypatch.setattr(generator, "Viewer", viewer)
     monkeypatch.setattr(generator, "moves", step_by_step)
-    monkeypatch.setattr(generator, "REST_S", 3600.0)  # nobody begins anew
+    monkeypatch.setattr(generator, "IDLE_S", 3600.0)  # nobody begins anew
     monkeypatch.setattr(Tally, "frame", seen)
     return found
 

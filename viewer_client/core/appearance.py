@@ -9,7 +9,7 @@ TEXT_SCALE_MIN, TEXT_SCALE_MAX, TEXT_SCALE_STEP = 0.8, 2.0, 1.1
 
 
 class ColorMap(Enum):
-    """From a grey value to a colour; the value is what the viewer calls it."""
+    """How grey values become colours; the value is what the viewer calls it."""
 
     GREY = "grey"
     INK = "ink on paper"
@@ -19,7 +19,7 @@ class ColorMap(Enum):
 
 @dataclass
 class Appearance:
-    """What keys of the window's own change.
+    """How the window shows things; its keys change it.
 
     Attributes:
         color_map: of x_t and x̂0; ε̂ is always shown in the diverging one.
@@ -32,14 +32,14 @@ class Appearance:
     text_scale: float = 1.0
 
     def next_colors(self) -> None:
-        """The next colour map; the last leads to the first."""
+        """Choose the next colour map; the last leads to the first."""
         maps = list(ColorMap)
         self.color_map = maps[(maps.index(self.color_map) + 1) % len(maps)]
 
     def larger_text(self) -> None:
-        """One step, up to `TEXT_SCALE_MAX`."""
+        """Make the text one step larger, up to `TEXT_SCALE_MAX`."""
         self.text_scale = min(self.text_scale * TEXT_SCALE_STEP, TEXT_SCALE_MAX)
 
     def smaller_text(self) -> None:
-        """One step, down to `TEXT_SCALE_MIN`."""
+        """Make the text one step smaller, down to `TEXT_SCALE_MIN`."""
         self.text_scale = max(self.text_scale / TEXT_SCALE_STEP, TEXT_SCALE_MIN)

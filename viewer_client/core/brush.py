@@ -26,7 +26,7 @@ RADIUS_STEP, STRENGTH_STEP = 1.15, 1.25  # factors of one key press
 
 
 def injection(dab: Dab, kind: m.NoiseKind, rule: m.InjectionRule) -> m.Inject:
-    """The command that adds this noise; what a dab has beyond the largest amount is lost."""
+    """Return the command that adds this noise, at most `AMOUNT_MAX` of it."""
     disc = None if dab.center is None else m.Disc(*dab.center, dab.radius)
     return m.Inject(disc, min(dab.amount, m.AMOUNT_MAX), kind, rule)
 
@@ -50,7 +50,7 @@ class Brush:
     rule: m.InjectionRule = m.InjectionRule.TRUTH
 
     def act(self, action: Action) -> bool:
-        """Change what a key asks for; whether it was the brush that it meant."""
+        """Change what a key asks for; say whether it was the brush that it meant."""
         match action:
             case Action.MOUSE_MODE:
                 self.mode = self.mode.next
@@ -71,7 +71,7 @@ class Brush:
         return True
 
     def inject(self, dab: Dab) -> m.Inject:
-        """The command that paints this."""
+        """Return the command that paints this dab."""
         return injection(dab, self.kind, self.rule)
 
 
@@ -89,26 +89,26 @@ class Painting:
         self._held = False
 
     def __bool__(self) -> bool:
-        """Whether any dab waits."""
+        """Say whether any dab waits."""
         return bool(self._waiting)
 
     @property
     def paints(self) -> bool:
-        """Whether moving leaves noise; the third mode asks for the button as well."""
+        """Say whether moving leaves noise; the third mode asks for the button as well."""
         return self._brush.mode is not MouseMode.BRUSH_HELD or self._held
 
     def button(self, held: bool) -> bool:
-        """The button went down or up; whether that alone begins or ends a stroke."""
+        """Take note that the button went down or up; say whether that begins or ends a stroke."""
         self._held = held
         return self._brush.mode is MouseMode.BRUSH_HELD
 
     def move(self, point: Point) -> None:
-        """The mouse has moved in a straight line to this point of the picture."""
+        """Follow the mouse in a straight line to this point of the picture."""
         brush = self._brush
         self._waiting += self._stroke.move(point, brush.mode, brush.radius, brush.strength)
 
     def lift(self) -> None:
-        """The next point begins a stroke of its own."""
+        """End the stroke: the next point begins another one."""
         self._stroke.lift()
 
     def drop(self) -> None:
@@ -116,7 +116,7 @@ class Painting:
         self._waiting.clear()
 
     def take(self, most: int) -> list[Dab]:
-        """The first of the dabs that wait, so many at most; they wait no longer."""
+        """Remove and return the first of the dabs that wait, so many at most."""
         waiting = merged(self._waiting, DABS_WAITING)
         self._waiting = waiting[most:]
         return waiting[:most]

@@ -17,7 +17,7 @@ UNKNOWN = (30, 32, 39)  # where there is nothing to show a value of
 
 
 def _table(*anchors: tuple[int, int, int]) -> Table:
-    """Colours between evenly spaced anchors."""
+    """Return the colours between evenly spaced anchors."""
     places = np.linspace(0, 255, len(anchors))
     columns = [np.interp(np.arange(256), places, channel) for channel in np.array(anchors, float).T]
     return np.round(np.stack(columns, 1)).astype(np.uint8)
@@ -39,7 +39,7 @@ HEAT = _table((38, 40, 92), (104, 48, 130), (176, 62, 122), (232, 106, 80), (252
 
 
 def colored(image: Image, color_map: ColorMap) -> Pixels:
-    """A picture (C, H, W) in [−1, 1] as (H, W, 3); what lies outside [−1, 1] is cut off.
+    """Return a picture (C, H, W) in [−1, 1] as (H, W, 3); what lies outside [−1, 1] is cut off.
 
     One channel takes the colours of the map. Three are colours already: only INK changes them, to
     their negative.
@@ -53,12 +53,12 @@ def colored(image: Image, color_map: ColorMap) -> Pixels:
 
 
 def grey(image: Image) -> Pixels:
-    """A picture (C, H, W) in [−1, 1] as (H, W, 3): black to white; one channel or three."""
+    """Return a picture (C, H, W) in [−1, 1] of one channel or three as (H, W, 3), black to white."""
     return colored(image, ColorMap.GREY)
 
 
 def signed(values: Image, limit: float, known: NDArray[np.bool_]) -> Pixels:
-    """Values (C, H, W) around 0, cut off at ±`limit`, as (H, W, 3); a neutral ground where not `known`."""
+    """Return values (C, H, W) around 0, cut off at ±`limit`, as (H, W, 3); neutral where not `known`."""
     pixels = colored(values / limit, ColorMap.DIVERGING)
     if not known.all():
         pixels[~known] = UNKNOWN
@@ -66,7 +66,7 @@ def signed(values: Image, limit: float, known: NDArray[np.bool_]) -> Pixels:
 
 
 def heated(picture: Pixels, shares: NDArray[np.floating]) -> Pixels:
-    """The picture under a translucent layer of time steps.
+    """Return the picture under a translucent layer of time steps.
 
     Args:
         picture: (H, W, 3).
@@ -81,10 +81,10 @@ def heated(picture: Pixels, shares: NDArray[np.floating]) -> Pixels:
 
 
 def heat_legend() -> Table:
-    """The colours of `heated` for shares that rise evenly from 0 to 1."""
+    """Return the colours of `heated` for shares that rise evenly from 0 to 1."""
     return np.take(HEAT, np.sqrt(np.linspace(0, 255 * 255, 256)).astype(np.uint8), axis=0)
 
 
 def dimmed(pixels: Pixels) -> Pixels:
-    """Greyed: what is shown while the connection is lost."""
+    """Return a picture greyed, as it is shown while the connection is lost."""
     return (pixels // 3 + 40).astype(np.uint8)

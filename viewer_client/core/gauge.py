@@ -17,12 +17,12 @@ UNEVEN_TRUTH = "levels differ from pixel to pixel, and the network is told the t
 
 
 def sigma(level: float) -> float:
-    """The standard deviation of the noise at a level u: s = sin(πu/2)."""
+    """Return the standard deviation of the noise at a level u: σ = sin(πu/2)."""
     return math.sin(level * math.pi / 2)
 
 
 def sentence(model: ViewModel) -> str:
-    """Whether what the network is told agrees with what is in the picture, in words."""
+    """Return in words whether what the network is told agrees with what is in the picture."""
     frame = model.frame
     if frame is None:
         return ""
@@ -62,12 +62,12 @@ def _actual_sentence(frame: m.Frame) -> str:
 
 
 def warns(frame: m.Frame) -> bool:
-    """Whether the three readings do not agree."""
+    """Say whether the told, actual and measured levels disagree."""
     return abs(noise_difference(frame)) >= LEVEL_TOLERANCE or bool(_measured_oddly(frame))
 
 
 def measured_level(frame: m.Frame) -> float | None:
-    """The level that was measured, by the surer method that says something.
+    """Return the level that was measured, by the surer method that says something.
 
     None where levels differ: the border's would then be set beside a mean that it is no part of.
     """
@@ -77,7 +77,7 @@ def measured_level(frame: m.Frame) -> float | None:
 
 
 def _measured_oddly(frame: m.Frame) -> str:
-    """Whether the measured level is "noisier" or "cleaner" than the others by more than its error, else "".
+    """Return "noisier" or "cleaner" if the measured level differs by more than its error, else "".
 
     A residual is measured with a guess that believes what it is told, so it lies between the levels told
     and actual where those differ.
@@ -99,12 +99,12 @@ def _differences(frame: m.Frame) -> tuple[float, float, float]:
 
 
 def noise_difference(frame: m.Frame) -> float:
-    """Actual minus told level, of the mean or of the extremes, whichever differ most."""
+    """Return actual minus told level, of the mean or of the extremes, whichever differ most."""
     return max(_differences(frame), key=abs)
 
 
 def noise_shape(frame: m.Frame, values: int) -> tuple[str, bool]:
-    """Whether ε̂ looks Gaussian, in words, and whether it does not; of so many values."""
+    """Return in words whether ε̂, of so many values, looks Gaussian, and whether it does not."""
     kurtosis = frame.excess_kurtosis
     if values == 0:
         return "no noise to look at", False
@@ -120,6 +120,6 @@ def noise_shape(frame: m.Frame, values: int) -> tuple[str, bool]:
 
 
 def kurtosis_text(frame: m.Frame) -> str:
-    """The figure behind the words, "" without one."""
+    """Return the excess kurtosis of ε̂ as text, "" if it is not known."""
     kurtosis = frame.excess_kurtosis
     return "" if kurtosis is None else f"excess kurtosis {kurtosis:+.1f}".replace("-", "−")

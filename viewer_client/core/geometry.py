@@ -38,17 +38,17 @@ class Rect:
         return self.y + self.height
 
     def inset(self, pad: int) -> Rect:
-        """This rectangle without a border of `pad` px (never negative in size)."""
+        """Return this rectangle without a border of `pad` px (never negative in size)."""
         return Rect(self.x + pad, self.y + pad, max(self.width - 2 * pad, 0), max(self.height - 2 * pad, 0))
 
     def fraction(self, point: Point) -> Point | None:
-        """The point in fractions of this rectangle, 0 up to 1; None outside it."""
+        """Return the point in fractions of this rectangle, 0 up to 1; None outside it."""
         x, y = (point[0] - self.x) / self.width, (point[1] - self.y) / self.height
         return (x, y) if 0 <= x < 1 and 0 <= y < 1 else None
 
 
 def default_size(desktop: tuple[int, int]) -> tuple[int, int]:
-    """The size of the first window on a display of this size, both px: larger where pixels are small."""
+    """Return the size of the first window on a display of this size, px: larger where pixels are small."""
     for factor in ENLARGEMENTS:
         width, height = round(DEFAULT_WIDTH_PX * factor), round(DEFAULT_HEIGHT_PX * factor)
         if width <= DESKTOP_SHARE * desktop[0] and height <= DESKTOP_SHARE * desktop[1]:
@@ -57,12 +57,12 @@ def default_size(desktop: tuple[int, int]) -> tuple[int, int]:
 
 
 def text_size_px(points: float, scale: float) -> int:
-    """The size of letters that are `points` px where the scale is 1; never too small to be read."""
+    """Return the size of letters, px, that are `points` px at scale 1; never too small to be read."""
     return max(round(points * scale), SIZE_MIN_PX if points >= SIZE_MIN_PX else SIZE_MIN_SMALL_PX)
 
 
 def line_px(points: float, scale: float) -> int:
-    """The height of a line of text, px."""
+    """Return the height of a line of text, px."""
     return round(text_size_px(points, scale) * LINE_HEIGHT)
 
 
@@ -92,12 +92,12 @@ class Layout:
 
     @property
     def largest(self) -> Rect:
-        """The pane of the first name, x_t."""
+        """Return the pane of the first name, x_t."""
         return self.panes[PANES[0]]
 
 
 def layout(width: int, height: int, text_scale: float = 1.0) -> Layout:
-    """The layout for a window of this size, px; smaller than 640×480 is laid out as that.
+    """Return the layout for a window of this size, px; a smaller one than 640×480 is laid out as that.
 
     `text_scale` is of text, times the scale that follows the window.
     """
@@ -112,7 +112,7 @@ def layout(width: int, height: int, text_scale: float = 1.0) -> Layout:
 
 
 def _layout(width: int, height: int, window: float, scale: float, *, film: bool, keys: bool) -> Layout:
-    """With or without a film and a line of keys; `scale` is of text."""
+    """Return a layout with or without a film strip and a line of keys; `scale` is of text."""
     gap = round(12 * window)
     full = width - 2 * gap
     header = Rect(gap, gap, full, max(round(44 * scale), line_px(15, scale) + line_px(13, scale)))

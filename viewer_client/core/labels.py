@@ -1,4 +1,4 @@
-"""What the viewer says about its state, in numbers and in sentences. Pure functions."""
+"""What the viewer says about its state, in numbers and in sentences: pure functions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ RULE_TEXTS = {
 
 
 def whole(t: float) -> str:
-    """A time step in whole numbers, rounded up: 0 is shown only where nothing is left to do."""
+    """Return a time step in whole numbers, rounded up: 0 is shown only where nothing is left to do."""
     return str(math.ceil(t - 1e-3))
 
 
 def time_step(model: ViewModel) -> str:
-    """The time step, always shown: the largest t over T."""
+    """Return the time step, which is always shown: the largest t over T."""
     if model.frame is None:
         return f"t –/{model.num_time_steps}"
     return f"t {whole(model.frame.time_step.max)}/{model.num_time_steps}"
 
 
 def time_step_range(model: ViewModel) -> str:
-    """Least and largest t where they differ, else ""."""
+    """Return the least and the largest t where they differ, else ""."""
     if model.frame is None or model.frame.level_map is None:
         return ""
     t = model.frame.time_step
@@ -47,7 +47,7 @@ def time_step_range(model: ViewModel) -> str:
 
 
 def label_name(model: ViewModel, label: int) -> str:
-    """A class as the model names it."""
+    """Return a class as the model names it."""
     if label == m.NO_LABEL:
         return "any"
     names = model.welcome.model.label_names if model.welcome is not None else ()
@@ -55,7 +55,7 @@ def label_name(model: ViewModel, label: int) -> str:
 
 
 def session_parts(model: ViewModel) -> list[str]:
-    """Seed, class, sampler, schedule and speed, the most important first."""
+    """Return seed, class, sampler, schedule and speed, the most important first."""
     settings = model.settings
     seed = model.start.seed if model.frame is None else model.frame.seed
     parts = ["seed –" if seed is None else f"seed {seed}", f"class {label_name(model, settings.label)}"]
@@ -72,7 +72,7 @@ def session_parts(model: ViewModel) -> list[str]:
 
 
 def sigma_parts(model: ViewModel) -> list[str]:
-    """The standard deviation of the noise, s = sin(πu/2), that is told, and the measured one if valid."""
+    """Return the standard deviation of the noise that is told, and the measured one if valid."""
     frame = model.frame
     if frame is None:
         return []
@@ -85,12 +85,12 @@ def sigma_parts(model: ViewModel) -> list[str]:
 
 
 def head_up_parts(model: ViewModel) -> list[str]:
-    """`σ told 0.44 · measured 0.61 · seed 1234 · class 7 · DDPM · …`, the most important first."""
+    """Return `σ told 0.44 · measured 0.61 · seed 1234 · class 7 · …`, the most important first."""
     return sigma_parts(model) + session_parts(model)
 
 
 def mixture(model: ViewModel) -> str:
-    """What x_t is taken to be made of, while that is the same for all pixels."""
+    """Return what x_t is taken to be made of, "" where that differs from pixel to pixel."""
     frame = model.frame
     if frame is None or frame.level_map is not None:
         return ""
@@ -99,7 +99,7 @@ def mixture(model: ViewModel) -> str:
 
 
 def time_step_here(model: ViewModel) -> str:
-    """The time step of the pixel under the pointer, "" where there is none."""
+    """Return the time step of the pixel under the pointer, "" where there is none."""
     frame = model.frame
     if frame is None or model.pointer is None or model.schedule is None:
         return ""
@@ -112,7 +112,7 @@ def time_step_here(model: ViewModel) -> str:
 
 
 def state_sentence(model: ViewModel) -> str:
-    """What is going on, in words."""
+    """Return in words what is going on."""
     frame = model.frame
     if frame is None:
         return "waiting for the first picture"
@@ -131,7 +131,7 @@ def state_sentence(model: ViewModel) -> str:
 
 
 def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
-    """What the mouse does, as (key, name, value); the most important first."""
+    """Return what the mouse does, as (key, name, value), the most important first."""
     whole_image = model.brush.mode is MouseMode.WHOLE_IMAGE
     reach = "¼ side" if whole_image else "radius"
     return [
@@ -148,7 +148,7 @@ def mouse_rows(model: ViewModel) -> list[tuple[str, str, str]]:
 
 
 def mouse_sentence(model: ViewModel) -> str:
-    """What moving the mouse does, in words."""
+    """Return in words what moving the mouse does."""
     where = {
         MouseMode.WHOLE_IMAGE: "Moving over the picture",
         MouseMode.BRUSH: "The brush",
@@ -163,7 +163,7 @@ def mouse_sentence(model: ViewModel) -> str:
 
 
 def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
-    """What the network does, as (key, name, value); the most important first."""
+    """Return what the network does, as (key, name, value), the most important first."""
     settings = model.settings
     return [
         (cap(Action.LABEL), "class", label_name(model, settings.label)),
@@ -180,7 +180,7 @@ def network_rows(model: ViewModel) -> list[tuple[str, str, str]]:
 
 
 def appearance_rows(appearance: Appearance) -> list[tuple[str, str, str]]:
-    """How things are shown, as (key, name, value)."""
+    """Return how things are shown, as (key, name, value)."""
     return [
         (cap(Action.COLORS), "colours", appearance.color_map.value),
         (cap(Action.HEAT), "heat of t", "where t differs" if appearance.heat else "off"),
@@ -188,7 +188,7 @@ def appearance_rows(appearance: Appearance) -> list[tuple[str, str, str]]:
 
 
 def heat_notice(appearance: Appearance) -> str:
-    """What the key for the layer of time steps has done."""
+    """Return in words what the key for the layer of time steps has done."""
     if appearance.heat:
         return "the time step of each pixel lies over the picture, where they differ"
     return "the layer of time steps is off"
@@ -197,13 +197,13 @@ def heat_notice(appearance: Appearance) -> str:
 def status_parts(
     model: ViewModel, statistics: Statistics, render_fps: float, now: float
 ) -> list[tuple[str, str]]:
-    """The connection's figures as (name, value), the most important first."""
+    """Return the connection's figures as (name, value), the most important first."""
 
     def milliseconds(value: float | None) -> str:
         return "–" if value is None else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
 
     frame = model.frame
-    people = "–" if frame is None else str(frame.sessions)
+    sessions = "–" if frame is None else str(frame.sessions)
     return [
         ("drawn", f"{render_fps:.0f}/s"),
         ("steps", f"{statistics.steps_per_second(now):.0f}/s"),
@@ -211,12 +211,12 @@ def status_parts(
         ("round trip", milliseconds(statistics.round_trip_ms)),
         ("server", milliseconds(None if frame is None else frame.server_ms)),
         ("dropped", str(statistics.dropped)),
-        ("people", people),
+        ("sessions", sessions),
     ]
 
 
 def connection_title(model: ViewModel) -> str:
-    """Where a connection is that does not live, with the count of tries."""
+    """Return where a connection is that is not live, with the count of tries."""
     status = model.status
     if status.phase is Phase.REFUSED:
         return f"refused: {cap(Action.RESTART)} tries again"
@@ -224,5 +224,5 @@ def connection_title(model: ViewModel) -> str:
 
 
 def connection_sentence(model: ViewModel) -> str:
-    """Why."""
+    """Return why the connection is not live, as a sentence."""
     return model.status.sentence or "looking for the server"

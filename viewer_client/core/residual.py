@@ -30,12 +30,12 @@ class Residual:
 
     @property
     def count(self) -> int:
-        """How many values are known."""
+        """Return how many values are known."""
         return int(self.known.sum()) * len(self.eps)
 
 
 def residual_of(frame: Frame) -> Residual:
-    """ε̂ of a frame, from the nominal level of each pixel."""
+    """Return ε̂ of a frame, from the nominal level of each pixel."""
     levels = frame.level_map
     if levels is None:
         levels = np.full(frame.x_t.shape[1:], frame.nominal.mean, np.float32)
@@ -47,7 +47,7 @@ def residual_of(frame: Frame) -> Residual:
 
 
 def density(residual: Residual) -> NDArray[np.float64]:
-    """The histogram of the known values as a density, (BINS,); values outside ±LIMIT count at the ends."""
+    """Return the histogram of the known values as a density, (BINS,); those beyond ±LIMIT are at the ends."""
     values = residual.eps[:, residual.known]
     if not values.size:
         return np.zeros(BINS)
@@ -57,6 +57,6 @@ def density(residual: Residual) -> NDArray[np.float64]:
 
 
 def normal_density(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The standard normal curve: exp(−z²/2)/√(2π)."""
+    """Return the standard normal curve: exp(−z²/2)/√(2π)."""
     density: NDArray[np.float64] = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     return density

@@ -29,7 +29,7 @@ class MouseMode(Enum):
 
     @property
     def next(self) -> MouseMode:
-        """The mode after this one; the last leads to the first."""
+        """Return the mode after this one; the last leads to the first."""
         modes = list(MouseMode)
         return modes[(modes.index(self) + 1) % len(modes)]
 
@@ -54,11 +54,11 @@ class Stroke:
         self._travelled = 0.0  # since the last dab
 
     def lift(self) -> None:
-        """The mouse has left the picture, or the button was released."""
+        """End the stroke: the mouse has left the picture, or the button was released."""
         self._last, self._travelled = None, 0.0
 
     def move(self, point: Point, mode: MouseMode, radius: float, strength: float) -> list[Dab]:
-        """The mouse has moved in a straight line to `point`.
+        """Follow the mouse in a straight line to `point`.
 
         Args:
             point: in fractions of the picture.
@@ -90,7 +90,7 @@ class Stroke:
 
 
 def merged(dabs: Sequence[Dab], limit: int) -> list[Dab]:
-    """At most `limit` dabs with the same total dose: neighbours on the path become one.
+    """Return at most `limit` dabs with the same total dose: neighbours on the path become one.
 
     Dabs of the whole image are always added up to one. The order of what remains is kept.
     """

@@ -156,17 +156,17 @@ class ViewModel:
 
     @property
     def settings(self) -> m.Settings:
-        """The settings in force, with the changes that are on their way."""
+        """Return the settings in force, with the changes that are on their way."""
         return self._expected.settings
 
     @property
     def watching(self) -> bool:
-        """The session is somebody else's."""
+        """Say whether the session is somebody else's."""
         return bool(self.start.watch)
 
     @property
     def motion(self) -> m.Motion:
-        """What the session does, with the commands that are on their way."""
+        """Return what the session does, with the commands that are on their way."""
         if self.replay is not None:
             return m.Motion.PAUSED if self.replay.held else self.replay.direction
         return self._expected.motion
@@ -178,17 +178,17 @@ class ViewModel:
 
     @property
     def num_time_steps(self) -> int:
-        """T of the schedule in force."""
+        """Return T of the schedule in force."""
         return self.frame.settings.num_time_steps if self.frame is not None else self.settings.num_time_steps
 
     @property
     def tick_rate_hz(self) -> float:
-        """The fastest that the session can step."""
+        """Return the fastest that the session can step."""
         return self.welcome.limits.tick_rate_hz if self.welcome is not None else options.SPEEDS[-1]
 
     @property
     def dabs_per_frame(self) -> int:
-        """How many injections may be sent with each picture of the window."""
+        """Return how many injections may be sent with each picture of the window."""
         limits = self.welcome.limits if self.welcome is not None else m.Limits()
         allowed = int((limits.commands_per_second - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ)
         return min(max(allowed, 1), DABS_PER_FRAME)
@@ -196,7 +196,7 @@ class ViewModel:
     # --- from the mouse ---
 
     def mouse_at(self, point: Point | None) -> None:
-        """The mouse has moved to this point of the picture, or (None) is outside it."""
+        """Follow the mouse to this point of the picture; None means outside it."""
         self.pointer = point
         if self.healing:
             self._painting.lift()
@@ -210,12 +210,12 @@ class ViewModel:
             self._painting.move(point)
 
     def mouse_button(self, held: bool) -> None:
-        """The mouse button went down or up."""
+        """Take note that the mouse button went down or up."""
         if self._painting.button(held):
             self.mouse_at(self.pointer)
 
     def heal_button(self, held: bool) -> None:
-        """The button that denoises under the pointer went down or up."""
+        """Take note that the button that denoises under the pointer went down or up."""
         if held and self.watching:
             self.notice = WATCHING
             return
@@ -223,7 +223,7 @@ class ViewModel:
         self._painting.lift()
 
     def take_commands(self) -> list[m.Command]:
-        """The commands to send now; called once for each picture that is drawn."""
+        """Remove and return the commands to send now; called once for each picture that is drawn."""
         commands = list(self._outgoing)
         self._outgoing.clear()
         if not self.status.live:  # a lost session begins again from `start`
@@ -264,7 +264,7 @@ class ViewModel:
         self.notice = self.doubt_of(recipe)
 
     def next_replayed(self, now: float) -> m.Command | None:
-        """What the replay sends next, at `now` (seconds), None if nothing; until it has been `sent`."""
+        """Return what the replay sends at `now` (seconds), the same until it was `sent`; None if nothing."""
         if self.replay is None or self.welcome is None or not self.status.live:
             return None
         command = self.replay.next(now, self.welcome.limits, self.settings.steps_per_second)
@@ -289,11 +289,11 @@ class ViewModel:
 
     @property
     def last_sequence(self) -> int:
-        """Of the last command that was sent."""
+        """Return the number of the last command that was sent."""
         return self._expected.last_sequence
 
-    def rest(self) -> None:
-        """Let the session rest as it is; strokes that have not been sent are dropped."""
+    def pause(self) -> None:
+        """Pause the session as it is; strokes that have not been sent are dropped."""
         self._painting.drop()
         self.move(m.Pause())
 
@@ -302,13 +302,13 @@ class ViewModel:
         self.move(m.Play(self._expected.direction))
 
     def restarted(self, seed: int, origin: m.Origin) -> None:
-        """A restart with these was sent past this model; the picture is denoised from there."""
+        """Take note that a restart with these was sent past this model."""
         self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
         self._expected.begin(m.Motion.REVERSE)
         self._forget_run()
 
     def switched_session(self, seed: int) -> None:
-        """The window goes on with another session: of this seed, though its first steps had another."""
+        """Go on with another session of this seed, whose first steps had another seed."""
         self.start = replace(self.start, seed=seed)
         self.observers.remove(self.command_log)
         self.command_log = CommandLog()  # no recipe has two seeds
@@ -317,7 +317,7 @@ class ViewModel:
         self._outgoing.clear()
 
     def _forget_run(self) -> None:
-        """Another run begins: what was seen of this one is over, and strokes of it are not sent any more."""
+        """Forget what was seen of a run, and its strokes that have not been sent: another begins."""
         self._painting.drop()
         self.history.forget_run()
         self.feedback.forget_run()
@@ -325,7 +325,7 @@ class ViewModel:
     # --- from the keyboard ---
 
     def key(self, key: str) -> None:
-        """A key was pressed; see `keymap` for the names."""
+        """Do what a key asks for; see `keymap` for the names."""
         action = action_of(key)
         if action is None:
             return
@@ -374,7 +374,7 @@ class ViewModel:
         self._expected.moved(command)
 
     def restart(self, seed: int | None = None, origin: m.Origin | None = None) -> None:
-        """Begin the picture anew; None keeps the seed or the origin. From a clean one, time runs forward."""
+        """Begin the picture again; None keeps the seed or the origin. From a clean one, time runs forward."""
         origin_now = origin or self.start.origin
         forward = origin_now.time_step == 0  # a clean picture has only one way to go
         motion = m.Motion.FORWARD if forward else m.Motion.REVERSE

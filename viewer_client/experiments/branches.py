@@ -1,6 +1,6 @@
 """Branches: continuations of one moment side by side, each with a seed of its own. No PyGame, no gRPC.
 
-The session rests; its resume token of that moment begins each branch. Early in the process they come to
+The session is paused; its resume token of that moment begins each branch. Early in the process they come to
 different pictures, late ones to the same: this is where the picture is decided.
 """
 
@@ -31,10 +31,10 @@ FINISHED = "the picture is finished, so there is only one way on: add noise to i
 NO_TOKEN = "the server did not send what branches begin from; check that it makes resume tokens"
 
 
-class Stage(Enum):
+class Progress(Enum):
     """How far the branches have come."""
 
-    RESTING = auto()  # the session is to rest, and its token is awaited
+    PAUSING = auto()  # the session is to pause, and its token is awaited
     OPENING = auto()
     RUNNING = auto()
     FINISHED = auto()
@@ -56,7 +56,7 @@ class Agreement:
 
 
 def agreement(pictures: Sequence[m.Image]) -> Agreement:
-    """How alike these are, two or more, each (C, H, W). One that is constant is only like its equal."""
+    """Return how alike two or more pictures (C, H, W) are; a constant one is only like its equal."""
     flat = np.stack([picture.ravel() for picture in pictures]).astype(np.float64)  # (N, C·H·W)
     equal = (flat[:, None, :1] == flat[None, :, :1])[..., 0]
     centred = flat - flat.mean(1, keepdims=True)
@@ -74,12 +74,12 @@ def agreement(pictures: Sequence[m.Image]) -> Agreement:
 
 
 def seeds_of(seed: int, count: int = BRANCHES) -> list[int]:
-    """The seeds of a session's branches: those that follow its own."""
+    """Return the seeds of a session's branches: those that follow its own."""
     return [(seed + 1 + number) % (m.SEED_MAX + 1) for number in range(count)]
 
 
 def obstacle(model: ViewModel) -> str:
-    """Why there can be no branches now, as a sentence; "" if there can."""
+    """Return why there can be no branches now, as a sentence; "" if there can."""
     reason = extra_session.obstacle(model.frame, model.status, replaying=model.replay is not None)
     if reason or model.frame is None:
         return reason
@@ -94,7 +94,7 @@ class Branch(ExtraSession):
 
     @property
     def finished(self) -> bool:
-        """It has come to a clean picture."""
+        """Say whether the branch has come to a clean picture."""
         return self.frame is not None and self.frame.idle and self.frame.time_step.max == 0
 
 
@@ -103,54 +103,54 @@ class Branches:
 
     Attributes:
         stage: how far they have come.
-        origin: the frame they all come from, None until the session rests.
+        origin: the frame they all come from, None until the session is paused.
         branches: those that the server has room for.
         closed: they are over; why is in the model's notice, if it was not the user.
     """
 
     def __init__(self, model: ViewModel, own: SessionLink, open_link: OpenLink) -> None:
         self._model, self._own, self._open = model, own, open_link
-        self.stage = Stage.RESTING
+        self.stage = Progress.PAUSING
         self.origin: m.Frame | None = None
         self.branches: list[Branch] = []
         self.closed = False
-        self._plays_on = model.motion is not m.Motion.PAUSED
+        self._was_playing = model.motion is not m.Motion.PAUSED
         self._before = model.last_sequence
-        self._patience_until = math.inf
+        self._token_deadline = math.inf
         self._compared: tuple[m.Frame, ...] = ()
         self._agreement: Agreement | None = None
-        model.rest()
+        model.pause()
 
     def update(self, now: float) -> None:
-        """Once for each picture of the window, after it has exchanged its own; `now` in seconds."""
+        """Take in what has come of all sessions; called once for each picture; `now` is in seconds."""
         if self.closed:
             return
         if not self._model.status.live:
             self._end(f"the branches are gone: {self._model.status.sentence or 'the server is lost'}")
-        elif self.stage is Stage.RESTING:
+        elif self.stage is Progress.PAUSING:
             self._await_token(now)
         else:
-            self._look_after()
+            self._update_branches()
 
     def _await_token(self, now: float) -> None:
         model, frame, token = self._model, self._model.frame, self._own.resume_token
-        if self._patience_until == math.inf:
-            self._patience_until = now + TOKEN_S
+        if self._token_deadline == math.inf:
+            self._token_deadline = now + TOKEN_S
         sent = model.last_sequence
-        rests = frame is not None and frame.applied_sequence >= sent and frame.motion is m.Motion.PAUSED
-        if sent > self._before and rests and token is not None and token.sequence >= sent:
+        paused = frame is not None and frame.applied_sequence >= sent and frame.motion is m.Motion.PAUSED
+        if sent > self._before and paused and token is not None and token.sequence >= sent:
             assert frame is not None
-            self.origin, self.stage = frame, Stage.OPENING
+            self.origin, self.stage = frame, Progress.OPENING
             start = m.Start(resume_token=token.token)
             self.branches = [
                 Branch(self._open(replace(start, seed=seed)), seed=seed) for seed in seeds_of(frame.seed)
             ]
-        elif now > self._patience_until:
+        elif now > self._token_deadline:
             self._end(NO_TOKEN)
 
-    def _look_after(self) -> None:
+    def _update_branches(self) -> None:
         for branch in list(self.branches):
-            if branch.update():  # it rests, as the token has it; or after a loss at what it had come to
+            if branch.update():  # it is paused, as in the token; or, after a loss, where it had come to
                 branch.link.send(m.Play(m.Motion.REVERSE))
             if not branch.joined and branch.failed:
                 self.branches.remove(branch)
@@ -159,11 +159,11 @@ class Branches:
                     full, reason = branch.link.full, branch.link.status.sentence
                     self._end("the server has no room for branches" if full else f"no branches: {reason}")
                     return
-        if self.stage is Stage.OPENING and all(branch.joined for branch in self.branches):
-            self.stage = Stage.RUNNING
+        if self.stage is Progress.OPENING and all(branch.joined for branch in self.branches):
+            self.stage = Progress.RUNNING
         frames = tuple(branch.frame for branch in self.branches if branch.frame is not None)
-        if self.stage is Stage.RUNNING and all(branch.finished for branch in self.branches):
-            self.stage = Stage.FINISHED
+        if self.stage is Progress.RUNNING and all(branch.finished for branch in self.branches):
+            self.stage = Progress.FINISHED
         if frames != self._compared:
             self._compared = frames
             self._agreement = agreement([frame.x0_hat for frame in frames]) if len(frames) > 1 else None
@@ -181,11 +181,11 @@ class Branches:
         self._own.take_over(token)
         self.branches.remove(branch)
         branch.close(keep_session=True)
-        self._plays_on = False
+        self._was_playing = False
         self._end(f"you go on with the branch of seed {branch.seed}")
 
     def close(self) -> None:
-        """End the branches; the session that rested for them plays on."""
+        """End the branches; the session that was paused for them plays on."""
         if not self.closed:
             self._end(self._model.notice)
 
@@ -194,14 +194,14 @@ class Branches:
         self._model.notice = notice
         for branch in self.branches:
             branch.close()
-        if self._plays_on:
+        if self._was_playing:
             self._model.play()
 
     # --- in words ---
 
     @property
     def title(self) -> str:
-        """Where they come from."""
+        """Return in words where the branches come from."""
         if self.origin is None:
             return "ways on from this moment"
         t = f"t {labels.whole(self.origin.time_step.max)}/{self.origin.settings.num_time_steps}"
@@ -209,20 +209,20 @@ class Branches:
 
     @property
     def room(self) -> str:
-        """How many the server took in, "" where it took them all."""
+        """Return how many branches the server took in, "" where it took them all."""
         few = 0 < len(self.branches) < BRANCHES
         return f"the server has room for {len(self.branches)} of {BRANCHES}" if few else ""
 
     @property
     def sentence(self) -> str:
-        """What goes on, and in the end what came of it."""
-        if self.stage is Stage.RESTING:
-            return "the session rests; waiting for the server's copy of this moment …"
-        if self.stage is Stage.OPENING or self.origin is None:
+        """Return in words what goes on, and in the end what came of it."""
+        if self.stage is Progress.PAUSING:
+            return "the session is paused; waiting for the server's copy of this moment …"
+        if self.stage is Progress.OPENING or self.origin is None:
             return f"opening {len(self.branches)} sessions that go on from here …"
         if self._agreement is None:
             return "a single way on says nothing about the others" if len(self.branches) == 1 else ""
-        if self.stage is Stage.RUNNING:
+        if self.stage is Progress.RUNNING:
             done = sum(branch.finished for branch in self.branches)
             done_text = f"{done} of {len(self.branches)} finished; " if done else ""
             return f"{done_text}mean correlation of their guesses {_signed(self._agreement.correlation)}"
@@ -230,7 +230,7 @@ class Branches:
 
 
 def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
-    """What came of all the branches, in words."""
+    """Return in words what came of all the branches."""
     t, settings = labels.whole(origin.time_step.max), origin.settings
     if result.same:
         if settings.sampler is m.Sampler.DDPM or (settings.sampler is m.Sampler.DDIM and settings.eta > 0):

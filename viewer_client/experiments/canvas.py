@@ -43,11 +43,11 @@ class Canvas:
 
     @property
     def blank(self) -> bool:
-        """Nothing is drawn."""
+        """Say whether nothing is drawn."""
         return not self.ink.any()
 
     def stroke(self, point: Point, *, erase: bool = False) -> None:
-        """Draw, or rub out, a straight line from the last point to this one; a dot if there is none.
+        """Draw, or erase, a straight line from the last point to this one; a dot if there is none.
 
         Args:
             point: in fractions of the picture; it may lie outside.
@@ -61,24 +61,24 @@ class Canvas:
         self.version += 1
 
     def width_of(self, *, erase: bool) -> float:
-        """Of the stroke, or of what rubs it out, px of the picture."""
+        """Return the width of the stroke, or of the eraser, px of the picture."""
         return self.width * RUBBER_FACTOR if erase else self.width
 
     def lift(self) -> None:
-        """The stroke has ended."""
+        """End the stroke: the next point begins another one."""
         self._last = None
 
     def clear(self) -> None:
-        """Rub out everything."""
+        """Erase everything."""
         self.ink = np.zeros_like(self.ink)
         self.version += 1
 
     def widen(self) -> None:
-        """The next wider stroke."""
+        """Make the stroke one step wider."""
         self.width = min(self.width * WIDTH_FACTOR, WIDTH_MAX * self._scale)
 
     def narrow(self) -> None:
-        """The next narrower stroke."""
+        """Make the stroke one step narrower."""
         self.width = max(self.width / WIDTH_FACTOR, WIDTH_MIN * self._scale)
 
     def set_share(self, share: float) -> None:
@@ -86,20 +86,20 @@ class Canvas:
         self.share = min(max(share, 0.0), 1.0)
 
     def time_step(self, num_time_steps: int) -> int:
-        """The time step to denoise from, 1…T."""
+        """Return the time step to denoise from, 1…T."""
         return max(round(self.share * num_time_steps), 1)
 
     def content(self) -> bytes:
-        """The picture as a session takes it: C·H·W bytes, 0 black … 255 white."""
+        """Return the picture as a session takes it: C·H·W bytes, 0 black … 255 white."""
         grey = np.round(self.ink * 255).astype(np.uint8)
         return np.broadcast_to(grey, self.shape).tobytes()
 
     def image(self) -> m.Image:
-        """The picture as the network knows it, (C, H, W) in [−1, 1]."""
+        """Return the picture as the network knows it, (C, H, W) in [−1, 1]."""
         return np.broadcast_to(self.ink * 2 - 1, self.shape)
 
     def noised(self, schedule: m.Schedule) -> m.Image:
-        """What the drawing is at its time step: x_t = √ᾱ·x0 + √(1−ᾱ)·ε, (C, H, W), with one ε for all t.
+        """Return the drawing at its time step: x_t = √ᾱ·x0 + √(1−ᾱ)·ε, (C, H, W), with one ε for all t.
 
         The session's own noise is another; this one is for looking at.
         """
@@ -107,13 +107,13 @@ class Canvas:
         return (a * self.image() + s * self._noise).astype(np.float32)
 
     def mixture(self, schedule: m.Schedule) -> tuple[float, float]:
-        """√ᾱ and √(1−ᾱ) at the time step."""
+        """Return √ᾱ and √(1−ᾱ) at the time step."""
         t = self.time_step(len(schedule.alphas_cumprod) - 1)
         alpha_cumprod = float(schedule.alphas_cumprod[t])
         return math.sqrt(alpha_cumprod), math.sqrt(1 - alpha_cumprod)
 
     def _distance(self, start: Point, end: Point) -> NDArray[np.float32]:
-        """From each pixel's centre to the line between two points, px, (H, W)."""
+        """Return the distance of each pixel's centre from the line between two points, px, (H, W)."""
         x, y = self._columns - start[0], self._rows - start[1]
         dx, dy = end[0] - start[0], end[1] - start[1]
         length = dx * dx + dy * dy

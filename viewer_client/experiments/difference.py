@@ -38,20 +38,20 @@ class Treatment:
     label: int = m.NO_LABEL
 
     def inject(self, dab: Dab) -> m.Inject:
-        """The dab as this session gets it."""
+        """Return the command by which this session gets a dab."""
         return injection(dab, self.kind, self.rule)
 
     @property
     def settings(self) -> m.SettingsChange:
-        """The part that is not of the strokes."""
+        """Return the part of the treatment that is not of the strokes."""
         return m.SettingsChange(sampler=self.sampler, label=self.label)
 
     def value(self, what: Difference) -> int:
-        """One of the four."""
+        """Return one of the four as a number."""
         return int(getattr(self, what.name.lower()))
 
     def name(self, what: Difference, label_names: Sequence[str]) -> str:
-        """One of the four, in words."""
+        """Return one of the four in words."""
         match what:
             case Difference.KIND:
                 return f"noise: {self.kind.words}"
@@ -66,7 +66,7 @@ class Treatment:
 
 
 def differing(own: Treatment, what: Difference, value: int) -> Treatment:
-    """`own` with this one thing changed."""
+    """Return `own` with this one thing changed."""
     match what:
         case Difference.KIND:
             return replace(own, kind=m.NoiseKind(value))
@@ -78,7 +78,7 @@ def differing(own: Treatment, what: Difference, value: int) -> Treatment:
 
 
 def first_twin(own: Treatment, what: Difference, classes: int) -> Treatment:
-    """The twin that shows most: constant noise, the rule naive, DDIM, the class 7 or any."""
+    """Return the twin that shows most: constant noise, the rule naive, DDIM, the class 7 or any."""
     seven = min(LABEL_OF_TWIN, classes - 1)
     first: dict[Difference, tuple[int, int]] = {
         Difference.KIND: (m.NoiseKind.CONSTANT, m.NoiseKind.GAUSSIAN),
@@ -91,7 +91,7 @@ def first_twin(own: Treatment, what: Difference, classes: int) -> Treatment:
 
 
 def next_twin(own: Treatment, twin: Treatment, what: Difference, classes: int) -> Treatment:
-    """The next value that is not the session's own; the last leads to the first."""
+    """Return the twin with the next value that is not the session's own; the last leads to the first."""
     kinds: dict[Difference, type[IntEnum]] = {
         Difference.KIND: m.NoiseKind,
         Difference.RULE: m.InjectionRule,
@@ -104,12 +104,12 @@ def next_twin(own: Treatment, twin: Treatment, what: Difference, classes: int) -
 
 
 def root_mean_square(difference: m.Image) -> float:
-    """Of all values of a difference, (C, H, W)."""
+    """Return the root mean square of all values of a difference, (C, H, W)."""
     return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
 
 
 def difference_sentence(rms: float, what: Difference, *, touched: bool) -> str:
-    """What the difference of the guesses says; `touched`: both got a stroke."""
+    """Return in words what the difference of the guesses says; `touched`: both got a stroke."""
     if rms < EQUAL:
         if what in (Difference.KIND, Difference.RULE) and not touched:
             return "no difference yet: stroke the left picture, and both get the same stroke"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.geometry import Rect
+from viewer_client.core.keymap import Action, cap
 from viewer_client.link.session_link import SessionLink
 from viewer_client.link.status import Phase, Status
 
@@ -26,7 +27,7 @@ class ExtraSession:
     joined: bool = False
 
     def update(self) -> bool:
-        """Take in what has arrived; whether a stream has begun with it.
+        """Take in what has arrived; say whether a stream has begun with it.
 
         Once for each picture of the window: its frame counts as drawn, since it is about to be.
         """
@@ -41,7 +42,7 @@ class ExtraSession:
 
     @property
     def failed(self) -> bool:
-        """It could not begin, or its stream has broken."""
+        """Say whether the session could not begin, or its stream has broken."""
         return self.link.status.phase in (Phase.LOST, Phase.REFUSED, Phase.CLOSED)
 
     def close(self, *, keep_session: bool = False) -> None:
@@ -54,16 +55,16 @@ class ExtraSession:
 
 
 def obstacle(frame: m.Frame | None, status: Status, *, replaying: bool) -> str:
-    """Why nothing can be compared now, as a sentence; "" if it can."""
+    """Return why nothing can be compared now, as a sentence; "" if it can."""
     if frame is None or not status.live:
         return "there is nothing to compare without a server: wait until the picture comes"
     if replaying:
-        return "a recipe is being replayed: wait for its end, or begin anew with R"
+        return f"a recipe is being replayed: wait for its end, or press {cap(Action.RESTART)} to end it"
     return ""
 
 
 def grid(count: int, room: Rect, gap: int, caption: int) -> list[Rect]:
-    """Squares for so many pictures, as large as the room lets them be, each with room for a caption below.
+    """Return squares for so many pictures, as large as they fit, each with room for a caption below.
 
     The rows are centred; the last may be shorter. Empty if there is no room.
     """

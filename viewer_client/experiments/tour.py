@@ -172,11 +172,11 @@ class Tour:
             self._forget(self._since)
 
     def _forget(self, since: int) -> None:
-        """Begin the stage anew, with the frames in which this command has been applied."""
+        """Begin the stage again, with the frames in which this command has been applied."""
         self._since, self._noisy, self._last, self._felt = since, False, None, False
 
     def _counts(self, inject: m.Inject) -> bool:
-        """Whether it does what the stage is about."""
+        """Say whether an injection does what the stage is about."""
         gaussian, truth = inject.kind is m.NoiseKind.GAUSSIAN, inject.rule is m.InjectionRule.TRUTH
         match self.stage:
             case Stage.HEAL:
@@ -190,7 +190,7 @@ class Tour:
                 return False
 
     def _disturbs(self, inject: m.Inject) -> bool:
-        """Whether it makes something else of what was done before; of those that do not count."""
+        """Say whether an injection that does not count spoils what was done before."""
         match self.stage:
             case Stage.HEAL:
                 return True
@@ -215,17 +215,17 @@ class Tour:
 
     @property
     def caption(self) -> Caption:
-        """What the stage is about."""
+        """Return what the stage is about."""
         return CAPTIONS[self.stage]
 
     @property
     def progress(self) -> str:
-        """For instance "2/4"."""
+        """Return how far the tour is, for instance "2/4"."""
         return f"{min(self.stage, NUM_STAGES)}/{NUM_STAGES}"
 
     @property
     def todo(self) -> str:
-        """What to do next; "" while there is nothing to do but to wait for the connection."""
+        """Return what to do next; "" while there is nothing to do but to wait for the connection."""
         situation, frame = self._situation, self._situation.frame
         if not situation.live or frame is None:
             return ""
@@ -258,7 +258,7 @@ class Tour:
         return self._until_clean(Todo.WAIT) or Todo.DOSE
 
     def _until_clean(self, words: Todo) -> Todo | None:
-        """What is needed for t to become 0: `words` where it does so by itself, None where it is 0."""
+        """Return what is needed for t to become 0: `words` if nothing, None if it is 0 already."""
         situation, frame = self._situation, self._situation.frame
         assert frame is not None
         if situation.motion is m.Motion.FORWARD:
@@ -269,7 +269,7 @@ class Tour:
 
     @property
     def dose(self) -> float | None:
-        """How many time steps of noise the tour's key adds now, None where it does nothing."""
+        """Return how many time steps of noise the tour's key adds now, None where it does nothing."""
         situation, frame = self._situation, self._situation.frame
         if frame is None or not situation.live or frame.time_step.max > 0:
             return None

@@ -288,7 +288,7 @@ class Twin:
 
     @property
     def _injections_per_step(self) -> int:
-        """How many injections may be scheduled for one step.
+        """Return how many injections may be scheduled for one step.
 
         The server applies so many of one session in a tick. One place is left for the move that may follow
         them: a move that had to wait for the next tick would come after its step.

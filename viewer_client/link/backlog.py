@@ -31,20 +31,20 @@ class Backlog:
         return len(self._requests)
 
     def sent(self, request: m.Request) -> None:
-        """A command goes out."""
+        """Keep a command that goes out."""
         if len(self._requests) >= self._limit:
             self._requests.popleft()
             self.dropped += 1
         self._requests.append(request)
 
     def token(self, token: m.ResumeToken) -> None:
-        """A token has come in: what is in it need not be kept."""
+        """Take a token that has come in, and forget the commands that are in it."""
         self.newest = token
         while self._requests and self._requests[0].sequence <= token.sequence:
             self._requests.popleft()
 
     def resend(self, applied_sequence: int) -> list[m.Request]:
-        """The commands above `applied_sequence`, in their order.
+        """Return the commands above `applied_sequence`, in their order.
 
         All are kept until a token has them: the next stream may break as well.
         """
@@ -71,7 +71,7 @@ class ResumableSession:
         self._last_sequence = 0
 
     def begin(self, start: m.Start, window: int) -> m.Request:
-        """The first request of a stream: goes on with the session, or begins one from `start`."""
+        """Return the first request of a stream: it goes on with the session, or begins one from `start`."""
         newest = self.backlog.newest
         self._watching = bool(start.watch)
         self.resuming = newest is not None and not self._watching
@@ -80,7 +80,7 @@ class ResumableSession:
         return m.Request(replace(start, window=window), 1)
 
     def welcomed(self, applied_sequence: int, *, resumed: bool) -> list[m.Request]:
-        """The stream is open; what is to be sent again, before any other command."""
+        """Return what is to be sent again on a stream that is open, before any other command."""
         if self.resuming and resumed:
             self._last_sequence = max(self._last_sequence, applied_sequence)
             return self.backlog.resend(applied_sequence)
@@ -89,13 +89,13 @@ class ResumableSession:
         return []
 
     def command(self, command: m.Command, at_step: int | None = None) -> m.Request:
-        """The next command, numbered and kept."""
+        """Return the next command as a request, numbered and kept."""
         self._last_sequence += 1
         request = m.Request(command, self._last_sequence, at_step)
         self.backlog.sent(request)
         return request
 
     def token(self, token: m.ResumeToken) -> None:
-        """A token has come in. (One who watches would take the session over with it.)"""
+        """Take a token that has come in, unless this session is only watched: it would take it over."""
         if not self._watching:
             self.backlog.token(token)

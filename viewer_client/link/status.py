@@ -43,7 +43,7 @@ class Status:
 
     @property
     def live(self) -> bool:
-        """Frames are coming, or will when something changes."""
+        """Say whether frames are coming, or will when something changes."""
         return self.phase is Phase.LIVE
 
 
@@ -63,7 +63,7 @@ class Retries:
         self._draw = draw
 
     def lasted(self, seconds: float) -> None:
-        """A session has ended after so long."""
+        """Take note that a session has ended after so long."""
         if seconds >= STEADY_S:
             self.attempt = 0
 
@@ -148,7 +148,7 @@ class Statistics:
 
 
 def window_for(round_trip_s: float, frame_rate_hz: float, most: int) -> int:
-    """How many unacknowledged frames keep a connection of this round trip fluid, 4…`most`.
+    """Return how many unacknowledged frames keep a connection of this round trip fluid, 4…`most`.
 
     While one frame's acknowledgement is on its way, so many others are.
     """

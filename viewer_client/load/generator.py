@@ -33,7 +33,7 @@ from viewer_client.load.scripted_input import Mouse, moves, new_seed
 
 VIEWERS_MAX = 2000
 WARM_UP_S = 2.0
-REST_S = 0.5  # then a session that rests is started anew
+IDLE_S = 0.5  # then an idle session is restarted
 LEAVE_S = 5.0  # for all sessions to end
 STATUS_S = 2.0  # for a server's status, when a write has failed before it came
 FILES_SPARE = 256  # besides one for each viewer
@@ -84,12 +84,12 @@ class Viewer:
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._live = self._was_live = False
         self._over = asyncio.Event()
-        self._rest: asyncio.TimerHandle | None = None
+        self._restart_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_failure = ""
 
     async def run(self) -> None:
-        """Until `leave`, or until the server refuses for good."""
+        """Look and touch until `leave`, or until the server refuses for good."""
         await self._pause(self._delay_s)
         retries, credentials = Retries(), channel_credentials(self._options.endpoint)
         try:
@@ -133,7 +133,7 @@ class Viewer:
     # --- the stream ---
 
     async def _stream(self, credentials: grpc.ChannelCredentials | None) -> tuple[grpc.StatusCode, str]:
-        """One stream, from start to end; how it ended."""
+        """Run one stream from start to end; return how it ended."""
         self._live = False
         async with open_async_channel(self._options.endpoint, credentials) as channel:
             stub = pb_grpc.DenoiseServiceStub(channel)
@@ -150,7 +150,7 @@ class Viewer:
                 return await ending.status()
             finally:
                 self._call = None
-                self._rested()
+                self._cancel_restart()
         return grpc.StatusCode.OK, ""
 
     async def _receive(self, call: Any) -> None:
@@ -167,8 +167,8 @@ class Viewer:
                 tally.frame(now, number, frame.step, frame.applied_sequence, idle)
                 acknowledge.acknowledge.frame_number = number
                 await self._write(call, acknowledge)
-                if idle or self._rest is not None:
-                    self._look_after(idle)
+                if idle or self._restart_timer is not None:
+                    self._restart_if_idle(idle)
             elif kind == "resume_token":
                 self._resumable.token(wire.resume_token_from_proto(message.resume_token))
             elif kind == "moving":
@@ -191,14 +191,14 @@ class Viewer:
         self._was_live = True
 
     async def _write(self, call: Any, message: pb.DenoiseRequest) -> None:
-        """Unless the stream is at its end, which is seen where it is read."""
+        """Send a message, unless the stream is at its end, which is seen where it is read."""
         async with self._writing:
             if self._over.is_set():
                 return
             with contextlib.suppress(*ENDED):
                 await call.write(message)
 
-    # --- the hands ---
+    # --- the input ---
 
     async def _move(self, num_labels: int) -> None:
         due = clock()
@@ -219,21 +219,21 @@ class Viewer:
             with contextlib.suppress(*ENDED):  # it is sent again on the next stream
                 await self._call.write(wire.request_to_proto(request))
 
-    def _look_after(self, idle: bool) -> None:
-        """Start the session anew when it has rested for a while."""
+    def _restart_if_idle(self, idle: bool) -> None:
+        """Restart the session when it has been idle for a while."""
         if not idle:
-            self._rested()
-        elif self._rest is None:
-            self._rest = asyncio.get_running_loop().call_later(REST_S, self._restart)
+            self._cancel_restart()
+        elif self._restart_timer is None:
+            self._restart_timer = asyncio.get_running_loop().call_later(IDLE_S, self._restart)
 
     def _restart(self) -> None:
-        self._rest = None
+        self._restart_timer = None
         self._do(self._send(m.Restart(new_seed(self._rng))))
 
-    def _rested(self) -> None:
-        if self._rest is not None:
-            self._rest.cancel()
-            self._rest = None
+    def _cancel_restart(self) -> None:
+        if self._restart_timer is not None:
+            self._restart_timer.cancel()
+            self._restart_timer = None
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -258,7 +258,7 @@ class Ending:
         self._first = at_once(call.code()), at_once(call.details()) or ""
 
     async def status(self) -> tuple[grpc.StatusCode, str]:
-        """Code and details, once the stream has ended."""
+        """Return code and details, once the stream has ended."""
         until = clock() + STATUS_S
         while True:
             status = self._first or (await self._call.code(), await self._call.details() or "")
@@ -269,7 +269,7 @@ class Ending:
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that has nothing to wait for."""
+    """Return the result of a coroutine that has nothing to wait for."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -354,7 +354,7 @@ async def _all(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _window(endpoint: Endpoint) -> int:
-    """How many frames may be on their way, from a measurement; the default where it fails."""
+    """Measure how many frames may be on their way; return the default where that fails."""
     async with open_async_channel(endpoint, channel_credentials(endpoint)) as channel:
         list_models: Any = pb_grpc.DenoiseServiceStub(channel).ListModels
         began = clock()

@@ -21,7 +21,7 @@ class Samples:
     """What the viewers of one load have measured, all together.
 
     Attributes:
-        interval_ms: between two frames, without rests and reconnects.
+        interval_ms: between two frames, without idle times and reconnects.
         latencies_ms: from an injection to the first frame that shows it, without those on their way when
             the stream broke.
         back_s: from the last frame of a stream that broke to the first of the next one.
@@ -57,7 +57,7 @@ class Tally:
         self.latency = Latency()
 
     def frame(self, now: float, number: int, step: int, applied_sequence: int, idle: bool) -> None:
-        """A frame has come in."""
+        """Count a frame that has come in."""
         samples, last = self.samples, self._last
         counts = now >= samples.counts_from
         if counts:
@@ -77,14 +77,14 @@ class Tally:
         self._last, self._number, self._step, self._idle = now, number, step, idle
 
     def broke(self, now: float) -> None:
-        """The stream has ended before it should."""
+        """Take note that the stream has ended before it should."""
         if self._last is not None:
             self._away_since = now if self._idle else self._last
         self._last = None
         self.latency.forget()
 
     def finish(self, now: float) -> None:
-        """It is over: count what has not been answered yet."""
+        """Count what has not been answered yet: the measurement is over."""
         if self._away_since is not None:
             self.samples.back_s.append(now - self._away_since)
         elif self._last is not None and not self._idle:
@@ -92,13 +92,13 @@ class Tally:
 
     @property
     def steps_per_second(self) -> float:
-        """While the session did not rest and was connected; 0 if it never was."""
+        """Return the rate while the session was connected and not idle; 0 if it never was."""
         return self._steps / self._stepping_s if self._stepping_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Of some times."""
+    """Quantiles of some times, in milliseconds."""
 
     p50: float
     p95: float
@@ -106,7 +106,7 @@ class Quantiles:
 
     @staticmethod
     def of(values: Sequence[float]) -> Quantiles | None:
-        """None of no values."""
+        """Return the quantiles of some times; None of no values."""
         if not values:
             return None
         return Quantiles(*(float(q) for q in np.quantile(np.asarray(values), (0.5, 0.95, 0.99))))
@@ -148,7 +148,7 @@ class Report:
     last_failure: str = ""
 
     def to_json(self) -> str:
-        """As JSON; times have their unit in their name, what was not measured is null."""
+        """Return the report as JSON; units are in the names, what was not measured is null."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def __str__(self) -> str:
@@ -181,7 +181,7 @@ class Report:
 def report_of(
     samples: Samples, tallies: Sequence[Tally], cpu_s: float, seconds: float, **known: object
 ) -> Report:
-    """Put it together; `known` is what a report tells about the load itself."""
+    """Return a report of all viewers; `known` is what it tells about the load itself."""
     rates = [tally.steps_per_second for tally in tallies]
     frames = sum(tally.frames for tally in tallies)
     return Report(

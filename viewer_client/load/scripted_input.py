@@ -1,4 +1,4 @@
-"""What a person's hands do to a session, by chance, for the load generator. No clock, no connection."""
+"""Scripted input for the load generator: what a person does to a session, by chance."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Mouse(Enum):
 
 
 def new_seed(rng: Random) -> int:
-    """A seed for a session."""
+    """Return a seed for a session."""
     return rng.getrandbits(SEED_BITS)
 
 
 def moves(rng: Random, num_labels: int) -> Iterator[tuple[float, m.Command]]:
-    """Commands without end, each with the pause before it, in seconds.
+    """Yield commands without end, each with the pause before it, in seconds.
 
     Strokes of a brush along straight lines, a pause after each; now and then another class or a
     restart instead.

@@ -10,7 +10,7 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import Action, action_of
-from viewer_client.experiments.branches import Branch, Branches, Stage, obstacle
+from viewer_client.experiments.branches import Branch, Branches, Progress, obstacle
 from viewer_client.experiments.extra_session import grid
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.ui.widgets import (
@@ -124,7 +124,7 @@ class BranchesOverlay(Overlay):
 
     def _draw_foot(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
         """What came of it, at the window's lower edge; returns the y above."""
-        finished = self._branches.stage is Stage.FINISHED
+        finished = self._branches.stage is Progress.FINISHED
         points, color = (16, ACCENT) if finished else (13, DIM)
         height = len(text.lines(self._branches.sentence, place.width, points)) * text.line(points)
         # so much room is kept from the beginning that the pictures do not shrink at the end

@@ -1,4 +1,4 @@
-"""What was done in the running session, noted as it is sent and as it lands; the recipe is made of it.
+"""What was done in the running session, noted as it is sent and as it is applied; the recipe is made of it.
 
 `CommandLog` keeps the commands; `_Account` goes through them as the server has, and keeps what matters to
 the picture. No connection, no clock.
@@ -111,7 +111,7 @@ class CommandLog:
             self._go_back(welcome.applied_sequence)
 
     def _go_back(self, applied_sequence: int) -> None:
-        """The session goes on from where these commands had been applied; the others are sent again."""
+        """Go back to where these commands had been applied; the others are sent again."""
         for note in self._notes.values():
             if note.sequence > applied_sequence:
                 note.step, note.told, note.rejected = None, False, False
@@ -144,7 +144,7 @@ class CommandLog:
             note.step, note.told, note.rejected = None, False, True
 
     def recipe(self) -> Recipe:
-        """How the picture of the newest frame came to be.
+        """Return how the picture of the newest frame came to be.
 
         Raises:
             NoRecipeError: that is not known.
@@ -212,7 +212,7 @@ class _Account:
         self.entries, self.step, self.doubt = [], 0, ""
         self.settings = beginning.settings
         self._motion = beginning.motion  # what the session does by itself
-        self._single: m.Step | None = None  # what it does next, and then rests
+        self._single: m.Step | None = None  # what it does next, before it pauses
         self._direction = m.Motion.REVERSE  # of the steps, by the entries
         self._numbered = 0  # injections that the session has counted
         self._untold = 0
@@ -231,7 +231,7 @@ class _Account:
         self._reach(step)
 
     def _reach(self, step: int) -> None:
-        """The session has taken all steps before this one."""
+        """Take all steps before this one."""
         if step > self.step:
             if isinstance(self._single, m.Step) and self._single.disc is not None:
                 self.entries.append(Entry(self.step, self._single))
@@ -252,7 +252,7 @@ class _Account:
             self._direction = direction
 
     def _apply(self, command: m.Command, following: int) -> None:
-        """A command at the present step; the one after it was applied at step `following`."""
+        """Apply a command at the present step; the next one was applied at step `following`."""
         match command:
             case m.Play(direction):
                 self._motion = direction
@@ -273,7 +273,7 @@ class _Account:
                 self._return_to(self.step - 1)
             case m.Jump(step, _):
                 self._motion = m.Motion.PAUSED
-                target = following if step is None else step  # it rests there until the next command
+                target = following if step is None else step  # it stays there until the next command
                 if target < self.step:
                     self._return_to(target)
                 elif step is None:
@@ -297,7 +297,7 @@ class _Account:
         self._add(Undone(injections))
 
     def _add_change(self, before: m.Settings) -> None:
-        """The settings are others now: note those that the picture depends on.
+        """Note those of the new settings that the picture depends on.
 
         DPM-Solver++ takes its next step without the one before after any change, even of the speed.
         """
@@ -315,7 +315,7 @@ class _Account:
             self._add(m.Configure(change))
 
     def _return_to(self, step: int) -> None:
-        """The session takes back the state before this step; settings and numbers stay as they are."""
+        """Take back the state before this step; settings and numbers stay as they are."""
         kept = [
             entry
             for entry in self.entries

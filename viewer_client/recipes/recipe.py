@@ -86,7 +86,7 @@ class Recipe:
             _check_ingredient(path, entry.what)
 
     def commands(self) -> Iterator[tuple[int, m.Command]]:
-        """All commands that make the picture from a session that rests at its start, with their steps.
+        """Yield all commands that make the picture from a session paused at its start, with their steps.
 
         Each step is a command of its own, so that nothing depends on when they arrive.
         """
@@ -118,7 +118,7 @@ class Recipe:
 
 
 def is_of_speed(command: m.Command) -> bool:
-    """It changes nothing but how fast a session runs."""
+    """Say whether a command changes nothing but how fast a session runs."""
     if not isinstance(command, m.Configure):
         return False
     return replace(command.settings, steps_per_second=None) == m.SettingsChange()

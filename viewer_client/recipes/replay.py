@@ -1,6 +1,6 @@
 """A recipe on its way back to the picture: what is sent next, and whether it goes as it should.
 
-A replay sends every step as a command of its own, in order, to a session that rests. So it is exact
+A replay sends every step as a command of its own, in order, to a session that is paused. So it is exact
 however late anything arrives, and nothing waits on the server for a step that may never come.
 """
 
@@ -25,14 +25,14 @@ class Pace:
         self._then: float | None = None
 
     def ready(self, now: float, rate_hz: float) -> bool:
-        """Whether one more may be."""
+        """Say whether one more may be sent."""
         if self._then is not None:
             self._allowed = min(self._allowed + (now - self._then) * rate_hz, self._burst)
         self._then = now
         return self._allowed >= 1 - ROUNDING
 
     def spend(self) -> None:
-        """One more has been."""
+        """Take note that one more has been sent."""
         self._allowed -= 1
 
 
@@ -69,15 +69,15 @@ class Replay:
             start = self.recipe.start
             yield None, m.Configure(start.settings)
             yield None, m.Restart(start.seed, start.origin)
-            yield None, m.Jump(step=0)  # rests there, should it have begun to run
+            yield None, m.Jump(step=0)  # pauses there, should it have begun to run
         yield from self.recipe.commands()
 
     def begin_again(self) -> None:
-        """There is a new session, which rests at the recipe's start."""
+        """Begin again: there is a new session, paused at the recipe's start."""
         self._begin(over=False)
 
     def next(self, now: float, limits: m.Limits, steps_per_second: float) -> m.Command | None:
-        """What is to be sent now, at `now` (seconds), None if nothing; it stays until it has been sent."""
+        """Return what is to be sent at `now` (seconds), the same until it has been sent; None if nothing."""
         if self._next is None or self.held or self.failure or len(self._sent) >= AHEAD:
             return None
         command = self._next[1]
@@ -87,7 +87,7 @@ class Replay:
         return command if self._limit.ready(now, limits.commands_per_second * SHARE) else None
 
     def sent(self, command: m.Command, sequence: int) -> bool:
-        """A command has been sent with this number; whether it was one of the replay's."""
+        """Take note of a command that was sent with this number; say whether it was one of the replay's."""
         if self._next is None or command is not self._next[1]:
             return False
         self._sent[sequence] = self._next
@@ -125,10 +125,10 @@ class Replay:
         if self._next is None and not self._sent and frame.idle:
             self.done = frame.step == self.recipe.steps
             if not self.done:
-                self._fail(f"the picture rests at step {frame.step} of {self.recipe.steps}")
+                self._fail(f"the session is idle at step {frame.step} of {self.recipe.steps}")
 
     def rejected(self, rejected: m.Rejected) -> None:
-        """A command was rejected, one of the replay's or another."""
+        """Take note that a command was rejected, one of the replay's or another."""
         if rejected.sequence in self._sent:
             self._fail(rejected.message)
 

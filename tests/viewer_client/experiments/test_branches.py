@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from viewer_client.experiments.branches import (
     NO_TOKEN,
     TOKEN_S,
     Branches,
-    Stage,
+    Progress,
     agreement,
     obstacle,
     outcome,
@@ -149,13 +148,13 @@ class Scene:
 def test_all_begin_from_the_moment_at_which_the_session_rests() -> None:
     scene = Scene()
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     assert branches.origin is not None
     assert [session.start.seed for session in scene.opened] == seeds_of(7)
     tokens = {session.start.resume_token for session in scene.opened}
     assert tokens == {f"{branches.origin.step} {branches.origin.time_step.max}".encode()}
     assert branches.title == f"8 ways on from t {branches.origin.time_step.max:.0f}/60"
-    scene.run(lambda: branches.stage is Stage.FINISHED)
+    scene.run(lambda: branches.stage is Progress.FINISHED)
     assert scene.own.step == branches.origin.step  # it has rested all the while
     assert "no two look alike" in branches.sentence
 
@@ -173,7 +172,7 @@ def test_strokes_that_wait_are_dropped_so_that_the_moment_stays_what_it_is() -> 
 def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> None:
     scene = Scene(motion=motion)
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     branches.close()
     wait_for(scene.ended, 10, "the branches to end")
     step = scene.own.step
@@ -187,7 +186,7 @@ def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> 
 def test_a_busy_server_shows_fewer_and_it_is_said() -> None:
     scene = Scene(room_for=5)
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     assert len(branches.branches) == 5
     assert branches.room == "the server has room for 5 of 8"
     wait_for(lambda: all(session.ended for session in scene.opened[5:]), 10, "the others to be given up")
@@ -214,14 +213,14 @@ def test_a_token_of_an_earlier_moment_is_not_taken() -> None:
     scene = Scene()
     scene.own.resume_token = m.ResumeToken(b"3 57", 1)
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     assert all(session.start.resume_token != b"3 57" for session in scene.opened)
 
 
 def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
     scene = Scene()
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     for session in (scene.own, *scene.opened):
         session.lose("the connection to box:1 broke")
     scene.run(lambda: branches.closed)
@@ -232,7 +231,7 @@ def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
 def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     scene = Scene()
     branches = scene.open()
-    scene.run(lambda: branches.stage is Stage.RUNNING)
+    scene.run(lambda: branches.stage is Progress.RUNNING)
     chosen = scene.opened[2]
     chosen.resume_token = m.ResumeToken(b"9 9", 9)
     branches.adopt(branches.branches[2])
@@ -337,7 +336,7 @@ def test_branches_begin_from_one_picture_differ_in_the_end_and_leave_nothing_beh
                 for shown in connection.recent:
                     if branches.origin is not None and shown.step == branches.origin.step:
                         first.setdefault(shown.seed, shown)
-            return branches.stage is Stage.FINISHED
+            return branches.stage is Progress.FINISHED
 
         window.run(seen, "all to finish")
         assert branches.origin is not None
@@ -362,7 +361,7 @@ def test_a_server_without_room_for_all_shows_as_many_as_there_is_room_for(
         window = live(server)
         window.run(lambda: window.model.frame and window.model.frame.step > 5, "some steps")
         branches = window.open()
-        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        window.run(lambda: branches.stage is Progress.RUNNING, "them to run")
         assert branches.room == "the server has room for 3 of 8"
 
 
@@ -374,7 +373,7 @@ def test_the_window_goes_on_with_the_branch_that_is_chosen(
         window = live(server, settings=m.SettingsChange(num_time_steps=1000))
         window.run(lambda: window.model.frame and window.model.frame.step > 20, "some steps")
         branches = window.open()
-        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        window.run(lambda: branches.stage is Progress.RUNNING, "them to run")
         chosen = branches.branches[3]
         window.run(lambda: chosen.frame and chosen.frame.motion is m.Motion.REVERSE, "it to run")
         window.run(lambda: chosen.link.resume_token, "its token")
@@ -394,18 +393,6 @@ def test_the_window_goes_on_with_the_branch_that_is_chosen(
         window.run(lambda: window.model.frame and window.model.frame.idle, "it to take commands")
 
 
-def test_a_session_that_was_left_for_another_says_nothing_more() -> None:
-    connection = Connection(Endpoint("box:1"), m.Start)
-    connection._requests = requests = queue.SimpleQueue()
-    connection.take_over(m.ResumeToken(b"of the other", 3))
-    assert requests.get() is None  # its end
-    connection._keep(m.ResumeToken(b"of the one before", 9))
-    connection._take_frame(frame())
-    assert connection.resume_token == m.ResumeToken(b"of the other", 3)
-    assert connection.take() == []
-    assert connection.send(m.Pause()) is None
-
-
 def test_a_server_that_dies_ends_the_branches_and_no_thread_is_left(
     model_file: Path, live: Callable[..., Live]
 ) -> None:
@@ -413,7 +400,7 @@ def test_a_server_that_dies_ends_the_branches_and_no_thread_is_left(
         window = live(server)
         window.run(lambda: window.model.frame and window.model.frame.step > 5, "some steps")
         branches = window.open()
-        window.run(lambda: branches.stage is Stage.RUNNING, "them to run")
+        window.run(lambda: branches.stage is Progress.RUNNING, "them to run")
         server.process.kill()
         window.run(lambda: branches.closed, "them to close")
         assert window.model.notice.startswith("the branches are gone: ")

@@ -223,13 +223,13 @@ def live(connection: Connection) -> m.Welcome:
         found.extend(response for response in connection.take() if isinstance(response, m.Welcome))
         return bool(found)
 
-    wait_for(welcomed, 5, "the welcome")
+    wait_for(welcomed, 30, "the welcome")
     assert isinstance(found[-1], m.Welcome)
     return found[-1]
 
 
 def has_token(connection: Connection) -> None:
-    wait_for(lambda: connection._resumable.backlog.newest is not None, 5, "a token")
+    wait_for(lambda: connection.resume_token is not None, 30, "a token")
 
 
 def send(connection: Connection, count: int) -> list[int]:
@@ -239,7 +239,7 @@ def send(connection: Connection, count: int) -> list[int]:
 
 
 def has_applied(service: Resumable, name: str, sequences: list[int]) -> None:
-    wait_for(lambda: len(service.applied.get(name, ())) >= len(sequences), 5, "the commands")
+    wait_for(lambda: len(service.applied.get(name, ())) >= len(sequences), 30, "the commands")
     assert service.applied[name] == sequences
 
 
@@ -368,6 +368,21 @@ def test_what_only_the_user_can_undo_waits_for_the_user(
         assert len(service.starts) == 1
         connection.try_again()
         assert live(connection).session_id == session
+
+
+def test_a_session_that_was_left_for_another_says_nothing_more(connect: Any) -> None:
+    service = Resumable()
+    with serving(service) as address:
+        left, other = connect(address), connect(address)
+        names = [live(one).session_id for one in (left, other)]
+        has_token(other)
+        other.close(keep_session=True)
+        has_token(left)
+        left.take_over(other.resume_token)
+        assert left.send(m.Pause()) is None
+        welcome = live(left)  # tokens of the old session that still came in would have led back to it
+        assert (welcome.session_id, welcome.resumed) == (names[1], True)
+        wait_for(lambda: names[0] in service.left, 30, "the old session to be ended")
 
 
 def test_closing_ends_the_session_instead_of_leaving_it_to_wait(connect: Any) -> None:

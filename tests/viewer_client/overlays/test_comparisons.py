@@ -20,7 +20,7 @@ from tests.viewer_client.simulated import SimulatedSession, exchanged
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.geometry import Rect, layout
 from viewer_client.core.view_model import ViewModel
-from viewer_client.experiments.branches import Branches, Stage
+from viewer_client.experiments.branches import Branches, Progress
 from viewer_client.experiments.difference import Difference
 from viewer_client.experiments.twin import Twin
 from viewer_client.overlays.branches import BranchesOverlay
@@ -55,7 +55,7 @@ class Stand:
         self.beside.append(SimulatedSession(start, shape=self.shape, full=full))
         return self.beside[-1]
 
-    def branches(self, stage: Stage = Stage.RUNNING) -> tuple[Branches, BranchesOverlay]:
+    def branches(self, stage: Progress = Progress.RUNNING) -> tuple[Branches, BranchesOverlay]:
         branches = Branches(self.model, self.own, self.open_link)
         self.overlay = view = BranchesOverlay(branches, self.appearance)
         self.run(lambda: branches.stage is stage)
@@ -108,7 +108,7 @@ def test_branches_are_not_cut_and_say_their_seeds_and_time_steps(
 ) -> None:
     stand = Stand(shape, seed=99_990, room=room)
     branches, _ = stand.branches()
-    for stage in (Stage.RUNNING, Stage.FINISHED):
+    for stage in (Progress.RUNNING, Progress.FINISHED):
         stand.run(lambda: branches.stage is stage)  # noqa: B023
         check_texts(stand.text, stand.drawn(size))
         for branch in branches.branches:
@@ -285,7 +285,7 @@ def test_strokes_are_taken_from_the_left_picture_only() -> None:
 @pytest.mark.parametrize(("size", "text_scale"), [((1100, 720), 1.4), ((640, 480), 1.2), ((1920, 1080), 2.0)])
 def test_a_larger_text_stays_in_the_window(kind: str, size: tuple[int, int], text_scale: float) -> None:
     stand = Stand()
-    stand.twin() if kind == "twin" else stand.branches(Stage.FINISHED)
+    stand.twin() if kind == "twin" else stand.branches(Progress.FINISHED)
     assert stand.overlay is not None
     surface = pygame.Surface(size)
     stand.text.begin(layout(*size, text_scale).scale)
@@ -297,7 +297,7 @@ def test_a_larger_text_stays_in_the_window(kind: str, size: tuple[int, int], tex
 @pytest.mark.parametrize("kind", ["branches", "twin"])
 def test_the_largest_text_in_the_smallest_window_leaves_no_room_but_is_drawn(kind: str) -> None:
     stand = Stand()
-    stand.twin() if kind == "twin" else stand.branches(Stage.FINISHED)
+    stand.twin() if kind == "twin" else stand.branches(Progress.FINISHED)
     assert stand.overlay is not None
     stand.text.begin(layout(640, 480, 2.0).scale)
     stand.overlay.draw(pygame.Surface((640, 480)), stand.text, 0.0)

@@ -327,7 +327,7 @@ def test_a_replay_that_strays_says_where() -> None:
     model = replaying(small())
     run(model)
     finished(model, step=2)  # of a server that tells no steps
-    assert model.notice == "this replay gives another picture: the picture rests at step 2 of 4"
+    assert model.notice == "this replay gives another picture: the session is idle at step 2 of 4"
 
 
 def test_a_replay_whose_command_is_rejected_ends_with_the_reason() -> None:
