@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from PIL import Image
 
 from diffusion_toy.contract import messages as m
 from tests.models import write_model
-from tests.tools import running_server
+from tests.tools import ROOT, running_server
 from viewer_client import checks, cli, flags
 from viewer_client.files.recipe_text import to_text
 from viewer_client.link.transport import list_models
@@ -144,3 +147,25 @@ def test_a_replay_is_recorded_until_its_picture_is_there(
         status, _, errors = run(capsys, *given, saved(tmp_path, steps=400))  # there are only 300 to take
         assert status == flags.STATUS_FAILURE
         assert "this replay gives another picture" in errors
+
+
+@pytest.mark.parametrize(
+    ("missing", "given"),
+    [("pygame", []), ("platformdirs", []), ("PIL", ["--headless", "--record", "a.gif"])],
+)
+def test_what_is_not_installed_is_said_in_one_sentence(
+    tmp_path: Path, missing: str, given: list[str]
+) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from viewer_client.cli import main\n"
+        f"sys.exit(main(['--server', '127.0.0.1:1', *{given!r}]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SDL_VIDEODRIVER": "dummy"}
+    environment.pop("DIFFUSION_TOY_CONFIG", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == flags.STATUS_FAILURE
+    assert done.stderr.count("\n") == 1
+    assert 'is not installed; run: pip install "diffusion-toy[viewer]"' in done.stderr

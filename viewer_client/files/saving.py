@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core import labels
 from viewer_client.core.appearance import ColorMap
@@ -24,6 +23,7 @@ from viewer_client.recipes.recipe import Recipe
 RECIPE_SUFFIX = ".recipe.json"
 PNG_SIGNATURE = b"\x89PNG"
 PNG_MAX_BYTES = 64 * 2**20
+GIF_IN_WORK = "a GIF of the run is being made: wait until it is saved"
 NO_PICTURE = "there is no picture yet"
 RUN_PICTURES = 180  # of the GIF of a run
 
@@ -109,10 +109,11 @@ class Saver:
     def __init__(self, model: ViewModel, folder: Path) -> None:
         self._model, self._folder = model, folder
         self._worker = ThreadPoolExecutor(1, "saving")
+        self._gif_in_work: Future[Path] | None = None
         self._jobs: deque[tuple[Future[Any], Callable[[Any], str]]] = deque()
 
-    def update(self, fresh: m.Frame | None) -> list[str]:
-        """Once for each picture of the window, with a new frame if there is one: what has been done since."""
+    def update(self) -> list[str]:
+        """Return what has been done since the last call, as sentences for the user."""
         answers: list[str] = []
         while self._jobs and self._jobs[0][0].done():
             answers.append(self._answer(*self._jobs.popleft()))
@@ -121,7 +122,7 @@ class Saver:
     def close(self) -> list[str]:
         """Wait for what is being written; what there is to say about it."""
         self._worker.shutdown()
-        return self.update(None)
+        return self.update()
 
     @staticmethod
     def _answer(done: Future[T], then: Callable[[T], str]) -> str:
@@ -130,8 +131,10 @@ class Saver:
         except DiffusionToyError as error:
             return str(error)
 
-    def _do(self, work: Callable[[], T], then: Callable[[T], str]) -> None:
-        self._jobs.append((self._worker.submit(work), then))
+    def _do(self, work: Callable[[], T], then: Callable[[T], str]) -> Future[T]:
+        job = self._worker.submit(work)
+        self._jobs.append((job, then))
+        return job
 
     def _recipe(self) -> Recipe | None:
         """The recipe of what is seen; None, and a notice, if it is not known."""
@@ -171,6 +174,9 @@ class Saver:
         if frame is None:
             self._model.notice = NO_PICTURE
             return
+        if self._gif_in_work is not None and not self._gif_in_work.done():
+            self._model.notice = GIF_IN_WORK
+            return
         moments = self._model.history.recording.moments(RUN_PICTURES)
         caption = labels.SEPARATOR.join(labels.session_parts(self._model)[:3])
         path = self._folder / f"diffusion-toy-{frame.seed}.gif"
@@ -181,7 +187,7 @@ class Saver:
             return write_new(path, gif.of_run(moments, caption))
 
         self._model.notice = "making a GIF of the run …"
-        self._do(work, lambda written: f"saved {written}")
+        self._gif_in_work = self._do(work, lambda written: f"saved {written}")
 
     def save_recipe(self) -> None:
         """The recipe of what is seen."""

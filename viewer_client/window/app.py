@@ -272,7 +272,7 @@ class App:
         self.surface = pygame.display.get_surface()  # another one after the window was resized
         pygame.mouse.set_visible(self.model.pointer is None or self.model.help_open)
         fresh = synchronize(self.connection, self.model)
-        for answer in self.saver.update(fresh):
+        for answer in self.saver.update():
             self.model.notice = answer
             print(answer, flush=True)  # a long path is in full at least there
         self._do_window_actions()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
+from tests.tools import wait_for
 from tests.viewer_client.frames import WELCOME, frame
 from viewer_client.core.appearance import ColorMap
 from viewer_client.core.history import Recording, moment_of
@@ -22,7 +23,7 @@ from viewer_client.core.keymap import Action
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import gif, png, saving
 from viewer_client.files.recipe_text import RecipeError, from_text, to_text
-from viewer_client.files.saving import Saver, SavingError, free_path, read_recipe, write_new
+from viewer_client.files.saving import GIF_IN_WORK, Saver, SavingError, free_path, read_recipe, write_new
 from viewer_client.link.status import Phase, Status
 
 
@@ -41,7 +42,7 @@ def model() -> ViewModel:
 def kept(model: ViewModel, tmp_path: Path) -> Iterator[Saver]:
     saver = Saver(model, tmp_path)
     assert model.frame is not None
-    assert saver.update(model.frame) == []
+    assert saver.update() == []
     yield saver
     saver.close()
 
@@ -172,12 +173,12 @@ def test_a_run_is_saved_as_a_gif_since_its_last_restart(
 ) -> None:
     for step in range(40):
         model.receive(frame(300.0 - step, step=step))
-        kept.update(model.frame)
+        kept.update()
     model.sent(m.Restart(), 3, now=0.0)
     for step in range(25):
         applied = (m.Applied(3, 39),) if step == 0 else ()
         model.receive(frame(300.0 - step, step=step, applied=applied, applied_sequence=3))
-        kept.update(model.frame)
+        kept.update()
     kept.save_run()
     assert model.notice == "making a GIF of the run …"
     path = tmp_path / "diffusion-toy-7.gif"
@@ -213,11 +214,20 @@ def test_what_cannot_be_written_is_said_and_the_session_goes_on(model: ViewModel
     assert model.command_log.recipe().steps == 158
 
 
+def test_one_gif_is_made_at_a_time(kept: Saver, model: ViewModel, tmp_path: Path) -> None:
+    for _ in range(5):
+        kept.save_run()
+    assert model.notice == GIF_IN_WORK
+    assert len(kept.close()) == 1
+    assert len(list(tmp_path.glob("*.gif"))) == 1
+
+
 def test_a_copied_recipe_is_pasted_and_replayed(kept: Saver, model: ViewModel) -> None:
     texts: list[str] = []
     kept.copy_recipe(texts.append)
-    kept._worker.submit(lambda: None).result()
-    assert kept.update(None) == ["the recipe is copied; Ctrl+V replays it"]
+    answers: list[str] = []
+    wait_for(lambda: answers.extend(kept.update()) or answers, 60, "the recipe")  # type: ignore[func-returns-value]
+    assert answers == ["the recipe is copied; Ctrl+V replays it"]
     assert from_text(texts[0]) == from_text(to_text(model.command_log.recipe()))
     kept.paste_recipe(lambda: texts[0])
     assert kept.close() == ["replaying 158 steps; Space holds it"]
