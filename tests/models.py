@@ -23,11 +23,11 @@ def random_network(config: UNetConfig = TINY, seed: int = 0) -> UNet:
     return network
 
 
-def write_model(path: Path, examples: bool = True, config: UNetConfig = TINY) -> Path:
+def write_model(path: Path, examples: bool = True, config: UNetConfig = TINY, dataset: str = "noise") -> Path:
     """A model file of random weights."""
     shape = (20, config.channels, config.height, config.width)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    metadata = ModelMetadata(config, "noise", tuple("0123456789"), -1.0, {"note": "random"}, {"score": 1.0})
+    metadata = ModelMetadata(config, dataset, tuple("0123456789"), -1.0, {"note": "random"}, {"score": 1.0})
     real = Examples(images, torch.arange(20) % 10) if examples else None
     save_model(path, random_network(config).state_dict(), metadata, real)
     return path

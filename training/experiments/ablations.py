@@ -28,7 +28,7 @@ from diffusion_toy.diffusion.process import (
 from diffusion_toy.diffusion.sampling import step_noise
 from diffusion_toy.diffusion.schedule import NoiseSchedule
 from training.experiments.results import Cell, excess_kurtosis, neighbour_correlation
-from training.experiments.setup import DDIM, DDPM, Case, Experiment, Setup, denoising, levels_of
+from training.experiments.setup import DDIM, DDPM, Condition, Experiment, Setup, denoising, levels_of
 
 TIMES = (25, 50, 75, 100, 150, 200, 250, 300)
 
@@ -59,29 +59,31 @@ def even(t: float) -> NDArray[np.float64]:
     return np.full((1, 1, 1), float(t))
 
 
-def told_truthfully(setup: Setup) -> Experiment:
+def right_amounts(setup: Setup) -> Experiment:
     """Real digits noised to t and denoised again, unlabelled and labelled."""
     eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
-    cases = []
+    conditions = []
     for told, labels in (("nothing", setup.no_labels), ("its class", setup.digits.labels)):
         for t in TIMES:
             x = q_sample(setup.clean, levels_of(setup.painter.schedule, t), eps)
-            cases.append(Case({"noised to t": t, "network told": told}, x, even(t), labels, setup.seeds))
-    return denoising(setup, "tips", "A real digit, noised to t and denoised again", cases)
+            conditions.append(
+                Condition({"noised to t": t, "network told": told}, x, even(t), labels, setup.seeds)
+            )
+    return denoising(setup, "tips", "A real digit, noised to t and denoised again", conditions)
 
 
 def wrong_amounts(setup: Setup) -> Experiment:
     """Real digits that hold more or less noise than the network is told."""
     eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
-    cases = []
+    conditions = []
     for told, offsets, eta in AMOUNTS:
         for offset in offsets:
             x = q_sample(setup.clean, levels_of(setup.painter.schedule, told + offset), eps)
             cells: dict[str, Cell] = {
                 "told t": told, "really t": told + offset, "steps": "DDPM" if eta else "DDIM"
             }  # fmt: skip
-            cases.append(Case(cells, x, even(told), setup.no_labels, setup.seeds, eta))
-    return denoising(setup, "amounts", "More and less noise than the network is told", cases)
+            conditions.append(Condition(cells, x, even(told), setup.no_labels, setup.seeds, eta))
+    return denoising(setup, "amounts", "More and less noise than the network is told", conditions)
 
 
 def injected(setup: Setup, kind: NoiseKind, amount: float, parts: int) -> Tensor:
@@ -97,7 +99,7 @@ def injected(setup: Setup, kind: NoiseKind, amount: float, parts: int) -> Tensor
 
 def wrong_noise(setup: Setup) -> Experiment:
     """Real digits with the right amount of noise, Gaussian and not, at once and bit by bit."""
-    cases = []
+    conditions = []
     for amount, parts in DOSES:
         for kind in NoiseKind:
             x = injected(setup, kind, amount, parts)
@@ -107,8 +109,8 @@ def wrong_noise(setup: Setup) -> Experiment:
                 "noise": kind.words, "t": amount, "injections": parts,
                 "excess kurtosis": excess_kurtosis(z), "neighbours": neighbour_correlation(z),
             }  # fmt: skip
-            cases.append(Case(cells, x, even(amount), setup.no_labels, setup.seeds))
-    return denoising(setup, "kinds", "Noise that is not Gaussian, at once and bit by bit", cases)
+            conditions.append(Condition(cells, x, even(amount), setup.no_labels, setup.seeds))
+    return denoising(setup, "kinds", "Noise that is not Gaussian, at once and bit by bit", conditions)
 
 
 def scribbled(
@@ -146,7 +148,7 @@ def scribbled(
 
 def wrong_rules(setup: Setup) -> Experiment:
     """Finished digits scribbled upon, by each of the three rules, and healed."""
-    schedule, cases = setup.painter.schedule, []
+    schedule, conditions = setup.painter.schedule, []
     for scribble, dabs in SCRIBBLES.items():
         for rule in InjectionRule:
             x, told, really = scribbled(schedule, setup.clean, setup.seeds, dabs, rule)
@@ -155,5 +157,5 @@ def wrong_rules(setup: Setup) -> Experiment:
                 "scribble": scribble, "rule": rule.words, "touched": float(touched.mean()),
                 "told t": round(told[touched].mean()), "really t": round(really[touched].mean()),
             }  # fmt: skip
-            cases.append(Case(cells, x, told[None], setup.no_labels, setup.seeds))
-    return denoising(setup, "rules", "A scribble on a finished digit, by three rules, healed", cases)
+            conditions.append(Condition(cells, x, told[None], setup.no_labels, setup.seeds))
+    return denoising(setup, "rules", "A scribble on a finished digit, by three rules, healed", conditions)

@@ -18,14 +18,14 @@ from training.drawing.commandline import AddParser, add_network_flags, check_fla
 from training.drawing.generation import make_painter
 from training.evaluation.classifier import load_classifier, shipped_classifier
 from training.evaluation.report import CONFIDENT
-from training.experiments.ablations import told_truthfully, wrong_amounts, wrong_noise, wrong_rules
+from training.experiments.ablations import right_amounts, wrong_amounts, wrong_noise, wrong_rules
 from training.experiments.initialisation import branches, few_steps
-from training.experiments.results import Judge, Table
+from training.experiments.results import Recognizer, Table
 from training.experiments.setup import Setup, clear_digits
 from training.runs.export import load_data_of, load_network
 
 EXPERIMENTS = {
-    "tips": told_truthfully,
+    "tips": right_amounts,
     "amounts": wrong_amounts,
     "kinds": wrong_noise,
     "rules": wrong_rules,
@@ -67,11 +67,11 @@ def run_experiments(args: argparse.Namespace) -> int:
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
     data = load_data_of(trained, args.data, args.checkpoint)
-    judge = Judge(classifier, data.test.images)
-    digits = clear_digits(judge, data.test, args.count, args.seed)
+    recognizer = Recognizer(classifier, data.test.images)
+    digits = clear_digits(recognizer, data.test, args.count, args.seed)
     device, schedule = pick_device(args.device), make_schedule(*SCHEDULE)
     painter = make_painter(network, device, args.precision, args.compile, schedule)
-    setup = Setup(painter, judge, digits, data, args.seed)
+    setup = Setup(painter, recognizer, digits, data, args.seed)
     chosen = [EXPERIMENTS[name](setup) for name in EXPERIMENTS if name in getattr(args, "only", EXPERIMENTS)]
     tables: list[Table] = []
     began = time.perf_counter()

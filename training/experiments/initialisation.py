@@ -12,8 +12,8 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from training.drawing.generation import BATCH, Progress, generate, labels_of
 from training.evaluation import metrics
 from training.experiments.ablations import even
-from training.experiments.results import Cell, Share, Table, Verdict, mean_correlation, strokes
-from training.experiments.setup import Case, Experiment, Setup, denoise, levels_of, on_schedule
+from training.experiments.results import Cell, Proportion, Recognition, Table, mean_correlation, mean_measures
+from training.experiments.setup import Condition, Experiment, Setup, denoise, levels_of, on_schedule
 
 NAMES = {SamplerKind.DDPM: "DDPM", SamplerKind.DDIM: "DDIM", SamplerKind.DPMPP: "DPM-Solver++"}
 STEPS = {
@@ -25,7 +25,7 @@ STRENGTHS = (0.5, 0.8, 1.2)  # of what is begun with, where it should be noise o
 STRENGTH_STEPS = 50
 TRIALS = 1000  # of chance
 
-MOMENTS = (250, 200, 150, 100, 50)
+BRANCH_TIMES = (250, 200, 150, 100, 50)
 BRANCHES = 8
 PICTURES_A_TRUNK = 4  # a trunk is branched at every moment: fewer trunks than pictures in other rows
 
@@ -57,16 +57,16 @@ def few_steps(setup: Setup) -> Experiment:
     plans.append(("DDPM, linear", linear, Sampler(SamplerKind.DDPM, linear.schedule.T)))
 
     def row(name: str, steps: int | None, told: str, images: Tensor, asked: Tensor | None) -> dict[str, Cell]:
-        verdict, n = setup.judge(images), len(images)
-        clear = verdict.clear
-        balance = metrics.total_variation(metrics.class_shares(verdict.classes, classes), shares)
+        recognition, n = setup.recognizer(images), len(images)
+        clear = recognition.clear
+        balance = metrics.total_variation(metrics.class_shares(recognition.classes, classes), shares)
         return {
             "pictures": name, "steps": steps, "network told": told, "n": n,
-            "a clear digit": Share(int(clear.sum()), n),
+            "a clear digit": Proportion(int(clear.sum()), n),
             "the one asked for":
-                None if asked is None else Share(int((clear & (verdict.classes == asked)).sum()), n),
+                None if asked is None else Proportion(int((clear & (recognition.classes == asked)).sum()), n),
             "class TV": balance if asked is None else None,
-            **strokes(images),
+            **mean_measures(images),
         }  # fmt: skip
 
     def run(progress: Progress) -> Table:
@@ -88,7 +88,7 @@ def few_steps(setup: Setup) -> Experiment:
         eps = step_noise(setup.seeds, painter.shape, Purpose.INJECTION)(0)
         T = linear.schedule.T
         x_T = q_sample(setup.clean, levels_of(linear.schedule, T), eps)
-        control = Case({}, x_T, even(T), setup.no_labels, setup.seeds)
+        control = Condition({}, x_T, even(T), setup.no_labels, setup.seeds)
         images = denoise(linear, [control], progress)[0]
         rows.append(row("DDPM, linear, begun with real digits noised", T, "nothing", images, None))
         return Table("steps", "From noise to digits in many and in few steps", rows)
@@ -98,18 +98,24 @@ def few_steps(setup: Setup) -> Experiment:
     return Experiment("steps", count * steps, run)
 
 
-def agreement(cells: dict[str, Cell], verdict: Verdict, images: Tensor) -> dict[str, Cell]:
-    """How far groups of pictures agree: `images` (trunks, BRANCHES, C, H, W), judged in the same order."""
+def agreement(cells: dict[str, Cell], recognition: Recognition, images: Tensor) -> dict[str, Cell]:
+    """Return a row that says how far the pictures of each group agree.
+
+    Args:
+        cells: what the row says before its figures.
+        recognition: what the pictures show, group after group.
+        images: (trunks, BRANCHES, C, H, W) uint8, a group for each trunk.
+    """
     trunks = len(images)
-    classes = verdict.classes.reshape(trunks, BRANCHES)
+    classes = recognition.classes.reshape(trunks, BRANCHES)
     most = torch.tensor([int(torch.bincount(group).max()) for group in classes])
     return {
         **cells,
         "n": trunks,
-        f"all {BRANCHES} the same digit": Share(int((most == BRANCHES).sum()), trunks),
-        "more than half the same": Share(int((most > BRANCHES // 2).sum()), trunks),
+        f"all {BRANCHES} the same digit": Proportion(int((most == BRANCHES).sum()), trunks),
+        "more than half the same": Proportion(int((most > BRANCHES // 2).sum()), trunks),
         "largest group": float(most.double().mean()) / BRANCHES,
-        "a clear digit": Share(int(verdict.clear.sum()), trunks * BRANCHES),
+        "a clear digit": Proportion(int(recognition.clear.sum()), trunks * BRANCHES),
         "correlation": sum(mean_correlation(group) for group in images) / trunks,
     }
 
@@ -120,11 +126,11 @@ def branches(setup: Setup) -> Experiment:
     trunks = max(setup.count // PICTURES_A_TRUNK, 2)
     null_label = painter.config.num_classes
     labels = torch.full((trunks,), null_label)
-    moments = [t for t in MOMENTS if t < T]
+    times = [t for t in BRANCH_TIMES if t < T]
 
     def trunk_pictures(progress: Progress) -> dict[int, Tensor]:
-        """x_t of all trunks at each moment."""
-        kept: dict[int, list[Tensor]] = {t: [] for t in moments}
+        """x_t of all trunks at each of the times."""
+        kept: dict[int, list[Tensor]] = {t: [] for t in times}
         for first in range(0, trunks, BATCH):
             batch = labels[first : first + BATCH].to(painter.device)
             seeds = image_seeds(setup.seed, first, len(batch)).to(painter.device)
@@ -133,26 +139,27 @@ def branches(setup: Setup) -> Experiment:
             for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
                 if round(moment.t) in kept:
                     kept[round(moment.t)].append(moment.x_t.cpu())
-                if round(moment.t) == moments[-1]:
+                if round(moment.t) == times[-1]:
                     break
                 progress(len(batch))
         return {t: torch.cat(parts) for t, parts in kept.items()}
 
     def run(progress: Progress) -> Table:
         seeds = image_seeds(setup.seed + 1, 0, trunks * BRANCHES)
-        cases = [
-            Case({}, x.repeat_interleave(BRANCHES, 0), even(t), labels.repeat_interleave(BRANCHES), seeds)
+        told = labels.repeat_interleave(BRANCHES)
+        conditions = [
+            Condition({}, x.repeat_interleave(BRANCHES, 0), even(t), told, seeds)
             for t, x in trunk_pictures(progress).items()
         ]
         name = "branched at t"
         rows = [real_groups(setup, {name: "real digits, any"}, trunks, one_class=False)]
-        for t, images in zip(moments, denoise(painter, cases, progress), strict=True):
+        for t, images in zip(times, denoise(painter, conditions, progress), strict=True):
             groups = images.reshape(trunks, BRANCHES, *images.shape[1:])
-            rows.append(agreement({name: t}, setup.judge(images), groups))
+            rows.append(agreement({name: t}, setup.recognizer(images), groups))
         rows.append(real_groups(setup, {name: "real digits of one class"}, trunks, one_class=True))
         return Table("branches", f"{BRANCHES} continuations of one generation", rows)
 
-    steps = trunks * (T - moments[-1] + BRANCHES * sum(moments))
+    steps = trunks * (T - times[-1] + BRANCHES * sum(times))
     return Experiment("branches", steps, run)
 
 
@@ -165,4 +172,4 @@ def real_groups(setup: Setup, cells: dict[str, Cell], trunks: int, one_class: bo
         pool = of_class.nonzero()[:, 0] if one_class else torch.arange(len(test))
         groups.append(pool[torch.randint(len(pool), (BRANCHES,), generator=generator)])
     images = test.images[torch.cat(groups)]
-    return agreement(cells, setup.judge(images), images.reshape(trunks, BRANCHES, *images.shape[1:]))
+    return agreement(cells, setup.recognizer(images), images.reshape(trunks, BRANCHES, *images.shape[1:]))

@@ -17,7 +17,7 @@ GREY = (25, 230)  # grey values between which a pixel is neither paper nor ink
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """`hits` of `count` cases, with the interval that holds the true share in 95 of 100 such trials.
 
     The interval is Wilson's (1927): unlike the textbook's ± it stays within 0…1, and has a width at
@@ -50,7 +50,7 @@ class Share:
         return f"{self.value:.2f} ({low:.2f}–{high:.2f})"
 
 
-Cell = Share | float | int | str | None
+Cell = Proportion | float | int | str | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Table:
 
 
 def _plain(cell: Cell) -> Any:
-    if isinstance(cell, Share):
+    if isinstance(cell, Proportion):
         low, high = cell.interval
         return {"hits": cell.hits, "count": cell.count, "share": cell.value, "low": low, "high": high}
     return cell
@@ -85,15 +85,15 @@ def _shown(cell: Cell) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Recognition:
     """What N pictures show: `classes` (N,) int64, and whether that is `clear`, (N,) bool."""
 
     classes: Tensor
     clear: Tensor
 
 
-class Judge:
-    """Says what pictures show.
+class Recognizer:
+    """Recognize what pictures show: a classifier, and bounds on how a real picture looks.
 
     A picture is a clear digit if the classifier is sure of it (at least 0.99) and if it has no less
     and no more ink, grey and roughness than real digits. The classifier alone would not do: it has
@@ -108,25 +108,25 @@ class Judge:
         self._classifier = classifier
         self._bounds = {name: values.aminmax() for name, values in measures(real).items()}
 
-    def __call__(self, images: Tensor) -> Verdict:
-        """The verdict on uint8 pictures (N, C, H, W)."""
+    def __call__(self, images: Tensor) -> Recognition:
+        """Return what uint8 pictures (N, C, H, W) show."""
         found = classify_images(self._classifier, images)
         clear = found.confidence >= CONFIDENT
         for name, values in measures(images).items():
             low, high = self._bounds[name]
             clear &= (low <= values) & (values <= high)
-        return Verdict(found.classes, clear)
+        return Recognition(found.classes, clear)
 
 
-def outcomes(verdict: Verdict, labels: Tensor) -> dict[str, Cell]:
+def outcomes(recognition: Recognition, labels: Tensor) -> dict[str, Cell]:
     """How many pictures are clearly of their class in `labels` (N,), clearly of another, or of none."""
-    clear, same = verdict.clear, verdict.classes == labels
+    clear, same = recognition.clear, recognition.classes == labels
     count = len(labels)
     return {
         "n": count,
-        "same digit": Share(int((clear & same).sum()), count),
-        "another digit": Share(int((clear & ~same).sum()), count),
-        "no clear digit": Share(int((~clear).sum()), count),
+        "same digit": Proportion(int((clear & same).sum()), count),
+        "another digit": Proportion(int((clear & ~same).sum()), count),
+        "no clear digit": Proportion(int((~clear).sum()), count),
     }
 
 
@@ -146,7 +146,7 @@ def measures(images: Tensor) -> dict[str, Tensor]:
     }
 
 
-def strokes(images: Tensor) -> dict[str, Cell]:
+def mean_measures(images: Tensor) -> dict[str, Cell]:
     """The means of `measures` over all pictures."""
     return {name: float(values.mean()) for name, values in measures(images).items()}
 

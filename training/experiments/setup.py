@@ -17,7 +17,7 @@ from diffusion_toy.diffusion.schedule import NoiseSchedule
 from diffusion_toy.errors import InvalidValueError
 from training.data.images import ImageSet, Splits, to_bytes, to_unit_range
 from training.drawing.generation import BATCH, Painter, Progress
-from training.experiments.results import Cell, Judge, Table, outcomes, strokes
+from training.experiments.results import Cell, Recognizer, Table, mean_measures, outcomes
 
 DDPM, DDIM = 1.0, 0.0  # η of a step
 
@@ -28,14 +28,14 @@ class Setup:
 
     Attributes:
         painter: the network under test, and the schedule.
-        judge: who says what a picture shows.
+        recognizer: who says what a picture shows.
         digits: real test pictures that are clearly what their labels say.
         data: the whole data set.
         seed: of all noise.
     """
 
     painter: Painter
-    judge: Judge
+    recognizer: Recognizer
     digits: ImageSet
     data: Splits
     seed: int
@@ -61,7 +61,7 @@ class Setup:
         return torch.full((self.count,), self.painter.config.num_classes)
 
 
-def clear_digits(judge: Judge, test: ImageSet, count: int, seed: int) -> ImageSet:
+def clear_digits(recognizer: Recognizer, test: ImageSet, count: int, seed: int) -> ImageSet:
     """`count` pictures of the test split, at random, that are clearly what their labels say.
 
     So whatever is not the same digit afterwards has been changed, and was not unclear before.
@@ -69,9 +69,9 @@ def clear_digits(judge: Judge, test: ImageSet, count: int, seed: int) -> ImageSe
     Raises:
         InvalidValueError: there are not as many.
     """
-    verdict = judge(test.images)
+    recognition = recognizer(test.images)
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
-    usable = verdict.clear & (verdict.classes == test.labels)
+    usable = recognition.clear & (recognition.classes == test.labels)
     chosen = order[usable[order]][:count]
     if len(chosen) < count:
         raise InvalidValueError("--count", count, f"1…{len(chosen)}, the clear digits of the test split")
@@ -79,7 +79,7 @@ def clear_digits(judge: Judge, test: ImageSet, count: int, seed: int) -> ImageSe
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Condition:
     """Noisy pictures, to become one row of a table.
 
     Attributes:
@@ -118,30 +118,30 @@ def levels_of(schedule: NoiseSchedule, t: NDArray[np.float64] | float) -> Tensor
     return torch.from_numpy(np.asarray(schedule.level_of_time_step(t))).float()
 
 
-def network_steps(cases: Sequence[Case]) -> int:
+def network_steps(conditions: Sequence[Condition]) -> int:
     """Of all pictures together, to denoise these."""
-    return sum(case.steps * len(case.x) for case in cases)
+    return sum(c.steps * len(c.x) for c in conditions)
 
 
-def denoise(painter: Painter, cases: Sequence[Case], progress: Progress) -> list[Tensor]:
-    """Denoise the pictures of all cases, one time step a step, each pixel from its own.
+def denoise(painter: Painter, conditions: Sequence[Condition], progress: Progress) -> list[Tensor]:
+    """Denoise the pictures of all conditions, one time step a step, each pixel from its own.
 
-    Pictures that take about as long share a batch, so cases of any size cost no more than they must.
+    Pictures that take about as long share a batch, so conditions of any size cost no more than they must.
 
     Returns:
-        (N, C, H, W) uint8 for each case.
+        (N, C, H, W) uint8 for each condition.
     """
     height, width = painter.shape[1:]
-    x = torch.cat([case.x for case in cases])
-    t = np.concatenate([np.broadcast_to(case.t, (len(case.x), height, width)) for case in cases])
-    labels, seeds = (torch.cat([getattr(case, name) for case in cases]) for name in ("labels", "seeds"))
-    eta = torch.cat([torch.full((len(case.x), 1, 1), case.eta) for case in cases])
-    order = np.argsort(np.concatenate([[case.steps] * len(case.x) for case in cases]), kind="stable")
+    x = torch.cat([c.x for c in conditions])
+    t = np.concatenate([np.broadcast_to(c.t, (len(c.x), height, width)) for c in conditions])
+    labels, seeds = (torch.cat([getattr(c, name) for c in conditions]) for name in ("labels", "seeds"))
+    eta = torch.cat([torch.full((len(c.x), 1, 1), c.eta) for c in conditions])
+    order = np.argsort(np.concatenate([[c.steps] * len(c.x) for c in conditions]), kind="stable")
     done = torch.empty(x.shape, dtype=torch.uint8)
     for part in np.array_split(order, range(BATCH, len(order), BATCH)):
         mine = torch.from_numpy(part)
         done[mine] = _denoise(painter, x[mine], t[part], labels[mine], seeds[mine], eta[mine], progress)
-    return list(torch.split(done, [len(case.x) for case in cases]))
+    return list(torch.split(done, [len(c.x) for c in conditions]))
 
 
 @torch.inference_mode()
@@ -171,12 +171,14 @@ def _denoise(
         progress(moving)
 
 
-def denoised_rows(setup: Setup, cases: Sequence[Case], progress: Progress) -> list[dict[str, Cell]]:
-    """Denoise the noisy digits of each case, and say what has become of them."""
+def denoised_rows(setup: Setup, conditions: Sequence[Condition], progress: Progress) -> list[dict[str, Cell]]:
+    """Denoise the noisy digits of each condition, and say what has become of them."""
     rows = []
-    for case, images in zip(cases, denoise(setup.painter, cases, progress), strict=True):
-        verdict = setup.judge(images)
-        rows.append({**case.cells, **outcomes(verdict, setup.digits.labels), **strokes(images)})
+    for condition, images in zip(conditions, denoise(setup.painter, conditions, progress), strict=True):
+        recognition = setup.recognizer(images)
+        rows.append(
+            {**condition.cells, **outcomes(recognition, setup.digits.labels), **mean_measures(images)}
+        )
     return rows
 
 
@@ -185,17 +187,17 @@ def untouched_row(setup: Setup, cells: dict[str, Cell]) -> dict[str, Cell]:
     images = setup.digits.images
     blank: dict[str, Cell] = dict.fromkeys(cells)
     blank[next(iter(cells))] = "real digits, untouched"
-    return {**blank, **outcomes(setup.judge(images), setup.digits.labels), **strokes(images)}
+    return {**blank, **outcomes(setup.recognizer(images), setup.digits.labels), **mean_measures(images)}
 
 
-def denoising(setup: Setup, name: str, title: str, cases: Sequence[Case]) -> Experiment:
-    """The experiment that denoises these cases of the setup's digits, below the untouched ones."""
+def denoising(setup: Setup, name: str, title: str, conditions: Sequence[Condition]) -> Experiment:
+    """The experiment that denoises these conditions of the setup's digits, below the untouched ones."""
 
     def run(progress: Progress) -> Table:
-        rows = denoised_rows(setup, cases, progress)
-        return Table(name, title, [untouched_row(setup, cases[0].cells), *rows])
+        rows = denoised_rows(setup, conditions, progress)
+        return Table(name, title, [untouched_row(setup, conditions[0].cells), *rows])
 
-    return Experiment(name, network_steps(cases), run)
+    return Experiment(name, network_steps(conditions), run)
 
 
 def on_schedule(setup: Setup, schedule: NoiseSchedule) -> Setup:

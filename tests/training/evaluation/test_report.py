@@ -17,7 +17,6 @@ from training import __main__ as command
 from training.data.images import ImageSet, to_unit_range
 from training.data.named import load_dataset
 from training.drawing.generation import brush_and_heal, brush_mask, generate, labels_of, make_painter
-from training.evaluation import evaluate
 from training.evaluation.classifier import (
     Classifier,
     accuracy,
@@ -144,12 +143,8 @@ def test_a_brush_changes_only_what_is_under_it(test_split: ImageSet) -> None:
     assert not torch.allclose(healed[:, :, mask], clean[:, :, mask])
 
 
-def test_evaluate_prints_one_table_and_writes_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
-    load = evaluate.load_network  # the tiny model says that it was trained on noise
-    monkeypatch.setattr(evaluate, "load_network", lambda path: (load(path)[0], "mnist"))
+def test_evaluate_prints_one_table_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_model(tmp_path / "tiny.safetensors", dataset="mnist")
     flags = ["evaluate", "--checkpoint", model, "--data", SAMPLE, "--count", 100, "--steps", 2,
              "--heal-count", 5, "--heal-radii", 6, "--heal-levels", 0.5, "--heal-stride", 50,
              "--json", tmp_path / "deep" / "scores.json"]  # fmt: skip

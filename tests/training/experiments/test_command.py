@@ -24,8 +24,7 @@ from training.data.images import ImageSet, to_unit_range
 from training.data.named import load_splits
 from training.drawing.generation import generate, ignored, make_painter
 from training.evaluation.classifier import load_classifier, shipped_classifier
-from training.experiments import command as experiments
-from training.experiments.ablations import LINE, even, injected, scribbled, told_truthfully, wrong_amounts
+from training.experiments.ablations import LINE, even, injected, right_amounts, scribbled, wrong_amounts
 from training.experiments.initialisation import (
     BRANCHES,
     agreement,
@@ -33,8 +32,8 @@ from training.experiments.initialisation import (
     chance_total_variation,
     few_steps,
 )
-from training.experiments.results import Judge, Share, excess_kurtosis, neighbour_correlation
-from training.experiments.setup import DDIM, Case, Setup, clear_digits, denoise, levels_of
+from training.experiments.results import Proportion, Recognizer, excess_kurtosis, neighbour_correlation
+from training.experiments.setup import DDIM, Condition, Setup, clear_digits, denoise, levels_of
 
 COUNT = 8
 SCHEDULE = make_schedule("cosine", 300)
@@ -44,9 +43,9 @@ SCHEDULE = make_schedule("cosine", 300)
 def setup() -> Setup:
     """A tiny network of no use, on the schedule of the live toy."""
     data = load_splits("mnist", SAMPLE)
-    judge = Judge(load_classifier(shipped_classifier("mnist")), data.test.images)
+    recognizer = Recognizer(load_classifier(shipped_classifier("mnist")), data.test.images)
     painter = make_painter(random_network(), torch.device("cpu"), schedule=SCHEDULE)
-    return Setup(painter, judge, clear_digits(judge, data.test, COUNT, 0), data, 0)
+    return Setup(painter, recognizer, clear_digits(recognizer, data.test, COUNT, 0), data, 0)
 
 
 class Knowing(nn.Module):
@@ -69,30 +68,30 @@ def short(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
     monkeypatch.setattr(
         "training.experiments.initialisation.STEPS", {SamplerKind.DDPM: (12, 3), SamplerKind.DPMPP: (4,)}
     )
-    monkeypatch.setattr("training.experiments.initialisation.MOMENTS", (8, 5))
+    monkeypatch.setattr("training.experiments.initialisation.BRANCH_TIMES", (8, 5))
     forward = Knowing(setup.clean[:1])
     schedule = make_schedule("cosine", 12)
     return replace(setup, painter=replace(setup.painter, forward=forward, schedule=schedule))
 
 
-def case_of(setup: Setup, x: Tensor, t: float, eta: float = 1.0) -> Case:
+def case_of(setup: Setup, x: Tensor, t: float, eta: float = 1.0) -> Condition:
     rows = slice(0, len(x))
-    return Case({}, x, even(t), setup.no_labels[rows], setup.seeds[rows], eta)
+    return Condition({}, x, even(t), setup.no_labels[rows], setup.seeds[rows], eta)
 
 
 def test_only_clear_digits_are_experimented_with(setup: Setup) -> None:
-    verdict = setup.judge(setup.digits.images)
-    assert torch.equal(verdict.classes, setup.digits.labels)
-    assert verdict.clear.all()
+    recognition = setup.recognizer(setup.digits.images)
+    assert torch.equal(recognition.classes, setup.digits.labels)
+    assert recognition.clear.all()
     images = setup.data.test.images[:64].clone()
     images[::2] = 0  # a blank page is no digit
     some = ImageSet(images, torch.arange(64) + 100)
     with pytest.raises(InvalidValueError, match=r"--count 1 is outside 1…0"):
-        clear_digits(setup.judge, some, 1, 0)
+        clear_digits(setup.recognizer, some, 1, 0)
     some = ImageSet(images, setup.data.test.labels[:64])
-    assert clear_digits(setup.judge, some, 28, 0).images.flatten(1).amax(1).all()
+    assert clear_digits(setup.recognizer, some, 28, 0).images.flatten(1).amax(1).all()
     with pytest.raises(InvalidValueError, match=r"--count 200 is outside 1…1\d\d, the clear digits"):
-        clear_digits(setup.judge, setup.data.test, 200, 0)
+        clear_digits(setup.recognizer, setup.data.test, 200, 0)
 
 
 def test_denoising_is_what_heal_does(setup: Setup) -> None:
@@ -165,7 +164,7 @@ def test_a_scribble_is_told_alike_by_every_rule_and_is_really_what_the_rule_make
 def test_wrong_amounts_hold_the_noise_that_their_rows_say(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Case] = []
+    seen: list[Condition] = []
     monkeypatch.setattr("training.experiments.ablations.denoising", lambda *args: seen.extend(args[-1]))
     wrong_amounts(setup)
     assert len(seen) == 16
@@ -179,16 +178,16 @@ def test_wrong_amounts_hold_the_noise_that_their_rows_say(
 
 
 def test_a_table_has_a_row_for_each_case_below_the_untouched_digits(short: Setup) -> None:
-    experiment = told_truthfully(short)
+    experiment = right_amounts(short)
     steps: list[int] = []
     rows = experiment.run(steps.append).rows
     assert sum(steps) == experiment.steps == 2 * (4 + 12) * COUNT
     assert [row["noised to t"] for row in rows] == ["real digits, untouched", 4, 12, 4, 12]
-    assert rows[0]["same digit"] == Share(COUNT, COUNT)
+    assert rows[0]["same digit"] == Proportion(COUNT, COUNT)
     same = int((short.digits.labels == short.digits.labels[0]).sum())
     for row in rows[1:]:
-        assert row["same digit"] == Share(same, COUNT)
-        assert row["another digit"] == Share(COUNT - same, COUNT)
+        assert row["same digit"] == Proportion(same, COUNT)
+        assert row["another digit"] == Proportion(COUNT - same, COUNT)
 
 
 def test_few_steps_have_a_row_each_and_count_their_steps(short: Setup) -> None:
@@ -203,9 +202,9 @@ def test_few_steps_have_a_row_each_and_count_their_steps(short: Setup) -> None:
     label = int(short.digits.labels[0])
     asked = sum(1 for i in range(COUNT) if i % 10 == label)
     for row in rows[1:]:
-        assert row["a clear digit"] == Share(COUNT, COUNT)
+        assert row["a clear digit"] == Proportion(COUNT, COUNT)
         if row["network told"] == "a class":
-            assert row["the one asked for"] == Share(asked, COUNT)
+            assert row["the one asked for"] == Proportion(asked, COUNT)
             assert row["class TV"] is None
         else:
             assert row["class TV"] == pytest.approx(0.9, abs=0.05)  # one class and no other
@@ -235,7 +234,7 @@ def test_branches_of_a_network_that_knows_one_picture_agree(short: Setup) -> Non
     assert sum(steps) == experiment.steps
     assert [row["branched at t"] for row in rows[1:-1]] == [8, 5]
     for row in rows[1:-1]:
-        assert row["all 8 the same digit"] == Share(2, 2)
+        assert row["all 8 the same digit"] == Proportion(2, 2)
         assert row["correlation"] == pytest.approx(1)
     assert isinstance(rows[0]["largest group"], float)
     assert rows[0]["largest group"] < 0.9
@@ -246,9 +245,9 @@ def test_agreement_counts_the_largest_group(setup: Setup) -> None:
     ones, sevens = (test.images[test.labels == digit][:BRANCHES] for digit in (1, 7))
     images = torch.cat([ones, ones[:5], sevens[:3], ones[:4], sevens[:4]])
     groups = images.reshape(3, BRANCHES, 1, 28, 28)
-    row = agreement({}, setup.judge(images), groups)
-    assert row["all 8 the same digit"] == Share(1, 3)
-    assert row["more than half the same"] == Share(2, 3)
+    row = agreement({}, setup.recognizer(images), groups)
+    assert row["all 8 the same digit"] == Proportion(1, 3)
+    assert row["more than half the same"] == Proportion(2, 3)
     assert row["largest group"] == pytest.approx((8 + 5 + 4) / 24)
     assert torch.equal(to_unit_range(ones), to_unit_range(images[:BRANCHES]))
 
@@ -256,9 +255,7 @@ def test_agreement_counts_the_largest_group(setup: Setup) -> None:
 def test_the_command_prints_the_tables_that_were_asked_for_and_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
-    load = experiments.load_network  # the tiny model says that it was trained on noise
-    monkeypatch.setattr(experiments, "load_network", lambda path: (load(path)[0], "mnist"))
+    model = write_model(tmp_path / "tiny.safetensors", dataset="mnist")
     monkeypatch.setattr("training.experiments.ablations.SCRIBBLES", {"a short line": LINE[:2]})
     flags = ["experiments", "--checkpoint", model, "--data", SAMPLE, "--count", 8, "--only", "rules",
              "--json", tmp_path / "deep" / "figures.json"]  # fmt: skip
@@ -287,13 +284,8 @@ def test_the_command_prints_the_tables_that_were_asked_for_and_writes_them(
 def test_bad_flags_end_with_one_sentence(
     flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
-    classifier = ["--classifier", str(shipped_classifier("mnist"))]
-    load = experiments.load_splits
-    given = ["experiments", "--checkpoint", str(model), "--data", str(SAMPLE), *classifier, *flags]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiments, "load_splits", lambda _name, *rest: load("mnist", *rest))
-        assert command.main(given) == 2
+    model = write_model(tmp_path / "tiny.safetensors", dataset="mnist")
+    assert command.main(["experiments", "--checkpoint", str(model), "--data", str(SAMPLE), *flags]) == 2
     captured = capsys.readouterr().err
     assert said in captured
     assert captured.count("\n") == 1
