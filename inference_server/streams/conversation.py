@@ -11,13 +11,13 @@ import grpc
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract import wire
 from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.rate import TokenBucket
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.session import Pending, Session, SessionSnapshot, Skip
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
 from inference_server.streams.outbox import FrameRecord
-from inference_server.streams.rate_limit import TokenBucket
 from inference_server.streams.snapshots import seal
 from inference_server.streams.tokens import Sealer
 from inference_server.transport.grpc_status import ServiceError

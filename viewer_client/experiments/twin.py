@@ -100,6 +100,7 @@ class Twin:
         treatment: how the window's session is treated.
         other: how its twin is treated.
         pair: the newest frames of the same moment, which are to be shown.
+        playing: both run, or will as soon as they can.
         diverged: a command did not reach both in time, so more than `what` differs.
         closed: the comparison is over; the model's notice says why, unless the user closed it.
     """
@@ -129,7 +130,7 @@ class Twin:
         self._extra = ExtraSession(open_link(start))
         self._sides = self._own, self._twin = Side(own), Side(self._extra.link)
         self._started = False
-        self._playing = True
+        self.playing = True
         self._touched = False
         self._moves: deque[Move] = deque()
         self._painting = Painting(model.brush)
@@ -181,13 +182,13 @@ class Twin:
 
     def toggle_play(self) -> None:
         """Pause both sessions, or let both run."""
-        self._moves.append(m.Pause() if self._playing else m.Play())
-        self._playing = not self._playing
+        self._moves.append(m.Pause() if self.playing else m.Play())
+        self.playing = not self.playing
 
     def step(self) -> None:
         """Let both sessions take a single step and pause."""
         self._moves.append(m.Step())
-        self._playing = False
+        self.playing = False
 
     def mouse_at(self, point: Point | None) -> None:
         """Follow the mouse to this point of the left picture; None means outside it."""
@@ -238,7 +239,7 @@ class Twin:
 
     def _start_both(self) -> None:
         """Restart both sessions from the same seed and origin."""
-        self._started = self._playing = self._restarting = True
+        self._started = self.playing = self._restarting = True
         self.diverged = self._touched = self._pausing = False
         self._moves.clear()
         self._painting.drop()
@@ -298,7 +299,7 @@ class Twin:
 
     def _send_at_rest(self, step: int | None) -> None:
         """Send to two idle sessions, which are paused meanwhile if the first command would let them run."""
-        held = bool(self._painting) and not self._moves and self._playing
+        held = bool(self._painting) and not self._moves and self.playing
         if held:
             self._to_both(m.Pause(), m.Pause(), step)
         if self._moves:

@@ -249,8 +249,8 @@ class Ending:
     therefore kept, and while it is that of the write, the next one is waited for.
     """
 
-    def __init__(self, call: Any) -> None:
-        self._call = call
+    def __init__(self, call: Any, patience_s: float = STATUS_S) -> None:
+        self._call, self._patience_s = call, patience_s
         self._first: tuple[grpc.StatusCode, str] | None = None
         call.add_done_callback(self._done)
 
@@ -259,7 +259,7 @@ class Ending:
 
     async def status(self) -> tuple[grpc.StatusCode, str]:
         """Return code and details, once the stream has ended."""
-        until = clock() + STATUS_S
+        until = clock() + self._patience_s
         while True:
             status = self._first or (await self._call.code(), await self._call.details() or "")
             if status != (grpc.StatusCode.INTERNAL, FAILED_WRITE) or clock() > until:

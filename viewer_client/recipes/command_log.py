@@ -63,9 +63,15 @@ class _Beginning:
 
 
 class CommandLog:
-    """Notes of one session, of as many runs as it has restarts."""
+    """Notes of one session, of as many runs as it has restarts.
 
-    def __init__(self) -> None:
+    Args:
+        most: commands that are kept; then the older ones are cleared out.
+        left: of the newest, after that.
+    """
+
+    def __init__(self, most: int = NOTES_MAX, left: int = NOTES_LEFT) -> None:
+        self._most, self._left = most, left
         self.runs = 0  # rises with each start and each restart that has been applied
         self._start = m.Start()
         self._session_id = ""
@@ -75,6 +81,11 @@ class CommandLog:
         self._notes: dict[int, _Note] = {}  # by sequence, rising
         self._waiting: dict[int, _Note] = {}  # those that have not been applied
         self._step: int | None = None  # of the newest frame
+
+    @property
+    def kept(self) -> int:
+        """Return how many commands are kept."""
+        return len(self._notes)
 
     def asked_for(self, start: m.Start) -> None:
         """Take note of what the next stream begins with, unless it goes on with a session."""
@@ -122,7 +133,7 @@ class CommandLog:
         """Take note of a command that has been sent with this number."""
         if self._beginning is not None:
             self._notes[sequence] = self._waiting[sequence] = _Note(sequence, command)
-            if len(self._notes) > NOTES_MAX:
+            if self.kept > self._most:
                 self._clear_out()
 
     def _receive_frame(self, frame: m.Frame) -> None:
@@ -181,7 +192,7 @@ class CommandLog:
     def _clear_out(self) -> None:
         """Forget what no recipe needs any more: what was before the last restart but for the newest."""
         assert self._beginning is not None
-        old = self._applied(list(self._notes.values())[:-NOTES_LEFT])
+        old = self._applied(list(self._notes.values())[: -self._left])
         account = _Account(self._beginning)
         last = max((n for n, note in enumerate(old) if isinstance(note.command, m.Restart)), default=None)
         if last is None:

@@ -9,31 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.rate import TokenBucket
 from viewer_client.recipes.recipe import Recipe, is_of_speed
 
 AHEAD = 24  # commands on their way: enough for 60 steps a second over 0.4 s, few enough to be stopped soon
 SHARE = 0.8  # of the server's limit of commands a second
 BURST_S = 0.25
-ROUNDING = 1e-9
-
-
-class Pace:
-    """At most so many a second, and after a pause some at once. Times are seconds of any clock."""
-
-    def __init__(self, burst: float) -> None:
-        self._burst = self._allowed = burst
-        self._then: float | None = None
-
-    def ready(self, now: float, rate_hz: float) -> bool:
-        """Say whether one more may be sent."""
-        if self._then is not None:
-            self._allowed = min(self._allowed + (now - self._then) * rate_hz, self._burst)
-        self._then = now
-        return self._allowed >= 1 - ROUNDING
-
-    def spend(self) -> None:
-        """Take note that one more has been sent."""
-        self._allowed -= 1
 
 
 class Replay:
@@ -54,7 +35,8 @@ class Replay:
         self.recipe, self.held, self.done, self.failure = recipe, False, False, ""
         self.direction = m.Motion.REVERSE
         self._sent: dict[int, tuple[int | None, m.Command]] = {}  # what has not been applied, by sequence
-        self._limit, self._speed = Pace(m.Limits().commands_per_second * BURST_S), Pace(1.0)
+        self._limit = TokenBucket(0, burst=m.Limits().commands_per_second * BURST_S)
+        self._speed = TokenBucket(0, burst=1)
         self._commands: Iterator[tuple[int | None, m.Command]]
         self._next: tuple[int | None, m.Command] | None
         self._begin(over)
@@ -81,10 +63,11 @@ class Replay:
         if self._next is None or self.held or self.failure or len(self._sent) >= AHEAD:
             return None
         command = self._next[1]
+        self._speed.rate, self._limit.rate = steps_per_second, limits.commands_per_second * SHARE
         slow = isinstance(command, m.Step) and steps_per_second < limits.tick_rate_hz
-        if slow and not self._speed.ready(now, steps_per_second):
+        if slow and not self._speed.ready(now):
             return None
-        return command if self._limit.ready(now, limits.commands_per_second * SHARE) else None
+        return command if self._limit.ready(now) else None
 
     def sent(self, command: m.Command, sequence: int) -> bool:
         """Take note of a command that was sent with this number; say whether it was one of the replay's."""

@@ -220,7 +220,7 @@ def test_whatever_is_done_lands_at_the_same_step_of_both(seed: int) -> None:
             case _:
                 continue
     assert touched > 10
-    if not twin._playing:
+    if not twin.playing:
         twin.toggle_play()
     scene.run(scene.settled, 3000)
     scene.run(lambda: twin.pair is not None and twin.pair[0] is scene.own.recent[-1])
@@ -430,9 +430,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         assert twin is not None
         pair = twin.pair
         return (
-            pair is not None
-            and all(one.idle and one.time_step.max == 0 for one in pair)
-            and not twin._painting
+            pair is not None and all(one.idle and one.time_step.max == 0 for one in pair) and not twin.waiting
         )
 
     own.open()

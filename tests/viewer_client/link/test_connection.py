@@ -415,9 +415,9 @@ def test_one_who_watches_waits_for_an_owner_who_is_about_to_return(faulty: Any, 
     welcome.watching = True
     service = Faulty([pb.DenoiseResponse(welcome=welcome)], grpc.StatusCode.UNAVAILABLE, "restarting")
     connection = connect(faulty(service), m.Start(watch="them"))
-    wait_for(lambda: connection._watched, 5, "the welcome")
+    wait_for(lambda: connection.status.live, 30, "the welcome")
     service.responses, service.code, service.text = [], grpc.StatusCode.NOT_FOUND, "there is no session"
-    wait_for(lambda: connection.status.sentence == "there is no session", 5, "a try")
+    wait_for(lambda: connection.status.sentence == "there is no session", 30, "a try")
     assert connection.status.phase is Phase.LOST
 
 

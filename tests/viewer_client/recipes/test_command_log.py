@@ -9,7 +9,6 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.viewer_client.frames import WELCOME, frame
-from viewer_client.recipes import command_log as module
 from viewer_client.recipes.command_log import CommandLog, NoRecipeError
 from viewer_client.recipes.recipe import NOTHING, Entry, Recipe, Undone
 
@@ -22,8 +21,8 @@ SAMPLERS = {sampler: m.SettingsChange(sampler=sampler) for sampler in m.Sampler}
 class Session:
     """A command log, and what a server would tell it."""
 
-    def __init__(self, **start: Any) -> None:
-        self.command_log, self.sequence, self.applied = CommandLog(), 1, 1
+    def __init__(self, command_log: CommandLog | None = None, **start: Any) -> None:
+        self.command_log, self.sequence, self.applied = command_log or CommandLog(), 1, 1
         self.welcome(m.Start(**start))
 
     def welcome(self, start: m.Start, **changes: Any) -> None:
@@ -355,10 +354,8 @@ def test_a_frame_that_cannot_be_explained_makes_the_recipe_inexact() -> None:
     assert other.recipe(2).inexact
 
 
-def test_a_run_of_too_many_commands_has_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NOTES_MAX", 40)
-    monkeypatch.setattr(module, "NOTES_LEFT", 10)
-    session = Session()
+def test_a_run_of_too_many_commands_has_no_recipe() -> None:
+    session = Session(CommandLog(most=40, left=10))
     session.do(0, m.Configure(m.SettingsChange(label=2)))
     for step in range(60):
         session.do(step, INJECT)
@@ -371,20 +368,18 @@ def test_a_run_of_too_many_commands_has_no_recipe(monkeypatch: pytest.MonkeyPatc
     assert recipe.start.settings.label == 2
 
 
-def test_earlier_runs_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NOTES_MAX", 40)
-    monkeypatch.setattr(module, "NOTES_LEFT", 10)
-    session = Session()
+def test_earlier_runs_take_no_room() -> None:
+    session = Session(CommandLog(most=40, left=10))
     for run in range(30):
         session.do(9, m.Configure(m.SettingsChange(label=run % 10)), m.Restart(run), then=0)
         session.do(2, INJECT, OTHER, then=4)
     recipe = session.recipe(5)
     assert (recipe.start.seed, recipe.start.settings.label) == (29, 9)
     assert recipe.entries == (Entry(2, INJECT), Entry(2, OTHER))
-    assert len(session.command_log._notes) <= 41
+    assert session.command_log.kept <= 41
 
 
-def test_runs_are_counted_as_they_land() -> None:
+def test_runs_are_counted_as_they_are_applied() -> None:
     session = Session()
     before = session.command_log.runs
     session.send(m.Restart())
