@@ -142,7 +142,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
         ),
     ),
     (
-        "Keep",
+        "Save",
         (
             Binding(("s",), Action.SAVE, "S", "save the picture"),
             Binding(("g",), Action.SAVE_GIF, "G", "save the run as a GIF"),

@@ -11,8 +11,8 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Text, keycap, shrunk
 
 WIDE_PX = 1000
-SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Keep", "Window"))
-SECTIONS_WIDE = (("Time", "Network", "Compare"), ("Picture", "Keep"), ("Mouse", "Window"))
+SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Save", "Window"))
+SECTIONS_WIDE = (("Time", "Network", "Compare"), ("Picture", "Save"), ("Mouse", "Window"))
 SCALE_LEAST = 0.5  # of the help's text, until all of it fits
 INTRODUCTION = (
     "The picture begins as Gaussian noise; the network takes out a little of it at every step. "

@@ -113,7 +113,7 @@ class SeedEntry(Overlay):
         used = text.put(surface, "Seed", place.x, place.y, 14, TEXT)
         model = self._model
         seed = model.start.seed if model.frame is None else model.frame.seed
-        words = "" if seed is None else f"the present one: {seed}"
+        words = "" if seed is None else f"now: {seed}"
         now = text.longest([words], place.width - used - text.px(12), 12)
         text.put(surface, now, place.right, place.y + text.px(1), 12, DIM, align="right")
 

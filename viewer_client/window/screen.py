@@ -16,6 +16,7 @@ from viewer_client.core.brush import Brush
 from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Layout, Point, Rect, layout
 from viewer_client.core.history import History
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Statistics
@@ -41,17 +42,17 @@ if TYPE_CHECKING:
 FIGURES_PERIOD_S = 0.25  # numbers that change faster cannot be read
 UNCHANGED_S = 0.1  # a picture in which nothing has changed is drawn again after this, all the same
 KEY_HINTS = (
-    ("H", "help"),
-    ("Space", "play"),
-    ("R", "restart"),
-    ("N", "new seed"),
-    ("M", "mouse"),
-    ("0-9", "class"),
-    ("Left Right", "step"),
-    ("F", "forward"),
-    ("E", "real picture"),
-    ("P", "colours"),
-    ("O", "time steps"),
+    (cap(Action.HELP), "help"),
+    (cap(Action.TOGGLE_PLAY), "play"),
+    (cap(Action.RESTART), "restart"),
+    (cap(Action.NEW_SEED), "new seed"),
+    (cap(Action.MOUSE_MODE), "mouse"),
+    (cap(Action.LABEL), "class"),
+    (cap(Action.STEP_FORWARD, Action.STEP_REVERSE), "step"),
+    (cap(Action.TOGGLE_DIRECTION), "forward"),
+    (cap(Action.EXAMPLE), "real picture"),
+    (cap(Action.COLORS), "colours"),
+    (cap(Action.HEAT), "time steps"),
 )
 
 # Fields of the view model that no picture shows. Any other field counts as drawn.

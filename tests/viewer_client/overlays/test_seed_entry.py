@@ -128,6 +128,6 @@ def test_the_present_seed_is_shown_and_nothing_is_cut(model: ViewModel, scale: f
         text.begin(scale)
         typed(entry(model), digits).draw(surface, text, 0.0)
         written = [words for words, _ in text.placed]
-        assert "the present one: 7" in written
+        assert "now: 7" in written
         assert not text.shortened
         assert all(surface.get_rect().contains(place) for _, place in text.placed)
