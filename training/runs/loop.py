@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
@@ -135,12 +136,9 @@ class Trainer:
         torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
     def _generator(self, *key: int) -> torch.Generator:
-        """A generator for this key alone, e.g. (purpose, step)."""
-        generator = torch.Generator()
-        mixed = self.config.seed
-        for part in key:
-            mixed = (mixed * 6364136223846793005 + part + 1442695040888963407) % 2**63
-        return generator.manual_seed(mixed)
+        """Return a generator for this key alone, e.g. (purpose, step), independent of all others."""
+        mixed = np.random.SeedSequence(self.config.seed, spawn_key=key).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(mixed[0]))
 
     def _order(self, epoch: int) -> Tensor:
         return torch.randperm(len(self.data), generator=self._generator(0, epoch))

@@ -84,6 +84,19 @@ def test_every_step_and_every_seed_draws_levels_and_noise_of_its_own(
         assert not torch.equal(eps, other_eps)
 
 
+def test_every_key_has_a_generator_of_its_own_and_the_same_one_always(data: ImageSet) -> None:
+    """Seeds of more than 32 bits too: as words in a row, (2^32, 5) would be (0, 1, 5)."""
+    keys = [(0,), (1,), (0, 0), (0, 1), (1, 0), (1, 5), (1, 2**32 - 1)]
+    first: dict[tuple[int, ...], float] = {}
+    for seed in (0, 1, 2**32, 2**32 + 1, 2**63 - 1):
+        trainer = Trainer(config(seed=seed), data, CPU)
+        for key in keys:
+            value, again = (torch.rand((), generator=trainer._generator(*key)).item() for _ in range(2))
+            assert value == again
+            first[seed, *key] = value
+    assert len(set(first.values())) == len(first) == 35
+
+
 def test_another_configuration_does_not_resume(data: ImageSet, tmp_path: Path) -> None:
     Trainer(config(), data, CPU).save(tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match="another configuration"):
