@@ -13,8 +13,9 @@ from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import gauges
 from tests.models import write_model
 from tests.tools import ServerProcess, free_port, running_server, wait_for
+from tests.viewer_client.experiments.scene import Scene as AnyScene
 from tests.viewer_client.frames import frame
-from tests.viewer_client.simulated import SimulatedSession, exchanged
+from tests.viewer_client.simulated import SimulatedSession
 from viewer_client.core.geometry import Rect
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
@@ -107,45 +108,31 @@ def test_no_room_has_no_places() -> None:
 # --- with sessions that are simulated ---
 
 
-class Scene:
+class Scene(AnyScene):
     """A window's session, its branches, and a clock."""
 
     def __init__(self, room_for: int = BRANCHES, motion: m.Motion = m.Motion.REVERSE) -> None:
-        self.own = SimulatedSession(m.Start(seed=7))
-        self.opened: list[SimulatedSession] = []
-        self.room_for, self.now = room_for, 0.0
-        self.model = ViewModel(start=m.Start(seed=7))
-        self.branches: Branches | None = None
-        self.run(lambda: self.own.step >= 20)
+        super().__init__(
+            ViewModel(start=m.Start(seed=7)),
+            SimulatedSession(m.Start(seed=7)),
+            lambda start, room: SimulatedSession(start, full=not room),
+            room_for,
+            begin_at=20,
+        )
         if motion is m.Motion.PAUSED:
             self.model.key("space")
             self.run(lambda: self.model.frame is not None and self.model.frame.idle)
 
     def open(self) -> Branches:
-        self.branches = Branches(self.model, self.own, self._open)
-        return self.branches
-
-    def _open(self, start: m.Start) -> SimulatedSession:
-        self.opened.append(SimulatedSession(start, full=len(self.opened) >= self.room_for))
-        return self.opened[-1]
-
-    def run(self, until: Callable[[], bool], ticks: int = 400) -> None:
-        for _ in range(ticks):
-            if until():
-                return
-            self.now += 1 / 60
-            for session in (self.own, *self.opened):
-                session.tick()
-            exchanged(self.model, self.own, self.now)
-            if self.branches is not None:
-                self.branches.update(self.now)
-        raise AssertionError("in vain")
+        branches = Branches(self.model, self.own, self.open_link)
+        self.comparison = branches
+        return branches
 
     def ended(self) -> bool:
         return all(session.ended for session in self.opened)
 
 
-def test_all_begin_from_the_moment_at_which_the_session_rests() -> None:
+def test_all_begin_from_the_moment_at_which_the_session_is_paused() -> None:
     scene = Scene()
     branches = scene.open()
     scene.run(lambda: branches.stage is Progress.RUNNING)
@@ -177,8 +164,7 @@ def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> 
     wait_for(scene.ended, 10, "the branches to end")
     step = scene.own.step
     for _ in range(30):
-        scene.own.tick()
-        exchanged(scene.model, scene.own, scene.now)
+        scene.tick()
     assert (scene.own.step > step) == (motion is m.Motion.REVERSE)
     assert not any(session.kept for session in scene.opened)
 

@@ -15,8 +15,9 @@ from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import gauges
 from tests.models import write_model
 from tests.tools import free_port, running_server, wait_for
+from tests.viewer_client.experiments.scene import Scene as AnyScene
 from tests.viewer_client.frames import frame
-from tests.viewer_client.simulated import SETTINGS, SimulatedSession, exchanged
+from tests.viewer_client.simulated import SETTINGS, SimulatedSession
 from viewer_client.core.strokes import Dab, MouseMode
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
@@ -122,54 +123,39 @@ def place_of(command: m.Command) -> object:
     return command.disc, command.amount
 
 
-class Scene:
+class Scene(AnyScene):
     """A window's session, its twin on a connection of another delay, and a clock."""
 
     def __init__(self, late: int = 2, twin_late: int = 3, *, room: bool = True) -> None:
-        self.own = SimulatedSession(m.Start(seed=7), late=late, seen=place_of)
-        self.others: list[SimulatedSession] = []
-        self.twin_late, self.room, self.now = twin_late, room, 0.0
-        self.model = ViewModel(start=m.Start(seed=7, settings=m.SettingsChange(**vars(SETTINGS))))
-        self.model.brush.mode = MouseMode.BRUSH
         self.twin: Twin | None = None
-        self.run(lambda: self.own.step >= 10)
+        super().__init__(
+            ViewModel(start=m.Start(seed=7, settings=m.SettingsChange(**vars(SETTINGS)))),
+            SimulatedSession(m.Start(seed=7), late=late, seen=place_of),
+            lambda start, room: SimulatedSession(start, full=not room, late=twin_late, seen=place_of),
+            room_for=1 if room else 0,
+            begin_at=10,
+        )
+        self.model.brush.mode = MouseMode.BRUSH
 
     def open(self) -> Twin:
-        self.twin = Twin(self.model, self.own, self._open)
+        self.twin = self.comparison = Twin(self.model, self.own, self.open_link)
         return self.twin
 
-    def _open(self, start: m.Start) -> SimulatedSession:
-        late = self.twin_late
-        self.others.append(SimulatedSession(start, full=not self.room, late=late, seen=place_of))
-        return self.others[-1]
-
     def tick(self) -> None:
-        self.now += 1 / 60
-        for session in (self.own, *self.others):
-            session.tick()
-        exchanged(self.model, self.own, self.now)
-        if self.twin is not None:
-            self.twin.update(self.now)
-            if self.twin.pair is not None:
-                first, second = self.twin.pair
-                assert (first.step, first.time_step) == (second.step, second.time_step)
-
-    def run(self, until: Callable[[], bool], ticks: int = 600) -> None:
-        for _ in range(ticks):
-            if until():
-                return
-            self.tick()
-        raise AssertionError("in vain")
+        super().tick()
+        if self.twin is not None and self.twin.pair is not None:
+            first, second = self.twin.pair
+            assert (first.step, first.time_step) == (second.step, second.time_step)
 
     def settled(self) -> bool:
         """All strokes are on both, and both rest."""
         assert self.twin is not None
-        sides = self.own, self.others[0]
+        sides = self.own, self.opened[0]
         nothing_left = not any(session._waiting for session in sides)
         return nothing_left and all(s.idle for s in sides) and not self.twin.waiting
 
     def has_not_diverged(self) -> None:
-        own, other = self.own, self.others[0]
+        own, other = self.own, self.opened[0]
         assert self.twin is not None
         assert not self.twin.diverged
         assert not own.rejected
@@ -182,13 +168,13 @@ class Scene:
 def test_both_restart_with_the_seed_and_origin_of_the_session() -> None:
     scene = Scene()
     twin = scene.open()
-    assert scene.others[0].start.motion is m.Motion.PAUSED
-    assert scene.others[0].start.settings == m.SettingsChange(**vars(scene.model.settings))
+    assert scene.opened[0].start.motion is m.Motion.PAUSED
+    assert scene.opened[0].start.settings == m.SettingsChange(**vars(scene.model.settings))
     assert twin.sentence.startswith("the twin joins")
     scene.run(lambda: twin.pair is not None and twin.pair[0].step == 5)
     begun = m.Restart(7, m.Origin())
     assert (begun, None) in scene.own.sent
-    assert (begun, None) in scene.others[0].sent
+    assert (begun, None) in scene.opened[0].sent
     scene.has_not_diverged()
     assert twin.figure == "0.00"
 
@@ -224,7 +210,7 @@ def test_whatever_is_done_lands_at_the_same_step_of_both(seed: int) -> None:
         twin.toggle_play()
     scene.run(scene.settled, 3000)
     scene.run(lambda: twin.pair is not None and twin.pair[0] is scene.own.recent[-1])
-    assert scene.own.history == scene.others[0].history
+    assert scene.own.history == scene.opened[0].history
     scene.has_not_diverged()
 
 
@@ -245,7 +231,7 @@ def test_a_stroke_that_arrives_bit_by_bit_wakes_neither_before_all_is_there() ->
     scene = Scene()
     twin = scene.open()
     scene.run(lambda: twin.pair is not None and twin.pair[0].time_step.max == 0)
-    scene.own.at_a_time, scene.others[0].at_a_time = 4, 3
+    scene.own.at_a_time, scene.opened[0].at_a_time = 4, 3
     for n in range(9):
         twin.mouse_at((0.1 + n / 10, 0.5))
     scene.run(scene.settled)
@@ -293,7 +279,7 @@ def test_the_kind_of_noise_is_all_that_differs_in_what_is_sent() -> None:
     scene.run(scene.settled)
     own, other = (
         [(command, at) for command, at in one.sent if isinstance(command, m.Inject)]
-        for one in (scene.own, scene.others[0])
+        for one in (scene.own, scene.opened[0])
     )
     assert own
     assert [(replace(command, kind=m.NoiseKind.GAUSSIAN), at) for command, at in other] == own
@@ -307,7 +293,7 @@ def test_a_sampler_is_the_twins_alone_and_both_restart_for_it() -> None:
     scene.run(lambda: twin.pair is not None)
     twin.change(Difference.SAMPLER)
     scene.run(lambda: twin.pair is not None and twin.pair[0].step == 3)
-    configured = [command.settings for command, _ in scene.others[0].sent if isinstance(command, m.Configure)]
+    configured = [command.settings for command, _ in scene.opened[0].sent if isinstance(command, m.Configure)]
     assert configured[-1] == m.SettingsChange(sampler=m.Sampler.DDIM, label=m.NO_LABEL)
     assert not any(isinstance(command, m.Configure) for command, _ in scene.own.sent)
     assert sum(isinstance(command, m.Restart) for command, _ in scene.own.sent) == 2
@@ -335,13 +321,13 @@ def test_a_command_that_comes_too_late_for_one_is_said_and_a_restart_mends_it() 
     scene = Scene()
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
-    scene.others[0].late = 30  # its connection is slow all at once
+    scene.opened[0].late = 30  # its connection is slow all at once
     for n in range(20):
         twin.mouse_at((0.2 + n / 40, 0.4))
         scene.tick()
     scene.run(lambda: twin.diverged)
     assert twin.sentence == DIVERGED
-    scene.others[0].late = 2
+    scene.opened[0].late = 2
     twin.restart()
     scene.run(scene.settled)
     assert not twin.diverged
@@ -352,7 +338,7 @@ def test_closing_ends_the_twin_alone() -> None:
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
     twin.close()
-    wait_for(lambda: scene.others[0].ended, 10, "the twin to end")
+    wait_for(lambda: scene.opened[0].ended, 10, "the twin to end")
     assert not scene.own.ended
 
 
@@ -369,10 +355,10 @@ def test_a_lost_connection_ends_the_twin_with_a_sentence(whose: str) -> None:
     scene = Scene()
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
-    (scene.own if whose == "own" else scene.others[0]).lose("the connection to box:1 broke")
+    (scene.own if whose == "own" else scene.opened[0]).lose("the connection to box:1 broke")
     scene.run(lambda: twin.closed)
     assert scene.model.notice == "the twin is gone: the connection to box:1 broke"
-    wait_for(lambda: scene.others[0].ended, 10, "the twin to end")
+    wait_for(lambda: scene.opened[0].ended, 10, "the twin to end")
 
 
 def test_there_is_a_reason_where_there_can_be_no_twin() -> None:
