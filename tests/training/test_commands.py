@@ -357,13 +357,13 @@ def test_every_flag_is_explained(name: str, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_run_keeps_a_journal_for_tensorboard(tmp_path: Path) -> None:
+def test_a_run_writes_a_log_for_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     assert command.main(train_flags(tmp_path / "run", "--epochs", 5)) == 0  # 40 steps
-    journal = EventAccumulator(str(tmp_path / "run"))
-    journal.Reload()
-    assert {"loss", "smoothed_loss", "learning_rate", "images_per_second"} <= set(journal.Tags()["scalars"])
-    assert [event.step for event in journal.Scalars("loss")] == [20, 40]
-    assert set(journal.Tags()["images"]) == {"unlabelled", "labelled"}
-    assert [event.step for event in journal.Images("labelled")][-1] == 40
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    assert {"loss", "smoothed_loss", "learning_rate", "images_per_second"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [20, 40]
+    assert set(events.Tags()["images"]) == {"unlabelled", "labelled"}
+    assert [event.step for event in events.Images("labelled")][-1] == 40

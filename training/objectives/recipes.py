@@ -50,7 +50,7 @@ def epsilon_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: T
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A way to train.
 
     Attributes:
@@ -71,6 +71,6 @@ def _toy_levels(count: int, height: int, width: int, _map_share: float, generato
 
 
 RECIPES = {
-    "level-maps": Recipe(UNet, sample_level_maps, velocity_loss, can_be_served=True),
-    "toy": Recipe(ToyUNet, _toy_levels, epsilon_loss, can_be_served=False),
+    "level-maps": TrainingRecipe(UNet, sample_level_maps, velocity_loss, can_be_served=True),
+    "toy": TrainingRecipe(ToyUNet, _toy_levels, epsilon_loss, can_be_served=False),
 }

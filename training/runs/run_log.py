@@ -17,7 +17,7 @@ PICTURES = 20  # of each kind
 PICTURE_SAMPLER = Sampler(SamplerKind.DDIM, steps=20, eta=1.0)
 
 
-class Journal:
+class RunLog:
     """TensorBoard's event files of one run; use it in a `with`.
 
     Args:
@@ -28,7 +28,7 @@ class Journal:
     def __init__(self, folder: Path, step: int) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> RunLog:
         return self
 
     def __exit__(

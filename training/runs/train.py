@@ -27,7 +27,7 @@ from training.objectives.recipes import RECIPES
 from training.runs.export import export
 from training.runs.loop import Trainer
 from training.runs.ranks import Ranks, joined, local_device
-from training.runs.run_log import SCALARS_EVERY, Journal
+from training.runs.run_log import SCALARS_EVERY, RunLog
 
 CHECKPOINT_NAME, MODEL_NAME, REPORT_NAME = "checkpoint.pt", "model.safetensors", "pictures.txt"
 INTERRUPTED = 130
@@ -208,8 +208,8 @@ def train_in_ranks(
             print(f"every file that was skipped or needs a look: {args.out / REPORT_NAME}", flush=True)
     with stop:
         if ranks.first:
-            with Journal(args.out, trainer.step) as journal:
-                train_and_tell(trainer, journal, checkpoint)
+            with RunLog(args.out, trainer.step) as run_log:
+                train_and_tell(trainer, run_log, checkpoint)
         else:
             for report in trainer.run():
                 if report.stop:
@@ -228,7 +228,7 @@ def train_in_ranks(
     return 0
 
 
-def train_and_tell(trainer: Trainer, journal: Journal, checkpoint: Path) -> None:
+def train_and_tell(trainer: Trainer, run_log: RunLog, checkpoint: Path) -> None:
     """Train to the end or until asked to stop, with a progress bar; save after every epoch."""
     size, epochs = trainer.config.batch_size, trainer.config.epochs
     began, first = time.perf_counter(), trainer.step
@@ -241,7 +241,7 @@ def train_and_tell(trainer: Trainer, journal: Journal, checkpoint: Path) -> None
             rate = (report.step - first) * size / (time.perf_counter() - began)
             if report.step % SCALARS_EVERY == 0:
                 bar.set_postfix(loss=f"{report.smoothed_loss:.4f}")
-                journal.scalars(
+                run_log.scalars(
                     report.step, loss=report.loss, smoothed_loss=report.smoothed_loss,
                     learning_rate=report.learning_rate, images_per_second=rate,
                 )  # fmt: skip
@@ -250,7 +250,7 @@ def train_and_tell(trainer: Trainer, journal: Journal, checkpoint: Path) -> None
                 epoch = report.step // trainer.steps_per_epoch
                 bar.write(f"epoch {epoch}/{epochs}: loss {report.smoothed_loss:.4f}, {rate:.0f} images/s")
                 sys.stdout.flush()
-                journal.pictures(
+                run_log.pictures(
                     report.step, trainer.averaged_network(), trainer.device, trainer.config.precision
                 )
             if report.stop:
