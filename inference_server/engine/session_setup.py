@@ -70,7 +70,7 @@ class SessionSetup:
         c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
         c.stride[slot] = settings.stride
         c.eta[slot] = {m.Sampler.DDPM: 1.0, m.Sampler.DDIM: settings.eta}.get(settings.sampler, 0.0)
-        c.multistep[slot] = settings.sampler is m.Sampler.DPMPP
+        c.multistep[slot] = settings.sampler.multistep
         self._state.forget_earlier(slot)
         c.label[slot] = settings.label
         c.guidance[slot] = settings.guidance

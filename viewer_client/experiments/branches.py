@@ -233,7 +233,7 @@ def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
     """Return in words what came of all the branches."""
     t, settings = labels.whole(origin.time_step.max), origin.settings
     if result.same:
-        if settings.sampler is m.Sampler.DDPM or (settings.sampler is m.Sampler.DDIM and settings.eta > 0):
+        if settings.stochastic:
             return f"all {count} are the same: at t {t} nothing was left open"
         name = settings.sampler.words
         only = f"{name} adds no noise, so there is only one way on ({cap(Action.SAMPLER)} changes that)"

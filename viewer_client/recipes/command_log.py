@@ -310,7 +310,7 @@ class _Account:
     def _add_change(self, before: m.Settings) -> None:
         """Note those of the new settings that the picture depends on.
 
-        DPM-Solver++ takes its next step without the one before after any change, even of the speed.
+        A multistep sampler takes its next step without the one before after any change, even of the speed.
         """
         names = [f.name for f in fields(m.Settings) if f.name != "steps_per_second"]
         pairs = ((name, getattr(before, name), getattr(self.settings, name)) for name in names)
@@ -322,7 +322,7 @@ class _Account:
             and self.entries[-1].step == self.step
             and isinstance(self.entries[-1].what, m.Inject | m.Configure | Undone)
         )
-        if change != m.SettingsChange() or (self.settings.sampler is m.Sampler.DPMPP and not forgotten):
+        if change != m.SettingsChange() or (self.settings.sampler.multistep and not forgotten):
             self._add(m.Configure(change))
 
     def _return_to(self, step: int) -> None:
