@@ -34,7 +34,7 @@ from training.runs.train import INTERRUPTED, add_train
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of all commands and their flags."""
     formatter, required = argparse.ArgumentDefaultsHelpFormatter, argparse.SUPPRESS
     p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
     p.add_argument("--version", action="version", version=__version__)
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Write a model file."""
+    """Run `export`: write the model file of a checkpoint."""
     check_file("--out", args.out, make_folder=True)
     config = config_of(read_checkpoint(args.checkpoint))
     data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
@@ -85,7 +85,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_sample(args: argparse.Namespace) -> int:
-    """Draw pictures and write them."""
+    """Run `sample`: draw pictures and write them to a file."""
     sampler = sampler_of(args)
     if args.out.suffix not in (".npz", ".png"):
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")

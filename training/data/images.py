@@ -71,7 +71,7 @@ def class_difference(before: Sequence[str], now: Sequence[str]) -> str:
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 0…255 to float32 [−1, 1], any shape."""
+    """Convert uint8 0…255 to float32 [−1, 1], of any shape."""
     return images.float() / 127.5 - 1
 
 

@@ -84,7 +84,7 @@ def _download(name: str, spec: DatasetSpec, root: Path, train: bool) -> datasets
 
 
 def dataset_spec(name: str) -> DatasetSpec:
-    """The data set called `name`.
+    """Return what is known of the data set called `name`.
 
     Raises:
         InvalidValueError: there is none of that name.

@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def transparent(self) -> bool:
-        """Whether the ground shows through."""
+        """Tell whether the ground shows through."""
         return self.over_white is not self.over_black
 
 

@@ -36,7 +36,7 @@ def naming_flags() -> Iterator[None]:
 
 
 def check_flags(*flags: tuple[str, float, float, float]) -> None:
-    """Check (flag, value, least, greatest).
+    """Check that flags, each (flag, value, least, greatest), are within their ranges.
 
     Raises:
         InvalidValueError: a value outside its range, or not a number.
@@ -47,7 +47,7 @@ def check_flags(*flags: tuple[str, float, float, float]) -> None:
 
 
 def add_network_flags(p: argparse.ArgumentParser) -> None:
-    """The flags that say which network computes, and how."""
+    """Add the flags that say which network computes, and how."""
     p.add_argument("--checkpoint", type=Path, required=True, default=argparse.SUPPRESS, help=CHECKPOINT_HELP)
     p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
     p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
@@ -58,7 +58,7 @@ def add_network_flags(p: argparse.ArgumentParser) -> None:
 
 
 def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> None:
-    """The flags that say how pictures are drawn; `sampler_of` and `painter_of` read them."""
+    """Add the flags that say how pictures are drawn; `sampler_of` and `painter_of` read them."""
     add_network_flags(p)
     p.add_argument("--sampler", choices=SAMPLERS, default=sampler, help="how a step is taken")
     p.add_argument("--steps", type=int, default=steps, help="network steps a picture, 1…T")
@@ -79,7 +79,7 @@ def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> N
 
 
 def sampler_of(args: argparse.Namespace) -> Sampler:
-    """The sampler that the flags ask for.
+    """Return the sampler that the flags ask for.
 
     Raises:
         InvalidValueError: a value outside its range, or an eta for a sampler that has none.
@@ -98,7 +98,7 @@ def sampler_of(args: argparse.Namespace) -> Sampler:
 
 
 def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:
-    """The network, ready to draw as the flags ask.
+    """Return the network, ready to draw as the flags ask.
 
     Raises:
         InvalidValueError: no such device.
@@ -109,5 +109,5 @@ def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:
 
 
 def progress_bar(total: int, unit: str = "step") -> tqdm[None]:
-    """A bar on the terminal; nothing where the output goes elsewhere."""
+    """Return a progress bar on the terminal, or a silent one where stderr goes elsewhere."""
     return tqdm(total=total, unit=unit, unit_scale=True, disable=not sys.stderr.isatty())

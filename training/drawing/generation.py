@@ -23,7 +23,7 @@ Progress = Callable[[int], object]  # told how many pictures have made one more 
 
 
 def ignored(_pictures: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress: for work that nobody watches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Painter:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """C, H, W of a picture."""
+        """Return C, H, W of a picture."""
         return self.config.channels, self.config.height, self.config.width
 
 
@@ -67,7 +67,7 @@ def make_painter(
 
 
 def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
-    """(count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
+    """Return (count,) int64 labels for `none`, `balanced` or a class; num_classes stands for none.
 
     Raises:
         InvalidValueError: neither of them.
@@ -89,7 +89,7 @@ def generate(
     progress: Progress = ignored,
     strength: float = 1.0,
 ) -> Tensor:
-    """Pictures from pure noise: (N, C, H, W) uint8, one for each label.
+    """Draw pictures from pure noise: (N, C, H, W) uint8, one for each label.
 
     A picture is a function of the seed, its number and its label, up to rounding errors that
     depend on the batch. `strength` is the standard deviation of the noise that is begun with; other
@@ -110,7 +110,7 @@ def generate(
 
 
 def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
-    """(height, width) bool: the disc of this radius about the middle."""
+    """Return the disc of this radius about the middle, in pixels: (height, width) bool."""
     rows = torch.arange(height) + 0.5 - height / 2
     columns = torch.arange(width) + 0.5 - width / 2
     return rows[:, None] ** 2 + columns[None] ** 2 <= radius_px**2

@@ -51,11 +51,11 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float32 in [−1, 1] to (B, 128), none negative."""
+        """Return the features (B, 128), none negative, of pictures (B, C, H, W) float32 in [−1, 1]."""
         return F.relu(self.reduce(self.convolutions(x).flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float32 in [−1, 1] to (B, num_classes) logits."""
+        """Return the logits (B, num_classes) of pictures (B, C, H, W) float32 in [−1, 1]."""
         logits: Tensor = self.head(F.dropout(self.features(x), 0.3, self.training))
         return logits
 
@@ -69,12 +69,12 @@ class Predictions:
 
     @property
     def classes(self) -> Tensor:
-        """(N,) int64, the most probable class of each."""
+        """Return the most probable class of each picture, (N,) int64."""
         return self.probabilities.argmax(1)
 
     @property
     def confidence(self) -> Tensor:
-        """(N,) the probability of that class."""
+        """Return the probability of the most probable class, (N,) in 0…1."""
         return self.probabilities.amax(1)
 
 
@@ -82,7 +82,7 @@ class Predictions:
 def classify_images(
     classifier: Classifier, images: Tensor, device: torch.device | None = None
 ) -> Predictions:
-    """Classifier uint8 images (N, C, H, W).
+    """Classify uint8 images (N, C, H, W).
 
     Raises:
         InvalidValueError: images of another size than the classifier was trained on.
@@ -101,7 +101,7 @@ def classify_images(
 
 
 def distorted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The pictures (B, C, H, W), each turned, stretched and shifted a little; −1 comes in at the border."""
+    """Turn, stretch and shift each picture (B, C, H, W) a little, at random; −1 comes in at the border."""
 
     def uniform(limit: float, *shape: int) -> Tensor:
         return (2 * torch.rand(len(x), *shape, generator=generator) - 1) * limit
@@ -143,7 +143,7 @@ def train_classifier(
 
 
 def accuracy(classifier: Classifier, data: ImageSet) -> float:
-    """Share of the images that the classifier puts into their class."""
+    """Return the share of the images that the classifier puts into their class, 0…1."""
     return float((classify_images(classifier, data.images).classes == data.labels).float().mean())
 
 
@@ -163,7 +163,7 @@ def save_classifier(path: Path, classifier: Classifier, dataset: str, test_accur
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Read a classifier.
+    """Read a classifier from its file, in evaluation mode.
 
     Raises:
         CheckpointError: the file is missing, may not be read, is damaged or something else.
@@ -187,5 +187,5 @@ def load_classifier(path: Path) -> Classifier:
 
 
 def shipped_classifier(dataset: str) -> Path:
-    """Where the classifier for a data set is, if one is shipped."""
+    """Return the path of the classifier that is shipped for a data set; it may not exist."""
     return CLASSIFIERS / f"{dataset}.safetensors"

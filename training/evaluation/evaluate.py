@@ -33,7 +33,7 @@ from training.runs.export import load_data_of, load_network
 
 
 def add_evaluate(add_parser: AddParser) -> None:
-    """The flags of `evaluate`."""
+    """Add the command `evaluate` and its flags."""
     p = add_parser("evaluate", help="score a model's pictures beside real ones")
     add_drawing_flags(p, sampler="ddim", steps=20)
     p.add_argument(
@@ -68,7 +68,7 @@ def add_evaluate(add_parser: AddParser) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    """Score a model and print one table."""
+    """Run `evaluate`: score a model and print one table."""
     sampler = sampler_of(args)
     check_flags(
         ("--count", args.count, 100, 10_000), ("--heal-count", args.heal_count, 0, 10_000),
@@ -137,7 +137,7 @@ def _write(report: Report, args: argparse.Namespace) -> None:
 
 
 def add_classifier(add_parser: AddParser) -> None:
-    """The flags of `classifier`."""
+    """Add the command `classifier` and its flags."""
     p = add_parser("classifier", help="train the small classifier that `evaluate` asks")
     p.add_argument("--dataset", choices=[*DATASETS, FOLDER], default="mnist", help="what to train on")
     p.add_argument(
@@ -154,7 +154,7 @@ def add_classifier(add_parser: AddParser) -> None:
 
 
 def run_classifier(args: argparse.Namespace) -> int:
-    """Train a classifier and write it."""
+    """Run `classifier`: train a classifier and write it."""
     check_flags(
         ("--epochs", args.epochs, 1, 1000), ("--seed", args.seed, 0, 2**63 - 1),
         ("--image-size", args.image_size, 8, 64),

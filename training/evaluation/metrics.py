@@ -13,7 +13,7 @@ CHUNK = 1000
 
 
 def frechet_distance(features: Tensor, reference: Tensor) -> float:
-    """The Fréchet distance of the Gaussians fitted to two sets of features (Heusel et al. 2017).
+    """Return the Fréchet distance of the Gaussians fitted to two sets of features (Heusel et al. 2017).
 
     `|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2·(Σ₁Σ₂)^½)`, in float64; of two samples of one distribution it is
     above 0, and falls with their size.
@@ -34,7 +34,7 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
 
 
 def neighbour_radii(features: Tensor, k: int = NEIGHBOURS) -> Tensor:
-    """The distance of each row to its k-th nearest other row: (N,)."""
+    """Return the distance of each row to its k-th nearest other row: (N,)."""
     radii = [
         torch.cdist(part, features).topk(k + 1, dim=1, largest=False).values[:, -1]
         for part in torch.split(features, CHUNK)
@@ -43,13 +43,13 @@ def neighbour_radii(features: Tensor, k: int = NEIGHBOURS) -> Tensor:
 
 
 def covered_share(points: Tensor, support: Tensor, radii: Tensor) -> float:
-    """Share of `points` within the radius of any row of `support`."""
+    """Return the share of `points` within the radius of any row of `support`, 0…1."""
     inside = [(torch.cdist(part, support) <= radii).any(1) for part in torch.split(points, CHUNK)]
     return float(torch.cat(inside).float().mean())
 
 
 def precision_recall(features: Tensor, reference: Tensor) -> tuple[float, float]:
-    """Improved precision and recall (Kynkäänniemi et al. 2019, k = 3).
+    """Return improved precision and recall (Kynkäänniemi et al. 2019, k = 3).
 
     Precision: share of the features on the reference's manifold; recall: the other way round.
     """
@@ -59,17 +59,17 @@ def precision_recall(features: Tensor, reference: Tensor) -> tuple[float, float]
 
 
 def class_shares(classes: Tensor, num_classes: int) -> Tensor:
-    """(num_classes,) float64, the share of each class."""
+    """Return the share of each class: (num_classes,) float64."""
     return torch.bincount(classes, minlength=num_classes).double() / max(len(classes), 1)
 
 
 def total_variation(shares: Tensor, reference: Tensor) -> float:
-    """Half the sum of the absolute differences: 0…1."""
+    """Return half the sum of the absolute differences of two distributions: 0…1."""
     return float((shares - reference).abs().sum() / 2)
 
 
 def nearest_distances(images: Tensor, reference: Tensor) -> Tensor:
-    """Root mean square distance (grey values, 0…255) of each image to the nearest of the reference.
+    """Return the root mean square distance (grey values, 0…255) of each image to the nearest reference.
 
     Args:
         images, reference: uint8 of one shape but for their number.

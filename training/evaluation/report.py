@@ -85,7 +85,7 @@ class Report:
     healing: list[HealScores] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """Return all figures as plain values, for a JSON file."""
         return {"confident_from": CONFIDENT, **asdict(self)}
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Report:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its columns aligned."""
+    """Return a table in Markdown, its columns aligned."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     lines.insert(1, ["-" * width for width in widths])
@@ -145,7 +145,7 @@ class Evaluation:
         self._floor = self.floor.frechet
 
     def scores(self, name: str, images: Tensor, asked: Tensor | None = None) -> Scores:
-        """The row of uint8 images (N, C, H, W); `asked` (N,) are the classes they should have."""
+        """Score uint8 images (N, C, H, W); `asked` (N,) are the classes they should have."""
         found = classify_images(self.classifier, images)
         features, reference = found.features, self._reference.features
         precision = metrics.covered_share(features, reference, self._radii)
@@ -215,5 +215,5 @@ class Evaluation:
 
 
 def confident_share(found: Predictions) -> float:
-    """Share of pictures that the classifier is sure of."""
+    """Return the share of pictures that the classifier is sure of, 0…1."""
     return float((found.confidence >= CONFIDENT).float().mean())

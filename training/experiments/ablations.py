@@ -55,12 +55,12 @@ SCRIBBLES: dict[str, list[Dab]] = {
 
 
 def even(t: float) -> NDArray[np.float64]:
-    """A map of one time step."""
+    """Return a map of one time step that broadcasts to any (N, H, W)."""
     return np.full((1, 1, 1), float(t))
 
 
 def right_amounts(setup: Setup) -> Experiment:
-    """Real digits noised to t and denoised again, unlabelled and labelled."""
+    """Noise real digits to t and denoise them again, unlabelled and labelled."""
     eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
     conditions = []
     for told, labels in (("nothing", setup.no_labels), ("its class", setup.digits.labels)):
@@ -73,7 +73,7 @@ def right_amounts(setup: Setup) -> Experiment:
 
 
 def wrong_amounts(setup: Setup) -> Experiment:
-    """Real digits that hold more or less noise than the network is told."""
+    """Denoise real digits that hold more or less noise than the network is told."""
     eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
     conditions = []
     for told, offsets, eta in AMOUNTS:
@@ -87,7 +87,7 @@ def wrong_amounts(setup: Setup) -> Experiment:
 
 
 def injected(setup: Setup, kind: NoiseKind, amount: float, parts: int) -> Tensor:
-    """The digits after noise of one kind up to the time step `amount`, in so many equal injections."""
+    """Inject noise of one kind into the digits, up to the time step `amount` in `parts` equal injections."""
     x, schedule = setup.clean, setup.painter.schedule
     for number in range(parts):
         t = amount * number / parts
@@ -98,7 +98,7 @@ def injected(setup: Setup, kind: NoiseKind, amount: float, parts: int) -> Tensor
 
 
 def wrong_noise(setup: Setup) -> Experiment:
-    """Real digits with the right amount of noise, Gaussian and not, at once and bit by bit."""
+    """Denoise real digits with the right amount of noise, Gaussian and not, at once and bit by bit."""
     conditions = []
     for amount, parts in DOSES:
         for kind in NoiseKind:
@@ -116,7 +116,7 @@ def wrong_noise(setup: Setup) -> Experiment:
 def scribbled(
     schedule: NoiseSchedule, clean: Tensor, seeds: Tensor, dabs: Sequence[Dab], rule: InjectionRule
 ) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]:
-    """Clean pictures after a scribble.
+    """Scribble on clean pictures by one of the injection rules.
 
     Args:
         clean: (N, C, H, W) float32.
@@ -147,7 +147,7 @@ def scribbled(
 
 
 def wrong_rules(setup: Setup) -> Experiment:
-    """Finished digits scribbled upon, by each of the three rules, and healed."""
+    """Scribble on finished digits by each of the three rules, and heal them."""
     schedule, conditions = setup.painter.schedule, []
     for scribble, dabs in SCRIBBLES.items():
         for rule in InjectionRule:

@@ -36,7 +36,7 @@ SCHEDULE = "cosine", 300  # that of the live toy
 
 
 def add_experiments(add_parser: AddParser) -> None:
-    """The flags of `experiments`."""
+    """Add the command `experiments` and its flags."""
     p = add_parser("experiments", help="measure what is said about noise, time steps and samplers")
     add_network_flags(p)
     p.add_argument(
@@ -56,7 +56,7 @@ def add_experiments(add_parser: AddParser) -> None:
 
 
 def run_experiments(args: argparse.Namespace) -> int:
-    """Make the experiments and print a table of each as it is ready."""
+    """Run `experiments`: print a table of each as it is ready."""
     check_flags(("--count", args.count, 8, 5000), ("--seed", args.seed, 0, 2**63 - 1))
     if "json" in args:
         check_file("--json", args.json, make_folder=True)

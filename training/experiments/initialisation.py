@@ -31,7 +31,7 @@ PICTURES_A_TRUNK = 4  # a trunk is branched at every moment: fewer trunks than p
 
 
 def chance_total_variation(shares: Tensor, count: int, seed: int) -> float:
-    """What `metrics.total_variation` is on average for `count` draws from the shares themselves."""
+    """Return the mean `metrics.total_variation` of `count` draws from the shares to the shares themselves."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(shares, TRIALS * count, replacement=True, generator=generator)
     parts = drawn.reshape(TRIALS, count)
@@ -40,7 +40,7 @@ def chance_total_variation(shares: Tensor, count: int, seed: int) -> float:
 
 
 def few_steps(setup: Setup) -> Experiment:
-    """From pure noise in many and in few steps; from noise of the wrong strength; on too short a schedule."""
+    """Draw in many and in few steps, from noise of the wrong strength, and on too short a schedule."""
     painter, count = setup.painter, setup.count
     classes = painter.config.num_classes
     shares = metrics.class_shares(setup.data.training.labels, classes)
@@ -121,7 +121,7 @@ def agreement(cells: dict[str, Cell], recognition: Recognition, images: Tensor) 
 
 
 def branches(setup: Setup) -> Experiment:
-    """Several continuations, with other seeds, of one and the same unlabelled generation."""
+    """Continue one unlabelled generation several times, with other seeds."""
     painter, T = setup.painter, setup.painter.schedule.T
     trunks = max(setup.count // PICTURES_A_TRUNK, 2)
     null_label = painter.config.num_classes
@@ -129,7 +129,7 @@ def branches(setup: Setup) -> Experiment:
     times = [t for t in BRANCH_TIMES if t < T]
 
     def trunk_pictures(progress: Progress) -> dict[int, Tensor]:
-        """x_t of all trunks at each of the times."""
+        """Return x_t of all trunks at each of the times."""
         kept: dict[int, list[Tensor]] = {t: [] for t in times}
         for first in range(0, trunks, BATCH):
             batch = labels[first : first + BATCH].to(painter.device)
@@ -164,7 +164,7 @@ def branches(setup: Setup) -> Experiment:
 
 
 def real_groups(setup: Setup, cells: dict[str, Cell], trunks: int, one_class: bool) -> dict[str, Cell]:
-    """The same figures for groups of real test digits, of any class or each of one."""
+    """Return the row of `agreement` for groups of real test digits, of any class or each of one."""
     test, generator = setup.data.test, torch.Generator().manual_seed(setup.seed)
     groups = []
     for trunk in range(trunks):

@@ -33,12 +33,12 @@ class Proportion:
 
     @property
     def value(self) -> float:
-        """hits/count."""
+        """Return hits/count, 0…1."""
         return self.hits / self.count
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its ends, each 0…1."""
+        """Return the ends of the 95 % interval, each 0…1."""
         p, n, z2 = self.value, self.count, NORMAL_95**2
         middle = p + z2 / (2 * n)
         half = NORMAL_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
@@ -62,7 +62,7 @@ class Table:
     rows: list[dict[str, Cell]]
 
     def to_json(self) -> dict[str, Any]:
-        """For a JSON file; a share with its cases and its interval."""
+        """Return all figures as plain values, for a JSON file; a proportion with its cases and interval."""
         rows = [{name: _plain(cell) for name, cell in row.items()} for row in self.rows]
         return {"name": self.name, "title": self.title, "rows": rows}
 
@@ -119,7 +119,7 @@ class Recognizer:
 
 
 def outcomes(recognition: Recognition, labels: Tensor) -> dict[str, Cell]:
-    """How many pictures are clearly of their class in `labels` (N,), clearly of another, or of none."""
+    """Count the pictures that are clearly of their class in `labels` (N,), clearly of another, or of none."""
     clear, same = recognition.clear, recognition.classes == labels
     count = len(labels)
     return {
@@ -131,7 +131,7 @@ def outcomes(recognition: Recognition, labels: Tensor) -> dict[str, Cell]:
 
 
 def measures(images: Tensor) -> dict[str, Tensor]:
-    """What uint8 pictures (N, C, H, W) look like to a ruler: (N,) each, 0…1.
+    """Measure uint8 pictures (N, C, H, W) without knowing what they show: (N,) each, 0…1.
 
     Ink: share of pixels brighter than the middle. Grey: share that is neither ink nor paper.
     Roughness: mean difference of neighbouring pixels, of the greatest possible (total variation).
@@ -147,25 +147,25 @@ def measures(images: Tensor) -> dict[str, Tensor]:
 
 
 def mean_measures(images: Tensor) -> dict[str, Cell]:
-    """The means of `measures` over all pictures."""
+    """Return the means of `measures` over all pictures."""
     return {name: float(values.mean()) for name, values in measures(images).items()}
 
 
 def excess_kurtosis(noise: Tensor) -> float:
-    """Fourth moment over the squared second, minus 3, of noise of mean 0: 0 if it is Gaussian."""
+    """Return the fourth moment over the squared second, minus 3, of noise of mean 0: 0 if it is Gaussian."""
     square = noise.double().square()
     return float(square.square().mean() / square.mean() ** 2 - 3)
 
 
 def neighbour_correlation(noise: Tensor) -> float:
-    """Of the values (N, C, H, W) of mean 0 with those to their right: 0 if independent, 1 if the same."""
+    """Correlate noise (N, C, H, W) of mean 0 with its right neighbours: 0 if independent, 1 if the same."""
     z = noise.double()
     left, right = z[..., :-1], z[..., 1:]
     return float((left * right).mean() / (left.square().mean() * right.square().mean()).sqrt())
 
 
 def mean_correlation(images: Tensor) -> float:
-    """Mean correlation of all pairs among uint8 pictures (K, C, H, W), K of 2 and more."""
+    """Return the mean correlation of all pairs among uint8 pictures (K, C, H, W), K of 2 and more."""
     table = torch.corrcoef(images.flatten(1).float())
     pairs = torch.triu_indices(len(images), len(images), offset=1)
     return float(table[pairs[0], pairs[1]].nanmean())

@@ -42,27 +42,27 @@ class Setup:
 
     @property
     def count(self) -> int:
-        """Pictures a row."""
+        """Return the number of pictures in a row."""
         return len(self.digits)
 
     @property
     def clean(self) -> Tensor:
-        """The digits as the network sees them, (N, C, H, W) float32 in [−1, 1]."""
+        """Return the digits as the network sees them, (N, C, H, W) float32 in [−1, 1]."""
         return to_unit_range(self.digits.images)
 
     @property
     def seeds(self) -> Tensor:
-        """(N,) int64, one for each digit: it meets the same noise in every row of a table."""
+        """Return (N,) int64, one for each digit, which so meets the same noise in every row of a table."""
         return image_seeds(self.seed, 0, self.count)
 
     @property
     def no_labels(self) -> Tensor:
-        """(N,) int64, what an unlabelled network is told."""
+        """Return (N,) int64, what an unlabelled network is told."""
         return torch.full((self.count,), self.painter.config.num_classes)
 
 
 def clear_digits(recognizer: Recognizer, test: ImageSet, count: int, seed: int) -> ImageSet:
-    """`count` pictures of the test split, at random, that are clearly what their labels say.
+    """Choose `count` test pictures at random among those that are clearly what their labels say.
 
     So whatever is not the same digit afterwards has been changed, and was not unclear before.
 
@@ -100,7 +100,7 @@ class Condition:
 
     @property
     def steps(self) -> int:
-        """How many it takes until all is clean."""
+        """Return how many steps it takes until all is clean."""
         return math.ceil(float(self.t.max()))
 
 
@@ -114,12 +114,12 @@ class Experiment:
 
 
 def levels_of(schedule: NoiseSchedule, t: NDArray[np.float64] | float) -> Tensor:
-    """The levels at time steps, of the same shape, float32."""
+    """Return the levels at time steps, of the same shape, float32."""
     return torch.from_numpy(np.asarray(schedule.level_of_time_step(t))).float()
 
 
 def network_steps(conditions: Sequence[Condition]) -> int:
-    """Of all pictures together, to denoise these."""
+    """Return how many pictures go through the network to denoise all conditions."""
     return sum(c.steps * len(c.x) for c in conditions)
 
 
@@ -183,7 +183,7 @@ def denoised_rows(setup: Setup, conditions: Sequence[Condition], progress: Progr
 
 
 def untouched_row(setup: Setup, cells: dict[str, Cell]) -> dict[str, Cell]:
-    """The row of the real digits themselves; its names are those of `cells`."""
+    """Return the row of the real digits themselves; its names are those of `cells`."""
     images = setup.digits.images
     blank: dict[str, Cell] = dict.fromkeys(cells)
     blank[next(iter(cells))] = "real digits, untouched"
@@ -191,7 +191,7 @@ def untouched_row(setup: Setup, cells: dict[str, Cell]) -> dict[str, Cell]:
 
 
 def denoising(setup: Setup, name: str, title: str, conditions: Sequence[Condition]) -> Experiment:
-    """The experiment that denoises these conditions of the setup's digits, below the untouched ones."""
+    """Return the experiment that denoises these conditions of the digits, below the untouched ones."""
 
     def run(progress: Progress) -> Table:
         rows = denoised_rows(setup, conditions, progress)
@@ -201,5 +201,5 @@ def denoising(setup: Setup, name: str, title: str, conditions: Sequence[Conditio
 
 
 def on_schedule(setup: Setup, schedule: NoiseSchedule) -> Setup:
-    """The same on another schedule."""
+    """Return the same setup on another schedule."""
     return replace(setup, painter=replace(setup.painter, schedule=schedule))

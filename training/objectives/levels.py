@@ -21,14 +21,14 @@ CLEAN_BACKGROUND_SHARE = 0.5  # of the brush maps, those on a picture that is ot
 
 
 def stratified_uniform(count: int, generator: torch.Generator) -> Tensor:
-    """(count,) float32 in [0, 1): one from each of `count` equal intervals, in random order."""
+    """Draw (count,) float32 in [0, 1): one from each of `count` equal intervals, in random order."""
     offsets: Tensor = torch.rand(count, generator=generator)
     strata: Tensor = torch.randperm(count, generator=generator)
     return torch.div(strata + offsets, count)
 
 
 def brush_masks(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """(count, height, width) float32 in [0, 1]: strokes of a round brush, hard or soft.
+    """Draw strokes of a round brush, hard or soft: (count, height, width) float32 in [0, 1].
 
     A stroke is all points within a radius (1…half the height, in pixels) of a random segment.
     """
@@ -55,7 +55,7 @@ def brush_masks(count: int, height: int, width: int, generator: torch.Generator)
 
 
 def smooth_fields(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """(count, height, width) float32: smooth random fields of mean 0, of random strength."""
+    """Draw smooth random fields of mean 0 and random strength: (count, height, width) float32."""
     grid = torch.randn(count, 1, FIELD_CELLS, FIELD_CELLS, generator=generator)
     field = F.interpolate(grid, (height, width), mode="bicubic", align_corners=True)[:, 0]
     field = field - field.mean((1, 2), keepdim=True)
@@ -65,7 +65,7 @@ def smooth_fields(count: int, height: int, width: int, generator: torch.Generato
 def sample_level_maps(
     count: int, height: int, width: int, map_share: float, generator: torch.Generator
 ) -> Tensor:
-    """Level maps for a training batch: (count, height, width) float32 in [0, 1].
+    """Draw level maps for a training batch: (count, height, width) float32 in [0, 1].
 
     The first `round(count·map_share)` rows vary over the image (half brush, half field), the
     others are constant; a batch is in random order already, so the place says nothing.

@@ -19,7 +19,7 @@ Loss = Callable[[Network, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def velocity_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of v over the pixels that hold any noise.
+    """Return the mean squared error of v over the pixels that hold any noise.
 
     Where u = 0, x already is x0 and v = eps cannot be told from the picture: such pixels would
     add gradient noise and nothing else, and the sampler never reads v there.
@@ -37,7 +37,7 @@ def velocity_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: 
 
 
 def epsilon_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
-    """Mean absolute error of ε, for a network that is called like `velocity_loss`'s, with s·v = ε − …
+    """Return the mean absolute error of ε, for a network that is called as `velocity_loss` calls it.
 
     With x = a·x0 + s·ε, ε = s·x + a·v, so the same error is a·|v − v̂| of the network's velocity.
     """

@@ -24,7 +24,7 @@ SCHEDULE = ("linear", 300)
 
 
 def recipe_levels() -> Tensor:
-    """The levels of the time steps 0…T: (T + 1,) float32."""
+    """Return the levels of the time steps 0…T: (T + 1,) float32."""
     return torch.tensor(make_schedule(*SCHEDULE).levels, dtype=torch.float32)
 
 
@@ -41,6 +41,7 @@ class Block(nn.Module):
         self.resize: nn.Module = resize(c_out, c_out, 4, 2, 1)
 
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        """Return (B, c_out, H/2, W/2), or of twice the size on the way up, for `h` and the embedded time."""
         h = self.norm1(F.relu(self.conv1(h)))
         h = h + F.relu(self.time(time))[:, :, None, None]
         out: Tensor = self.resize(self.norm2(F.relu(self.conv2(h))))
@@ -70,7 +71,7 @@ class ToyUNet(nn.Module):
         self.conv_out = nn.Conv2d(WIDTHS[0], config.channels, 1)
 
     def epsilon(self, x: Tensor, t: Tensor) -> Tensor:
-        """The noise in `x` (B, C, H, W) at the time indices `t` (B,) in 1…T."""
+        """Predict the noise in `x` (B, C, H, W) at the time indices `t` (B,) in 1…T."""
         half = TIME_WIDTH // 2
         rates = torch.exp(torch.arange(half, device=x.device) * (-torch.log(torch.tensor(1e4)) / (half - 1)))
         angles = (t - 1)[:, None] * rates
@@ -89,19 +90,19 @@ class ToyUNet(nn.Module):
         return out.float()
 
     def index_of(self, u: Tensor) -> Tensor:
-        """The time index (B,) nearest to the level of each constant map (B, H, W)."""
+        """Return the time index (B,) nearest to the level of each constant map (B, H, W)."""
         level = u.flatten(1)[:, :1]
         index: Tensor = (level - self.get_buffer("levels")[1:]).abs().argmin(1) + 1
         return index
 
     def forward(self, x: Tensor, u: Tensor, _labels: Tensor) -> Tensor:
-        """As `UNet.forward`, for maps of one level, which must not be 0."""
+        """Predict v as `UNet.forward` does, for maps of one level, which must not be 0."""
         a, s = signal(u[:, None]), noise(u[:, None])
         return (self.epsilon(x, self.index_of(u)) - s * x) / a
 
 
 def sample_toy_levels(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """A random time step of the recipe for each row, as constant maps: (count, height, width)."""
+    """Draw a time step of the recipe for each row, as constant maps: (count, height, width)."""
     levels = recipe_levels()
     t = torch.randint(1, len(levels), (count,), generator=generator)
     return levels[t][:, None, None].expand(count, height, width)

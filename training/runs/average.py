@@ -25,7 +25,7 @@ from training.runs.export import check_classes, write_model
 
 
 def add_average(add_parser: AddParser) -> None:
-    """Add the command `average`."""
+    """Add the command `average` and its flags."""
     p = add_parser("average", help="make one model of several: the mean of their weights")
     p.add_argument(
         "files", type=Path, nargs="+", default=argparse.SUPPRESS, metavar="FILE",
@@ -45,7 +45,7 @@ def add_average(add_parser: AddParser) -> None:
 
 
 def run_average(args: argparse.Namespace) -> int:
-    """Write the mean of several model files."""
+    """Run `average`: write the mean of several model files."""
     check_file("--out", args.out, make_folder=True)
     models = load_alike(args.files)
     first = models[0].metadata
@@ -66,7 +66,7 @@ def run_average(args: argparse.Namespace) -> int:
 
 
 def load_alike(paths: Sequence[Path]) -> list[LoadedModel]:
-    """The models of these files.
+    """Read model files of one network and one data set.
 
     Raises:
         CheckpointError: one is missing or damaged.
@@ -85,5 +85,5 @@ def load_alike(paths: Sequence[Path]) -> list[LoadedModel]:
 
 
 def mean_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of state dicts of one network, float32."""
+    """Return the mean of state dicts of one network, float32."""
     return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}

@@ -16,7 +16,7 @@ PICTURES = 200
 
 @torch.inference_mode()
 def residual_calibration(network: nn.Module, images: Tensor, null_label: int) -> tuple[float, ...]:
-    """Root mean square of (x − √ᾱ·x̂0)/√(1−ᾱ) at the levels 0…1 in 32 even steps, without a label.
+    """Measure the RMS of (x − √ᾱ·x̂0)/√(1−ᾱ) at the levels 0…1 in 32 even steps, without a label.
 
     Below 1 where the network takes some of the noise for picture. The value at level 0, where
     nothing can be measured, is that of the level next to it.
@@ -40,5 +40,5 @@ def residual_calibration(network: nn.Module, images: Tensor, null_label: int) ->
 
 
 def rounded_calibration(network: nn.Module, images: Tensor, null_label: int) -> tuple[float, ...]:
-    """`residual_calibration` to four decimals, as model files hold it."""
+    """Return `residual_calibration` to four decimals, as model files hold it."""
     return tuple(round(value, 4) for value in residual_calibration(network, images, null_label))

@@ -23,7 +23,7 @@ EXAMPLES_PER_CLASS = 5
 
 
 def choose_examples(test_images: ImageSet, classes: int) -> Examples:
-    """The first five test images of each class, to travel with the model."""
+    """Choose the first five test images of each class, to travel with the model."""
     labels = test_images.labels
     first = [(labels == label).nonzero()[:EXAMPLES_PER_CLASS, 0] for label in range(classes)]
     chosen = torch.cat(first)
@@ -31,7 +31,7 @@ def choose_examples(test_images: ImageSet, classes: int) -> Examples:
 
 
 def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelMetadata:
-    """What the model file says of itself; None where the run did not record it."""
+    """Return what the model file says of itself; None where the run did not record it."""
     settings = {name: value for name, value in asdict(config).items() if name != "model"}
     steps_per_epoch = state["steps_per_epoch"]
     progress = {
@@ -49,7 +49,7 @@ def describe(config: TrainConfig, state: dict[str, Any], data: Splits) -> ModelM
 
 
 def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The moving average of a training checkpoint's weights, as a state dict of `UNet`."""
+    """Return the moving average of a training checkpoint's weights, as a state dict of `UNet`."""
     prefix = "module."
     return {
         name.removeprefix(prefix): tensor
@@ -59,7 +59,7 @@ def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def network_of(config: TrainConfig, state: dict[str, Any]) -> DiffusionNetwork:
-    """The network of a checkpoint with its averaged weights, ready to draw with.
+    """Return the network of a checkpoint with its averaged weights, ready to draw with.
 
     Raises:
         RuntimeError: the weights are not this network's.

@@ -54,7 +54,7 @@ class StepReport:
 
 
 def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Linear warm-up, then cosine decay to 0; multiplies the peak rate. `step` from 0."""
+    """Return the factor of the peak rate at `step`, from 0: linear warm-up, then cosine decay to 0."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
@@ -119,10 +119,12 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Return the optimizer steps of one pass over the images; what is left over is passed over."""
         return len(self.data) // self.config.batch_size
 
     @property
     def total_steps(self) -> int:
+        """Return the optimizer steps of the whole run."""
         return self.steps_per_epoch * self.config.epochs
 
     @cached_property
@@ -211,7 +213,7 @@ class Trainer:
             ) from error
 
     def averaged_network(self) -> DiffusionNetwork:
-        """The network with the moving average of the weights, ready to draw with."""
+        """Return the network with the moving average of the weights, ready to draw with."""
         network: DiffusionNetwork = self.average.module.eval()  # type: ignore[assignment]
         return network
 
@@ -273,7 +275,7 @@ class Trainer:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a training checkpoint, on the CPU; runs no code from the file.
+    """Read a training checkpoint, on the CPU; no code of the file runs.
 
     `steps_per_epoch`, `label_names`, `data` (a fingerprint of the images) and `loss` are None where the run
     did not record them.
@@ -299,6 +301,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def config_of(state: dict[str, Any]) -> TrainConfig:
-    """The configuration stored in a training checkpoint."""
+    """Return the configuration stored in a training checkpoint."""
     fields = dict(state["config"])
     return TrainConfig(**{**fields, "model": UNetConfig(**fields["model"])})

@@ -25,11 +25,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process reports and writes files."""
+        """Tell whether this process reports and writes files."""
         return self.rank == 0
 
     def part(self, total: int) -> slice:
-        """This process's part of a batch."""
+        """Return the slice of a batch of `total` that is this process's."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
@@ -42,19 +42,19 @@ class Ranks:
             tensor.copy_(total.view_as(tensor))
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.count > 1:
             dist.barrier()
 
 
 def local_device(device: torch.device) -> torch.device:
-    """This process's own GPU, where it has to share the machine."""
+    """Return the process's own GPU, where several share the machine; any other device as it is."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device.type == "cuda" else device
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """The processes that `torchrun` has started; without it, this one alone."""
+    """Join the processes that `torchrun` has started; without it, there is only this one."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Ranks()

@@ -37,7 +37,7 @@ class RunLog:
         self._writer.close()  # type: ignore[no-untyped-call]
 
     def scalars(self, step: int, **values: float) -> None:
-        """Write values, each under its name."""
+        """Write values of a step, each under its name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
 

@@ -35,7 +35,7 @@ THREADS_MAX = 1024
 
 
 def add_train(add_parser: AddParser) -> None:
-    """The flags of `train`."""
+    """Add the command `train` and its flags."""
     defaults = TrainConfig()
     train = add_parser("train", help="train a network on a data set")
     train.add_argument(
@@ -127,7 +127,7 @@ class StopRequest:
 
 
 def network_for(data: Splits, begin: LoadedModel | None) -> UNetConfig:
-    """The network that these data take: that of the model to begin with, if there is one.
+    """Return the network that these data take: that of the model to begin with, if there is one.
 
     Raises:
         InvalidValueError: that one has another number of classes.
@@ -176,7 +176,7 @@ def train_in_ranks(
     device: torch.device,
     ranks: Ranks,
 ) -> int:
-    """The run itself, in this process; the first of several does all reporting and writing."""
+    """Do the run in this process; the first of several does all reporting and writing."""
     checkpoint: Path = args.out / CHECKPOINT_NAME
     check_new_folder("--out", args.out)
     if checkpoint.exists() and not args.resume:
