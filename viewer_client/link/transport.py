@@ -26,7 +26,8 @@ from viewer_client.link.failures import HANGS_UP, Failure, explain, needs_tls
 
 ANSWER_TIMEOUT_S = 5.0  # for a call that answers once
 PROBE_TIMEOUT_S = 2.0  # for a handshake that shows whether a port speaks TLS
-PING_TIMEOUT_MS = 5_000  # a peer whose kernel still answers, but which does not, is noticed after this
+SILENCE_MS = 20_000  # after which the server is asked whether it is there
+PING_TIMEOUT_MS = 5_000  # for it to answer; its kernel's answers do not count
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 
 Requests = queue.SimpleQueue[m.Request | None]  # None ends the stream
@@ -40,7 +41,7 @@ def channel_options(endpoint: Endpoint) -> list[tuple[str, int | str]]:
     """Return the options of a channel that shares nothing with others and gives up soon."""
     options: list[tuple[str, int | str]] = [
         ("grpc.enable_retries", 0),
-        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_time_ms", SILENCE_MS),
         ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
         ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

@@ -19,10 +19,12 @@ from diffusion_toy.contract import wire
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
+from tests.inference_server.faults import Relay
 from tests.models import write_model
 from tests.tools import ServerProcess, free_port, require_tool, running_server, wait_for
 from tests.viewer_client.frames import WELCOME
 from tests.viewer_client.link.resumable import End, Resumable, serving
+from viewer_client.link import transport
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase
@@ -288,6 +290,21 @@ def test_another_server_behind_the_same_address_goes_on_within_two_seconds(conne
         frame = frames_of(connection, 3)[-1]
         assert frame.step > last.step - 20
         assert frame.number < 100  # they begin again, steps do not
+
+
+def test_a_server_that_hangs_is_noticed_though_its_kernel_still_answers(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SILENCE_MS", 500)
+    monkeypatch.setattr(transport, "PING_TIMEOUT_MS", 500)
+    with serving(Resumable()) as address, Relay(int(address.rpartition(":")[2])) as relay:
+        connection = connect(relay.address)
+        assert not live(connection).resumed
+        relay.stalled.set()
+        wait_for(lambda: connection.status.phase is Phase.LOST, 30, "the silence to be noticed")
+        relay.stalled.clear()
+        relay.cut()
+        assert live(connection).session_id
 
 
 def test_a_farewell_is_shown_while_there_is_no_server(connect: Any) -> None:
