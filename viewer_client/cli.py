@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,60 +18,60 @@ from viewer_client.flags import (
     STATUS_BAD_FLAG,
     STATUS_FAILURE,
     STATUS_INTERRUPTED,
-    WAIT_DEFAULT,
-    parser,
+    WAIT_DEFAULT_S,
+    Flags,
+    parse_flags,
 )
 from viewer_client.load.scripted_input import Mouse
 
 
-def run(args: argparse.Namespace) -> None:
+def run(flags: Flags) -> None:
     """Do what the flags say.
 
     Raises:
         DiffusionToyError: bad flags, or nothing can be shown.
     """
-    endpoint = endpoint_of(args)
-    size, start = None if args.size is None else window_size(args.size), start_of(args)
-    check_flags(args)
-    recipe = None if args.replay is None else read_recipe(args.replay)
+    endpoint = endpoint_of(flags)
+    size, start = None if flags.size is None else window_size(flags.size), start_of(flags)
+    check_flags(flags)
+    recipe = None if flags.replay is None else read_recipe(flags.replay)
     if recipe is not None:
-        start = replace(recipe.start, model=args.model or recipe.start.model)
-    if args.list_models:
+        start = replace(recipe.start, model=flags.model or recipe.start.model)
+    if flags.list_models:
         print("\n".join(runners.list_models(endpoint)))
-    elif args.viewers is not None:
+    elif flags.viewers is not None:
         print(
             runners.load(
                 endpoint,
                 start,
-                viewers=args.viewers,
-                seconds=LOAD_SECONDS_DEFAULT if args.seconds is None else args.seconds,
-                ramp_s=args.ramp or 0.0,
-                mouse=Mouse(args.mouse or Mouse.REALISTIC.value),
-                seed=args.seed or 0,
-                json=args.json,
+                viewers=flags.viewers,
+                seconds=LOAD_SECONDS_DEFAULT if flags.seconds is None else flags.seconds,
+                ramp_s=flags.ramp or 0.0,
+                mouse=flags.mouse or Mouse.REALISTIC,
+                seed=flags.seed or 0,
+                json=flags.json,
             )
         )
-    elif args.headless:
-        seconds = args.seconds or SECONDS_DEFAULT
-        wait_s = WAIT_DEFAULT if args.wait is None else args.wait
-        print(runners.record(endpoint, start, args.record, seconds, recipe, wait_s))
+    elif flags.record is not None:
+        seconds = flags.seconds or SECONDS_DEFAULT
+        wait_s = WAIT_DEFAULT_S if flags.wait is None else flags.wait
+        print(runners.record(endpoint, start, flags.record, seconds, recipe, wait_s))
     else:
         runners.show(
             endpoint,
             start,
             size,
-            appearance=Appearance(text_scale=args.text_scale),
+            appearance=Appearance(text_scale=flags.text_scale),
             recipe=recipe,
-            out=args.out or Path(),
-            tour=args.tour,
+            out=flags.out or Path(),
+            tour=flags.tour,
         )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the viewer; the exit status: 0, 1 where nothing can be shown, 2 for a bad flag."""
-    args = parser().parse_args(argv)
     try:
-        run(args)
+        run(parse_flags(argv))
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)
         return STATUS_BAD_FLAG if isinstance(error, InvalidValueError) else STATUS_FAILURE

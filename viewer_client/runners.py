@@ -15,7 +15,7 @@ from diffusion_toy.files import write_atomically
 from viewer_client import preferences
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
-from viewer_client.flags import WAIT_DEFAULT
+from viewer_client.flags import WAIT_DEFAULT_S
 from viewer_client.link.address import Endpoint
 from viewer_client.load.scripted_input import Mouse
 from viewer_client.recipes.recipe import Recipe
@@ -65,7 +65,7 @@ def record(
     path: Path,
     seconds: float,
     recipe: Recipe | None = None,
-    wait_s: float = WAIT_DEFAULT,
+    wait_s: float = WAIT_DEFAULT_S,
 ) -> str:
     """Record the scripted session, or the replay of a recipe; return the summary for the user.
 

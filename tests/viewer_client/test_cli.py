@@ -123,7 +123,7 @@ def test_a_replay_is_recorded_until_its_picture_is_there(
     model = write_model(tmp_path / "tiny.safetensors")
     inject = Entry(10, m.Inject(m.Disc(0.5, 0.5, 0.2), 40.0))
     with running_server("--model", str(model), "--threads", "1") as server:
-        (served,) = list_models(checks.endpoint_of(flags.parser().parse_args(["--server", server.address])))
+        (served,) = list_models(checks.endpoint_of(flags.parse_flags(["--server", server.address])))
         given = ["--server", server.address, "--headless", "--record", tmp_path / "a.gif", "--replay"]
         path = saved(tmp_path, fingerprint=served.fingerprint, entries=(inject,))
         status, printed, errors = run(capsys, *given, path)

@@ -29,9 +29,8 @@ from viewer_client.link.failures import explain
 from viewer_client.link.status import FRAME_RATE_HZ, Retries, window_for
 from viewer_client.link.transport import ANSWER_TIMEOUT_S, channel_credentials, open_async_channel
 from viewer_client.load.report import Report, Samples, Tally, report_of
-from viewer_client.load.scripted_input import Mouse, moves, new_seed
+from viewer_client.load.scripted_input import VIEWERS_MAX, Mouse, moves, new_seed
 
-VIEWERS_MAX = 2000
 WARM_UP_S = 2.0
 IDLE_S = 0.5  # then an idle session is restarted
 LEAVE_S = 5.0  # for all sessions to end

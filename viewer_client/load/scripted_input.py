@@ -17,6 +17,7 @@ PLACE = (0.15, 0.85)  # of the ends of a stroke, in fractions of the picture
 OTHER_SHARE = 0.15  # of the times that the hand leaves the mouse for the keyboard
 RESTART_SHARE = 0.3  # of those times; else it chooses another class
 SEED_BITS = 31
+VIEWERS_MAX = 2000  # of one process
 
 
 class Mouse(Enum):

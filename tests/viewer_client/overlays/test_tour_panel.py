@@ -259,7 +259,7 @@ def test_typing_a_seed_hides_the_help(app: App) -> None:
 @pytest.mark.parametrize("given", [["--tour", "--watch=id"], ["--tour", "--headless", "--record", "a.gif"]])
 def test_the_tour_is_refused_where_there_is_nothing_to_do(given: list[str]) -> None:
     with pytest.raises(InvalidValueError, match="--tour"):
-        checks.check_flags(flags.parser().parse_args(given))
+        checks.check_flags(flags.parse_flags(given))
 
 
 @pytest.mark.parametrize(
@@ -284,6 +284,6 @@ def test_the_first_window_begins_with_the_tour(
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setattr(App, "run", lambda app, until: begun.append(app.tour is not None))
     preferences.save(tmp_path, preferences.Preferences(tour_seen=seen))
-    endpoint = checks.endpoint_of(flags.parser().parse_args(["--server", "127.0.0.1:1"]))
+    endpoint = checks.endpoint_of(flags.parse_flags(["--server", "127.0.0.1:1"]))
     runners.show(endpoint, m.Start(watch=watch), SIZE, tour=asked)
     assert begun == [shown]

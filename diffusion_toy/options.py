@@ -1,0 +1,232 @@
+"""Options of a program as the fields of a dataclass: each stands once, with type, range, default and help.
+
+    @dataclass(frozen=True)
+    class Flags:
+        port: int = option(50051, "TCP port to listen on", low=0, high=65535)
+        model: tuple[Path, ...] = option((), "a model file; may be given several times", metavar="FILE")
+
+    flags = parse(Flags, argparse.ArgumentParser("serve"), prefix="SERVE_")
+
+The parser, the environment variables, the ranges and the help follow from the fields. The command line wins,
+then the variable, then the default. A field has one of these types: int, float, str, Path, an Enum of texts,
+bool (a switch, or with None a choice of `--name` and `--no-name`), any of them or None, or a tuple of one of
+them (an option that may be repeated).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from diffusion_toy.contract.messages import check_range
+
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+T = TypeVar("T")
+_KEY = "diffusion_toy.option"
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field says of its option beside type and default; see `option`."""
+
+    help: str
+    low: float | None
+    high: float | None
+    open_low: bool
+    unit: str
+    metavar: str
+    choices: tuple[str, ...]
+    flag: str
+    variable: str
+    told: str
+    group: str
+
+
+def option(
+    default: T,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    unit: str = "",
+    metavar: str = "",
+    choices: Sequence[str] = (),
+    flag: str = "",
+    variable: str = "",
+    told: str = "",
+    group: str = "",
+) -> T:
+    """Declare the option of a field.
+
+    Args:
+        default: the value where nothing is given.
+        help: what it is; range, unit, default and variable are added to it.
+        low, high: the range of a number, both or neither; `open_low` leaves `low` itself out.
+        unit: of a number, for instance "s".
+        metavar: what stands for the value in the help.
+        choices: the texts that are allowed; those of an Enum are known.
+        flag: the option's name, where that is not the field's with dashes.
+        variable: the environment variable that sets it, where it has no prefix and the field's name.
+        told: what the help says of the default, where that is not its value.
+        group: the heading under which the help has it.
+    """
+    given = Option(help, low, high, open_low, unit, metavar, tuple(choices), flag, variable, told, group)
+    declared: T = field(default=default, metadata={_KEY: given})
+    return declared
+
+
+def parse(
+    cls: type[T],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    *,
+    prefix: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> T:
+    """Add the options of a dataclass to a parser, parse, and return an instance.
+
+    Args:
+        prefix: each option also takes its value from the variable of this and its name, as in
+            `DIFFUSION_TOY_TICK_RATE`; None gives a variable only to options that name one. A switch takes 1,
+            true, yes, on or 0, false, no, off; an option that may be repeated takes several values with
+            `os.pathsep` between them. An empty variable counts as unset.
+
+    Raises:
+        InvalidValueError: a number outside its range.
+        SystemExit: an unknown option, or a value that is not of its type; the parser has said so.
+    """
+    declared = [_Declared(one, hint, prefix) for one, hint in _options_of(cls)]
+    groups: dict[str, _Adds] = {}
+    for one in declared:
+        heading = one.option.group
+        if heading and heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
+        one.add_to(groups[heading] if heading else parser)
+    given = vars(parser.parse_args(argv))
+    values: dict[str, Any] = {}
+    for one in declared:
+        source = one.flag
+        if one.name in given:
+            value = one.finished(given[one.name])
+        elif one.variable and environment.get(one.variable):
+            source = f"environment variable {one.variable}"
+            try:
+                value = one.from_text(environment[one.variable])
+            except ValueError as error:
+                parser.error(f"{source}: {error}")
+        else:
+            continue
+        one.check(source, value)
+        values[one.name] = value
+    return cls(**values)
+
+
+def _options_of(cls: type) -> list[tuple[Field[Any], Any]]:
+    hints = get_type_hints(cls)
+    return [(one, hints[one.name]) for one in fields(cls) if _KEY in one.metadata]
+
+
+class _Adds(Protocol):
+    """A parser, or a group of one."""
+
+    def add_argument(self, *names: str, **how: Any) -> Any: ...
+
+
+class _Declared:
+    """One option: its field, and its type in parts."""
+
+    def __init__(self, declared: Field[Any], hint: Any, prefix: str | None) -> None:
+        self.name, self.default = declared.name, declared.default
+        self.option: Option = declared.metadata[_KEY]
+        self.flag = self.option.flag or "--" + self.name.replace("_", "-")
+        made = None if prefix is None else prefix + self.flag.removeprefix("--").replace("-", "_").upper()
+        self.variable = self.option.variable or made
+        self.optional = get_origin(hint) in (types.UnionType, Union)
+        if self.optional:
+            (hint,) = (part for part in get_args(hint) if part is not type(None))
+        self.repeated = get_origin(hint) is tuple
+        self.kind: Any = get_args(hint)[0] if self.repeated else hint
+        if not isinstance(self.kind, type) or not issubclass(self.kind, int | float | str | Path | Enum):
+            raise TypeError(f"{self.flag}: no text stands for a value of the type {hint}")
+        self.choices = self.option.choices
+        if issubclass(self.kind, Enum):
+            self.choices = tuple(str(member.value) for member in self.kind)
+
+    def add_to(self, parser: _Adds) -> None:
+        how: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS, "help": self.help_text()}
+        if self.kind is bool:
+            how["action"] = argparse.BooleanOptionalAction if self.optional else "store_true"
+        else:
+            how["type"] = str if issubclass(self.kind, Enum) else self.kind
+            how["action"] = "append" if self.repeated else "store"
+            if self.choices:
+                how["choices"] = self.choices
+            elif self.option.metavar:
+                how["metavar"] = self.option.metavar
+        parser.add_argument(self.flag, **how)
+
+    def help_text(self) -> str:
+        about, details, told = self.option, [], self.option.told
+        if about.low is not None and about.high is not None:
+            above, unit = "above " if about.open_low else "", f" {about.unit}" if about.unit else ""
+            details.append(f"{above}{_short(about.low)}…{_short(about.high)}{unit}")
+        elif about.unit:
+            details.append(about.unit)
+        if not told and self.default not in (None, "", ()) and self.kind is not bool:
+            told = _short(self.default)
+        if told:
+            details.append(f"default: {told}")
+        text = f"{about.help} ({', '.join(details)})" if details else about.help
+        if self.variable:
+            text += f" [env: {self.variable}]"
+        return text.replace("%", "%%")
+
+    def finished(self, value: Any) -> Any:
+        """Return a value of argparse as the field has it."""
+        if self.repeated:
+            return tuple(value)
+        return self.kind(value) if issubclass(self.kind, Enum) else value
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that a variable's text stands for.
+
+        Raises:
+            ValueError: it stands for none; the text of the error says why.
+        """
+        if self.repeated:
+            return tuple(self._one(part) for part in text.split(os.pathsep) if part)
+        return self._one(text)
+
+    def _one(self, text: str) -> Any:
+        if self.kind is bool:
+            if text.lower() not in (*ON, *OFF):
+                raise ValueError(f"{text!r} is not one of {', '.join((*ON, *OFF))}")
+            return text.lower() in ON
+        if self.choices and text not in self.choices:
+            raise ValueError(f"invalid choice: {text!r} (choose from {', '.join(self.choices)})")
+        try:
+            return self.kind(text)
+        except ValueError:
+            raise ValueError(f"invalid {self.kind.__name__} value: {text!r}") from None
+
+    def check(self, source: str, value: Any) -> None:
+        low, high = self.option.low, self.option.high
+        if low is None or high is None or value is None:
+            return
+        for one in value if self.repeated else (value,):
+            check_range(source, one, low, high, open_low=self.option.open_low)
+
+
+def _short(value: object) -> str:
+    """Return a value as a user writes it."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
