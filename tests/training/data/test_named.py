@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -37,9 +42,32 @@ def test_an_unknown_name_is_refused() -> None:
         load_dataset("letters", SAMPLE)
 
 
-def test_missing_files_are_downloaded_and_a_failure_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_files_are_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    resources = []
+    for path in sorted((SAMPLE / "MNIST" / "raw").iterdir()):
+        packed = gzip.compress(path.read_bytes())
+        (mirror / f"{path.name}.gz").write_bytes(packed)
+        resources.append((f"{path.name}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setenv("no_proxy", "*")
+    handler = partial(SimpleHTTPRequestHandler, directory=mirror)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            first = load_dataset("mnist", tmp_path / "data")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert torch.equal(first.images, load_dataset("mnist", SAMPLE).images)
+    again = load_dataset("mnist", tmp_path / "data")  # nobody is left to download from
+    assert again.fingerprint() == first.fingerprint()
+
+
+def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
     class Offline:
