@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.files import write_atomically
 from diffusion_toy.model.checkpoint import check_readable
-from training.data.images import ImageSet, to_unit_range
+from training.data.images import ImageSet, Splits, class_difference, to_unit_range
 
 FEATURES = 128
 WIDTHS = (16, 32, 48)
@@ -37,7 +37,15 @@ def _block(c_in: int, c_out: int) -> list[nn.Module]:
 
 
 class Classifier(nn.Module):
-    """Three pairs of convolutions, a layer of 128 features, and the classes."""
+    """Three pairs of convolutions, a layer of 128 features, and the classes.
+
+    Attributes:
+        shape: C, H, W of a picture.
+        num_classes: how many classes it knows.
+        label_names: their names, () where its file does not keep them.
+    """
+
+    label_names: tuple[str, ...] = ()
 
     def __init__(self, shape: Sequence[int], num_classes: int) -> None:
         super().__init__()
@@ -154,6 +162,7 @@ def save_classifier(path: Path, classifier: Classifier, dataset: str, test_accur
         "version": FORMAT_VERSION,
         "shape": classifier.shape,
         "num_classes": classifier.num_classes,
+        "label_names": classifier.label_names,
         "dataset": dataset,
         "test_accuracy": test_accuracy,
     }
@@ -178,12 +187,32 @@ def load_classifier(path: Path) -> Classifier:
             raise ValueError(f"version {header['version']}")
         classifier = Classifier(header["shape"], header["num_classes"])
         classifier.load_state_dict(tensors)
+        classifier.label_names = tuple(header.get("label_names", ()))
     except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"classifier {path} is damaged or of another version ({reason}); {remedy}"
         ) from error
     return classifier.eval().requires_grad_(False)
+
+
+def check_classifier(classifier: Classifier, path: Path, data: Splits) -> None:
+    """Refuse a classifier of other pictures or classes than the data, or of the same in another order.
+
+    Raises:
+        InvalidValueError: it is of others.
+    """
+    shape, names = tuple(data.test.images.shape[1:]), classifier.label_names
+    if classifier.shape != shape:
+        raise InvalidValueError(
+            "--classifier", f"{path} for pictures {classifier.shape}", f"pictures {shape}"
+        )
+    if classifier.num_classes != len(data.label_names):
+        limit = f"the {len(data.label_names)} classes of the data"
+        raise InvalidValueError("--classifier", f"{path} of {classifier.num_classes} classes", limit)
+    if names and names != data.label_names:
+        found = class_difference(data.label_names, names)
+        raise InvalidValueError("--classifier", f"{path} with {found}", "the classes of the data")
 
 
 def shipped_classifier(dataset: str) -> Path:

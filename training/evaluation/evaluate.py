@@ -23,6 +23,7 @@ from training.drawing.commandline import (
 )
 from training.evaluation.classifier import (
     accuracy,
+    check_classifier,
     load_classifier,
     save_classifier,
     shipped_classifier,
@@ -91,6 +92,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
     data = load_data_of(trained, args.data, args.checkpoint)
+    check_classifier(classifier, classifier_file, data)
     began = time.perf_counter()
     evaluation = Evaluation(classifier, data.training, data.test, args.count, args.seed)
     settings: dict[str, Any] = {
@@ -170,6 +172,7 @@ def run_classifier(args: argparse.Namespace) -> int:
             bar.update(len(data))
             test_accuracy = accuracy(classifier, test)
             bar.write(f"epoch {epoch}/{args.epochs}: loss {loss:.4f}, test accuracy {test_accuracy:.4f}")
+    classifier.label_names = splits.label_names
     save_classifier(args.out, classifier, args.dataset, test_accuracy)
     print(f"wrote {args.out} ({args.out.stat().st_size / 1e3:.0f} kB)")
     return 0

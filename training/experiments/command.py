@@ -16,7 +16,7 @@ from diffusion_toy.files import check_file, write_atomically
 from diffusion_toy.predictors.forward import pick_device
 from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar
 from training.drawing.generation import make_painter
-from training.evaluation.classifier import load_classifier, shipped_classifier
+from training.evaluation.classifier import check_classifier, load_classifier, shipped_classifier
 from training.evaluation.report import CONFIDENT
 from training.experiments.ablations import right_amounts, wrong_amounts, wrong_noise, wrong_rules
 from training.experiments.initialisation import branches, few_steps
@@ -67,6 +67,7 @@ def run_experiments(args: argparse.Namespace) -> int:
     classifier_file: Path = getattr(args, "classifier", shipped_classifier(dataset))
     classifier = load_classifier(classifier_file)
     data = load_data_of(trained, args.data, args.checkpoint)
+    check_classifier(classifier, classifier_file, data)
     recognizer = Recognizer(classifier, data.test.images)
     digits = clear_digits(recognizer, data.test, args.count, args.seed)
     device, schedule = pick_device(args.device), make_schedule(*SCHEDULE)

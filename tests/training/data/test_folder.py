@@ -360,3 +360,19 @@ def test_export_average_and_evaluation_refuse_classes_that_changed_places(
         assert command.main([*map(str, more), "--data", str(pictures)]) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "new.safetensors").exists()
+
+    (pictures / "azure").rename(pictures / "red")
+    own = Classifier((3, 16, 16), 2)
+    for names, said in (
+        (("red", "blue"), "the class red in the place of blue"),
+        (("blue", "red"), "--count 9 is outside"),  # the classifier is accepted
+    ):
+        own.label_names = names
+        save_classifier(classifier, own, "folder", 0.0)
+        flags = ["experiments", "--checkpoint", str(model), "--classifier", str(classifier), "--count", "9"]
+        assert command.main([*flags, "--data", str(pictures)]) == 2
+        assert said in capsys.readouterr().err
+    for shape, classes, said in (((1, 16, 16), 2, "pictures (1, 16, 16)"), ((3, 16, 16), 3, "of 3 classes")):
+        save_classifier(classifier, Classifier(shape, classes), "folder", 0.0)
+        assert command.main([*flags, "--data", str(pictures)]) == 2
+        assert said in capsys.readouterr().err
