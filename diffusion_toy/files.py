@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def check_file(flag: str, path: Path, make_folder: bool = False) -> None:
-    """See that a file can be written at this path, by trying; nothing is left there.
+    """Check that a file can be written at this path, by trying; nothing is left there.
 
     With `make_folder` its folder may be missing, and whether it could be made is seen instead.
 
@@ -72,7 +72,7 @@ def check_file(flag: str, path: Path, make_folder: bool = False) -> None:
 
 
 def check_folder(flag: str, path: Path) -> None:
-    """See that files can be written to this folder, by trying; nothing is left there.
+    """Check that files can be written to this folder, by trying; nothing is left there.
 
     Raises:
         UnwritableError: they cannot.

@@ -13,7 +13,7 @@ from viewer_client.link.address import Endpoint, parse_address
 
 
 def window_size(text: str) -> tuple[int, int]:
-    """Parse WxH.
+    """Return the width and height that a text WxH stands for.
 
     Raises:
         InvalidValueError: not of that form, or out of range.
@@ -27,7 +27,7 @@ def window_size(text: str) -> tuple[int, int]:
 
 
 def endpoint_of(flags: Flags) -> Endpoint:
-    """The server that the flags name.
+    """Return the server that the flags name.
 
     Raises:
         InvalidValueError: a bad address, file, token or proxy.
@@ -37,7 +37,7 @@ def endpoint_of(flags: Flags) -> Endpoint:
 
 
 def start_of(flags: Flags) -> m.Start:
-    """The session that the flags ask for.
+    """Return the session that the flags ask for.
 
     Raises:
         InvalidValueError: a flag out of range.
@@ -50,7 +50,7 @@ def start_of(flags: Flags) -> m.Start:
 
 
 def check_flags(flags: Flags) -> None:
-    """See that the flags go together.
+    """Check that the flags go together.
 
     Raises:
         InvalidValueError: two that do not, or one that lacks another.
@@ -89,7 +89,7 @@ def check_flags(flags: Flags) -> None:
 
 
 def _check_files(flags: Flags) -> None:
-    """See that results can be written, before any work is done for them."""
+    """Check that results can be written, before any work is done for them."""
     if flags.record is not None:
         check_file("--record", flags.record)
     if flags.json is not None:

@@ -69,7 +69,7 @@ def run(flags: Flags) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the viewer; the exit status: 0, 1 where nothing can be shown, 2 for a bad flag."""
+    """Run the viewer; return the exit status: 0, 1 where nothing can be shown, 2 for a bad flag."""
     try:
         run(parse_flags(argv))
     except DiffusionToyError as error:

@@ -86,11 +86,11 @@ class LocalServer:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended by itself."""
+        """Return whether the server has ended by itself."""
         return self._process.poll() is not None
 
     def explain(self, what: str) -> str:
-        """What went wrong, with the server's own last words."""
+        """Return what went wrong, with the server's own last words."""
         return "\n  ".join([what + (", it said:" if self._errors else ""), *self._errors])
 
     def _read_output(self, pipe: IO[str]) -> None:
@@ -107,14 +107,14 @@ class LocalServer:
 
 
 def has_display() -> bool:
-    """Whether a window can be expected to open."""
+    """Return whether a window can be expected to open."""
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _show(server: LocalServer) -> bool:
-    """Open the window; False if there is no display after all."""
+    """Open the window; return False if there is no display after all."""
     from viewer_client.window.app import DisplayError
 
     print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
@@ -133,7 +133,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Play; the exit status."""
+    """Play until the window is closed; return the exit status."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)

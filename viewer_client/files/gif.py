@@ -40,7 +40,7 @@ class FigureRenderer:
         self._large, self._small = ImageFont.load_default(24), ImageFont.load_default(14)
 
     def draw(self, model: ViewModel, caption: str) -> Picture:
-        """The picture of this moment; the model has a frame."""
+        """Return the picture of the model's present moment; the model has a frame."""
         frame = model.frame
         assert frame is not None
         share = frame.time_step.max / max(model.num_time_steps, 1)
@@ -56,7 +56,7 @@ class FigureRenderer:
         return self.page(to_image(moment.x_t), to_image(moment.x0_hat), heading, share, caption)
 
     def page(self, x_t: m.Image, x0_hat: m.Image, heading: str, share: float, caption: str) -> Picture:
-        """Two pictures (C, H, W) in [−1, 1] under a heading and a bar, of which `share` is filled."""
+        """Draw two pictures (C, H, W) in [−1, 1] under a heading and a bar, of which `share` is filled."""
         pane_width, pane_height, lefts = _panes(x_t)
         size = (2 * pane_width + 3 * GAP_PX, HEADER_PX + pane_height + FOOTER_PX)
         canvas = Image.new("RGB", size, BACKGROUND)
@@ -90,14 +90,14 @@ class FigureRenderer:
 
 
 def _panes(image: m.Image) -> tuple[int, int, tuple[int, int]]:
-    """Width and height of a pane for pictures of this shape, and the left edges of both, px."""
+    """Return width and height of a pane for pictures of this shape, and the left edges of both, px."""
     height, width = image.shape[1:]
     cell = max(PANE_PX // max(height, width), 1)
     return cell * width, cell * height, (GAP_PX, 2 * GAP_PX + cell * width)
 
 
 def of_run(moments: Sequence[Moment], caption: str) -> bytes:
-    """A GIF of a run, at most 2 MB.
+    """Return a GIF of a run, of at most 2 MB.
 
     Args:
         moments: at least one.
@@ -107,7 +107,7 @@ def of_run(moments: Sequence[Moment], caption: str) -> bytes:
 
 
 def encode(pictures: Sequence[Picture], period_ms: int) -> bytes:
-    """An endless GIF of at most 2 MB: with fewer greys, then with fewer pictures, until it fits."""
+    """Return an endless GIF of at most 2 MB: fewer greys, then fewer pictures, until it fits."""
     every = 1
     while True:
         for greys in GREY_LEVELS:

@@ -26,7 +26,7 @@ GAP_GREY = 72
 
 
 def picture(frame: m.Frame, color_map: ColorMap) -> Pixels:
-    """x_t, x̂0 and ε̂ side by side, each pixel 8 × 8: (8·H, 24·W + gaps, 3)."""
+    """Return x_t, x̂0 and ε̂ side by side, each pixel 8 × 8: (8·H, 24·W + gaps, 3)."""
     residual = residual_of(frame)
     panes = (
         colored(frame.x_t, color_map),
@@ -39,7 +39,7 @@ def picture(frame: m.Frame, color_map: ColorMap) -> Pixels:
 
 
 def encode(pixels: Pixels, description: str, recipe: str) -> bytes:
-    """A PNG with this in its metadata; a recipe of "" is none."""
+    """Return a PNG with description and recipe in its metadata; a recipe of "" is none."""
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", f"Diffusion Toy {__version__}")
     info.add_itxt("Description", description)
@@ -51,7 +51,7 @@ def encode(pixels: Pixels, description: str, recipe: str) -> bytes:
 
 
 def recipe_in(path: Path) -> str:
-    """The text of the recipe in a PNG, "" where there is none.
+    """Return the text of the recipe in a PNG, "" where there is none.
 
     Raises:
         OSError, ValueError: it cannot be read as a PNG.

@@ -22,7 +22,7 @@ class RecipeError(DiffusionToyError):
 
 
 def to_text(recipe: Recipe) -> str:
-    """The recipe as text.
+    """Return a recipe as text.
 
     Raises:
         RecipeError: it would be larger than 1 MiB.
@@ -60,7 +60,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 
 
 def from_text(text: str | bytes) -> Recipe:
-    """Read a recipe.
+    """Return the recipe that a text holds.
 
     Raises:
         RecipeError: this is none, or a bad one; one sentence says what is wrong with it.

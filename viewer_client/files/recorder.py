@@ -100,7 +100,7 @@ class Summary:
 
 
 def along(path: tuple[Point, ...], share: float) -> Point:
-    """The point at this share (0…1) of the length of a polyline."""
+    """Return the point at this share (0…1) of the length of a polyline."""
     lengths = [math.dist(a, b) for a, b in pairwise(path)]
     rest = share * sum(lengths)
     for (a, b), length in zip(pairwise(path), lengths, strict=True):
@@ -112,7 +112,7 @@ def along(path: tuple[Point, ...], share: float) -> Point:
 
 
 def stride_for(time_steps: float, seconds: float, steps_per_second: float) -> int:
-    """Time steps a network step, so that `time_steps` are gone after `seconds`; at least 1."""
+    """Return the time steps for each network step with which `time_steps` are gone after `seconds`."""
     return min(max(math.ceil(time_steps / max(seconds * steps_per_second, 1)), 1), m.STRIDE_MAX)
 
 
@@ -224,7 +224,7 @@ class Recorder:
             time.sleep(POLL_S)
 
     def _play(self, scene: Scene) -> None:
-        """One scene, in real time."""
+        """Play one scene, in real time."""
         model, length = self.model, scene.share * self.seconds
         model.mouse_at(None)
         if scene.mode is not None:
@@ -273,7 +273,7 @@ class Recorder:
             self._rates.append(rate)
 
     def _exchange(self) -> bool:
-        """Whether there was a new frame."""
+        """Take in and send what there is; return whether there was a new frame."""
         fresh = synchronize(self.connection, self.model)
         if fresh is None:
             return False
@@ -282,7 +282,7 @@ class Recorder:
 
 
 def _target(path: Path) -> Path:
-    """Where to record to.
+    """Return the path to record to: the given one, or one beside it.
 
     Raises:
         RecordingError: there is no such folder.

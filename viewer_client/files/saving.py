@@ -35,7 +35,7 @@ class SavingError(DiffusionToyError):
 
 
 def free_path(path: Path) -> Path:
-    """The path itself, or with -2, -3 … before its suffix where a file is there already."""
+    """Return the path itself, or with -2, -3 … before its suffix where a file is there already."""
     suffix = RECIPE_SUFFIX if path.name.endswith(RECIPE_SUFFIX) else path.suffix
     stem, candidate, number = path.name.removesuffix(suffix), path, 2
     while candidate.exists() or candidate.is_symlink():
@@ -45,7 +45,7 @@ def free_path(path: Path) -> Path:
 
 
 def write_new(path: Path, content: bytes) -> Path:
-    """Write a new file at this path or beside it; where it is, in full.
+    """Write a new file at this path or beside it; return where it is, in full.
 
     Raises:
         SavingError: it cannot be written; then nothing of it is left.
@@ -73,7 +73,7 @@ def _refusal(target: Path, error: OSError) -> SavingError:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a file: its text, or a PNG that carries it.
+    """Return the recipe in a file: its text, or a PNG that carries it.
 
     Raises:
         RecipeError: there is none that can be used.
@@ -100,7 +100,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 class Saver:
-    """What the keys S, G, Ctrl+S, Ctrl+C and Ctrl+V do, but for the clipboard itself.
+    """Does what the keys S, G, Ctrl+S, Ctrl+C and Ctrl+V ask for, but for the clipboard itself.
 
     Args:
         folder: where files go.
@@ -120,7 +120,7 @@ class Saver:
         return answers
 
     def close(self) -> list[str]:
-        """Wait for what is being written; what there is to say about it."""
+        """Wait for what is being written; return what there is to say about it."""
         self._worker.shutdown()
         return self.update()
 
@@ -137,7 +137,7 @@ class Saver:
         return job
 
     def _recipe(self) -> Recipe | None:
-        """The recipe of what is seen; None, and a notice, if it is not known."""
+        """Return the recipe of what is seen; None, with a notice, if it is not known."""
         try:
             return self._model.command_log.recipe()
         except NoRecipeError as error:
@@ -145,7 +145,7 @@ class Saver:
             return None
 
     def save_picture(self, color_map: ColorMap) -> None:
-        """A PNG of what is seen, with its recipe."""
+        """Save a PNG of what is seen, with its recipe."""
         frame = self._model.frame
         if frame is None:
             self._model.notice = NO_PICTURE
@@ -169,7 +169,7 @@ class Saver:
         self._do(work, str)
 
     def save_run(self) -> None:
-        """A GIF of the run since its start."""
+        """Save a GIF of the run since its start."""
         frame = self._model.frame
         if frame is None:
             self._model.notice = NO_PICTURE
@@ -190,7 +190,7 @@ class Saver:
         self._gif_in_work = self._do(work, lambda written: f"saved {written}")
 
     def save_recipe(self) -> None:
-        """The recipe of what is seen."""
+        """Save the recipe of what is seen."""
         if (recipe := self._recipe()) is not None:
             name = f"diffusion-toy-{recipe.start.seed}-step{recipe.steps}{RECIPE_SUFFIX}"
             path = self._folder / name
@@ -225,11 +225,11 @@ class Saver:
 
 
 def _description(model: ViewModel) -> str:
-    """What is seen, in one line, without the session's name: whoever knows that can watch."""
+    """Return what is seen, in one line, without the session's name: one who knows that can watch."""
     session = [part for part in labels.session_parts(model) if not part.startswith("session ")]
     return labels.SEPARATOR.join([labels.time_step(model), *labels.sigma_parts(model), *session])
 
 
 def _doubt(recipe: Recipe) -> str:
-    """What is to be said of a recipe that was kept."""
+    """Return why a recipe that was saved is not exact, "" if it is."""
     return f"; it is not exact: {recipe.inexact}" if recipe.inexact else ""

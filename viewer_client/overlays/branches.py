@@ -98,7 +98,7 @@ class BranchesOverlay(Overlay):
     # --- what all come from ---
 
     def _draw_head(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
-        """The moment and what can be done, in the window's width; returns the y below."""
+        """Draw the moment of branching and what can be done; return the y below."""
         side, gap, frame = text.px(THUMBNAIL), text.px(8), self._branches.origin
         x = place.x
         for picture, noisy in zip(self._moment, (True, False), strict=True):
@@ -123,7 +123,7 @@ class BranchesOverlay(Overlay):
         return max(place.y + side + text.line(12) + text.px(6), y + text.px(2) + text.line(12))
 
     def _draw_foot(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
-        """What came of it, at the window's lower edge; returns the y above."""
+        """Write what came of the branches at the lower edge of the window; return the y above."""
         finished = self._branches.stage is Progress.FINISHED
         points, color = (16, ACCENT) if finished else (13, DIM)
         height = len(text.lines(self._branches.sentence, place.width, points)) * text.line(points)

@@ -141,7 +141,7 @@ class CanvasOverlay(Overlay):
     # --- drawing ---
 
     def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
-        """Below the header, in which the session's time step stays in sight."""
+        """Draw the canvas below the header, in which the session's time step stays in sight."""
         width, height = surface.get_size()
         places = layout(width, height, self._appearance.text_scale)
         ground, gap = Rect(0, places.header.bottom, width, height), places.header.x
@@ -166,14 +166,14 @@ class CanvasOverlay(Overlay):
         self._draw_side(surface, text, side)
 
     def _fitting(self, box: Rect) -> Rect:
-        """As large as whole pixels of the picture allow, at the box's top left."""
+        """Return a place at the top left of the box, as large as whole pixels of the picture allow."""
         _, rows, columns = self.canvas.shape
         cell = min(box.width / columns, box.height / rows)
         return Rect(box.x, box.y, round(cell * columns), round(cell * rows))
 
     @property
     def _has_margin(self) -> bool:
-        """The data has an empty border, so its pictures are in the middle."""
+        """Return whether the data has an empty border, so that its pictures lie in the middle."""
         welcome = self._model.welcome
         return welcome is not None and welcome.model.border_value is not None
 
@@ -194,7 +194,7 @@ class CanvasOverlay(Overlay):
             surface.set_clip(clip)
 
     def _draw_side(self, surface: pygame.Surface, text: Text, place: Rect) -> None:
-        """The level, what it makes of the drawing, and the keys; smaller where there is little room."""
+        """Draw the level, what it makes of the drawing, and the keys; smaller where there is little room."""
         canvas, T = self.canvas, self._model.num_time_steps
         rows: Rows = (
             ("Enter", "denoise it from here"),
@@ -221,7 +221,7 @@ class CanvasOverlay(Overlay):
             y += _row_height(text)
 
     def _draw_slider(self, surface: pygame.Surface, text: Text, place: Rect, y: int, T: int) -> int:
-        """From noise at the left to clean at the right, as on the time line; returns the y below."""
+        """Draw the slider from noise at the left to clean at the right; return the y below."""
         knob, height = text.px(6), text.px(22)
         track = Rect(place.x + knob, y, max(place.width - 2 * knob, 1), height)
         self.slider_rect = track
@@ -235,7 +235,7 @@ class CanvasOverlay(Overlay):
         return y + text.line(11) + text.px(8)
 
     def _draw_preview(self, surface: pygame.Surface, text: Text, place: Rect, rows: Rows) -> int:
-        """The drawing with so much noise, as large as the keys below it allow; returns the y below."""
+        """Draw the drawing with its noise, as large as the keys below it allow; return the y below."""
         canvas, schedule = self.canvas, self._model.schedule
         label, gap = text.line(12), text.px(10)
         room = place.height - label - gap - len(rows) * _row_height(text)
@@ -255,7 +255,7 @@ class CanvasOverlay(Overlay):
 
 
 def _fits(text: Text, place: Rect, rows: Rows) -> bool:
-    """Whether the keys' meanings are not cut, and a preview has room."""
+    """Return whether the meanings of the keys and a preview have room."""
     wide = _keys_width(text, rows) + max(text.width(meaning, 13) for _, meaning in rows)
     head = text.line(16) + text.px(22) + text.line(11) + text.px(8)
     preview = text.line(12) + text.px(10) + PREVIEW_LEAST_PX

@@ -21,7 +21,7 @@ INTRODUCTION = (
 
 
 def draw_banner(surface: pygame.Surface, text: Text, pane: Rect, model: ViewModel) -> None:
-    """Over the pane: that there is no connection, why, and how often it was tried."""
+    """Draw over the pane that there is no connection, why, and how often it was tried."""
     pad = text.px(14)
     lines = text.lines(labels.connection_sentence(model), pane.width - 4 * pad, 14)
     height = text.line(20) + len(lines) * text.line(14) + 2 * pad
@@ -39,7 +39,7 @@ def draw_banner(surface: pygame.Surface, text: Text, pane: Rect, model: ViewMode
 
 
 def draw_help(surface: pygame.Surface, text: Text, model: ViewModel) -> None:
-    """All keys, from the key map, in the largest text up to the present scale in which nothing is cut."""
+    """Draw all keys of the key map in the largest text, up to the present scale, that cuts nothing."""
     width, height = surface.get_size()
     sections = dict(SECTIONS)
     columns = SECTIONS_WIDE if width >= WIDE_PX else SECTIONS_NARROW
@@ -85,7 +85,7 @@ def _keys_width(text: Text) -> int:
 
 
 def _least_height(text: Text, rows: float) -> int:
-    """Of the help without its introduction, px."""
+    """Return the height of the help without its introduction, px."""
     return text.px(22) + text.line(24) + round(rows * (text.line(13) + 1))
 
 

@@ -86,7 +86,7 @@ class SeedEntry(Overlay):
             self.close()
 
     def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
-        """In the middle of the window, below the header."""
+        """Draw the box in the middle of the window, below the header."""
         width, height = surface.get_size()
         top = layout(width, height, self._appearance.text_scale).header.bottom
         pad = text.px(14)
@@ -118,7 +118,7 @@ class SeedEntry(Overlay):
         text.put(surface, now, place.right, place.y + text.px(1), 12, DIM, align="right")
 
     def _draw_field(self, surface: pygame.Surface, text: Text, place: Rect, now: float) -> None:
-        """What was typed, its end in sight, and the caret."""
+        """Draw what was typed, its end in sight, and the caret."""
         pygame.draw.rect(surface, ACCENT, area(place), 1, border_radius=text.px(3))
         pad = text.px(8)
         x, y, room = place.x + pad, place.y + text.px(4), place.width - 2 * pad - text.px(3)

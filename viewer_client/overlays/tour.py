@@ -36,7 +36,7 @@ class TourOverlay(Overlay):
         model.observers.append(self.tour)
 
     def key(self, key: str, character: str) -> bool:
-        """Only the key that gives the tour's single dose is its own."""
+        """Take the key that gives the tour's single dose; any other goes to the screen below."""
         dose = self.tour.dose
         if key not in ("return", "enter") or dose is None:
             return False
@@ -44,7 +44,7 @@ class TourOverlay(Overlay):
         return True
 
     def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
-        """A click on the panel is not one on what lies behind it."""
+        """Take clicks on the panel, so that they do not reach what lies behind it."""
         inside = self.panel is not None and self.panel.fraction(event.position) is not None
         return inside and event.kind is MouseKind.PRESS
 
@@ -74,7 +74,7 @@ class TourOverlay(Overlay):
     # --- drawing ---
 
     def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
-        """Over the time line, and over the figures below it where that is not enough."""
+        """Draw the panel over the time line, and over the figures below it where that is not enough."""
         tour = self.tour
         place, points = self._find_place(surface, text)
         self.panel = place
@@ -91,7 +91,7 @@ class TourOverlay(Overlay):
         text.wrap(surface, tour.caption.text, right, points, TEXT)
 
     def _find_place(self, surface: pygame.Surface, text: Text) -> tuple[Rect, float]:
-        """The time line's place, or that and what is below it, and the size of text, points.
+        """Return the place of the panel and the size of its text, points: the time line, or that and below.
 
         The text becomes smaller only where both places are too little for any moment of the tour, so that
         neither changes on the way.
@@ -110,7 +110,7 @@ class TourOverlay(Overlay):
 
 
 def _columns(text: Text, place: Rect) -> tuple[Rect, Rect]:
-    """What to do, and what it is about."""
+    """Return the columns for what to do and for what it is about."""
     inner = place.inset(text.px(7))
     width, gap = round(inner.width * LEFT_SHARE), text.px(16)
     right = inner.x + width + gap
@@ -121,7 +121,7 @@ def _columns(text: Text, place: Rect) -> tuple[Rect, Rect]:
 
 
 def _fits(text: Text, place: Rect, points: float) -> bool:
-    """Whether all that the tour says fits, whatever stage it is at."""
+    """Return whether all that the tour says fits, whatever stage it is at."""
     left, right = _columns(text, place)
     titles = max(text.width(caption.title, points) for caption in CAPTIONS.values())
     titles += text.width("4/4", points) + text.px(8)

@@ -75,7 +75,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Places:
-    """Where what is: pictures above, their guesses below, and the difference of these at the right."""
+    """The places of the pictures above, of their guesses below, and of their difference at the right."""
 
     own: Rect
     twin: Rect
@@ -86,7 +86,7 @@ class Places:
 
 
 def places_of(room: Rect, gap: int, title: int) -> Places:
-    """Two rows of squares in the room, each with a title above; all of it in the middle."""
+    """Return two rows of squares in the middle of the room, each with a title above."""
     heights = room.height - 2 * title - gap
     widest = (room.width - 2 * gap) // 3
     large = max(min(widest, round(heights * LARGE_SHARE)), 1)
@@ -186,7 +186,7 @@ class TwinOverlay(Overlay):
         self._draw_pointer(surface, text, places)
 
     def _draw_bar(self, surface: pygame.Surface, text: Text, place: Rect) -> int:
-        """What can differ, and by which key; returns the y below."""
+        """Draw what can differ, and by which key; return the y below."""
         x, twin = place.x, self._twin
         x += text.put(surface, "a twin that differs in one thing", x, place.y, 16, ACCENT) + text.px(16)
         y = place.y
@@ -238,7 +238,7 @@ class TwinOverlay(Overlay):
             pygame.draw.rect(surface, EDGE, area(place), 1)
 
     def _draw_words(self, surface: pygame.Surface, text: Text, places: Places) -> None:
-        """What the difference is, below it."""
+        """Write what the difference is, below its picture."""
         place, twin = places.words, self._twin
         limits = f"twin darker −{LIMIT:g}", f"{LIMIT:g} lighter"
         y = place.y
@@ -252,7 +252,7 @@ class TwinOverlay(Overlay):
         text.wrap(surface, twin.sentence, Rect(place.x, y, place.width, 0), 14, color)
 
     def _draw_pointer(self, surface: pygame.Surface, text: Text, places: Places) -> None:
-        """The ring of the brush on both pictures, at the same place."""
+        """Draw the ring of the brush on both pictures, at the same place."""
         if self._pointer is None:
             return
         whole = self._model.brush.mode is MouseMode.WHOLE_IMAGE
@@ -267,7 +267,7 @@ class TwinOverlay(Overlay):
 
 
 def _pixels(number: int, pair: Pair, colors: ColorMap) -> Pixels:
-    """Of the two pictures, the two guesses, and the difference of these."""
+    """Return the pixels of one of the two pictures, the two guesses, or the difference of the guesses."""
     first, second = pair
     if number == 4:
         difference = second.x0_hat - first.x0_hat

@@ -31,7 +31,7 @@ def put_text(text: str) -> None:
 
 
 def get_text() -> str:
-    """The clipboard's text.
+    """Return the text of the clipboard.
 
     Raises:
         ClipboardError: there is none.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class MouseKind(Enum):
-    """What the mouse did."""
+    """What the mouse did: moved, or had a button pressed or released."""
 
     MOVE = auto()
     PRESS = auto()
@@ -31,7 +31,7 @@ class MouseKind(Enum):
 
 
 class Button(Enum):
-    """Of the mouse."""
+    """A button of the mouse."""
 
     LEFT = 1
     MIDDLE = 2
@@ -88,7 +88,7 @@ class Overlay(ABC):
 
     @abstractmethod
     def key(self, key: str, character: str) -> bool:
-        """A key, as `keymap.key_of` names it, and what it types; whether it was meant for the overlay.
+        """Take a key, named as by `keymap.key_of`, and what it types; return whether it was meant for this.
 
         What is not goes to the screen below.
         """
@@ -99,15 +99,15 @@ class Overlay(ABC):
 
     @abstractmethod
     def mouse(self, event: MouseEvent, size: tuple[int, int]) -> bool:
-        """The mouse, in a window of this size, px; whether it was meant for the overlay."""
+        """Take a mouse event in a window of this size, px; return whether it was meant for the overlay."""
 
     def update(self, now: float) -> None:  # noqa: B027, most overlays have nothing to do
-        """Once for each picture of the window, before it is drawn; `now` in seconds."""
+        """Take notice of the time, seconds; called once before each picture of the window."""
 
     def close(self) -> None:
-        """It is over: let go of what it holds."""
+        """Close the overlay and release what it holds."""
         self.closed = True
 
     @abstractmethod
     def draw(self, surface: pygame.Surface, text: Text, now: float) -> None:
-        """Draw it over the screen."""
+        """Draw the overlay over the screen."""

@@ -26,7 +26,7 @@ ELLIPSIS = "…"
 
 
 def area(place: Rect) -> pygame.Rect:
-    """The same rectangle, for PyGame."""
+    """Return a rectangle as PyGame has it."""
     return pygame.Rect(place.x, place.y, place.width, place.height)
 
 
@@ -42,11 +42,11 @@ class Text:
 
     @property
     def scale(self) -> float:
-        """Of the picture that is being drawn."""
+        """Return the scale of text of the picture that is being drawn."""
         return self._scale
 
     def begin(self, scale: float) -> None:
-        """A new picture begins, of this size of text."""
+        """Begin a new picture with this scale of text."""
         self._scale = scale
 
     def font(self, points: float) -> pygame.font.Font:
@@ -54,15 +54,15 @@ class Text:
         return self._font_of(self._size(points))
 
     def px(self, points: float) -> int:
-        """A length or size of text that is `points` px in a window of the default size."""
+        """Return in px what is `points` px in a window of the default size."""
         return max(round(points * self._scale), 1)
 
     def line(self, points: float) -> int:
-        """Height of a line of text, px."""
+        """Return the height of a line of text, px."""
         return line_px(points, self._scale)
 
     def width(self, text: str, points: float) -> int:
-        """Of a text, px."""
+        """Return the width of a text, px."""
         key = (text, self._size(points))
         if key not in self._widths:
             if len(self._widths) > TEXTS_KEPT:
@@ -82,7 +82,7 @@ class Text:
         width: float | None = None,
         align: str = "left",
     ) -> int:
-        """Write one line, shortened to `width` px; `x` is its left, middle or right; returns its width."""
+        """Write one line, shortened to `width` px; `x` is its left, middle or right; return its width."""
         if not text:
             return 0
         image = self._image(text, points, color)
@@ -98,7 +98,7 @@ class Text:
     def wrap(
         self, surface: pygame.Surface, text: str, place: Rect, points: float = 13, color: Color = TEXT
     ) -> int:
-        """Write words in lines of the rectangle's width; returns the y below them."""
+        """Write words in lines of the rectangle's width; return the y below them."""
         y = place.y
         for line in self.lines(text, place.width, points):
             self.put(surface, line, place.x, y, points, color, width=place.width)
@@ -106,7 +106,7 @@ class Text:
         return y
 
     def lines(self, text: str, width: int, points: float) -> list[str]:
-        """The words in lines of at most this width, px."""
+        """Return the words in lines of at most this width, px."""
         lines: list[str] = []
         for word in text.split():
             longer = f"{lines[-1]} {word}" if lines else word
@@ -117,7 +117,7 @@ class Text:
         return lines
 
     def fit(self, parts: Sequence[str], separator: str, width: float, points: float) -> str:
-        """As many of the parts, from the first on, as fit into the width; none is cut."""
+        """Return as many of the parts, from the first on, as fit into the width; none is cut."""
         chosen: list[str] = []
         for part in parts:
             if self.width(separator.join([*chosen, part]), points) > width:
@@ -126,13 +126,13 @@ class Text:
         return separator.join(chosen)
 
     def longest(self, texts: Iterable[str], width: float, points: float) -> str:
-        """The first of the texts, which go from long to short, that fits into the width; "" if none does."""
+        """Return the first of the texts, which go from long to short, that fits; "" if none does."""
         return next((text for text in texts if self.width(text, points) <= width), "")
 
     def symbol(
         self, surface: pygame.Surface, letter: str, index: str, x: int, y: int, points: float, *, hat: bool
     ) -> int:
-        """Write a letter with an index, and with a hat on it; returns the x behind."""
+        """Write a letter with an index, and with a hat on it; return the x behind."""
         begin = x
         x += self.put(surface, letter, x, y, points)
         if hat:
@@ -162,7 +162,7 @@ class Text:
 
 
 class ScaledImage:
-    """A small picture, enlarged with hard pixels; enlarged anew only where it has changed."""
+    """A small picture, enlarged with hard pixels, and again only when it has changed."""
 
     def __init__(self) -> None:
         self._key: object = None
@@ -208,19 +208,19 @@ def shrunk(size: float, least: float, fits: Callable[[float], bool]) -> float:
 
 
 def enlarged(pixels: Pixels, place: Rect, target: pygame.Surface) -> pygame.Surface:
-    """The pixels (H, W, 3) in the size of the place, in the format of the target, which blits fastest."""
+    """Return the pixels (H, W, 3) in the size of the place, in the target's format, which blits fastest."""
     small = pygame.Surface((pixels.shape[1], pixels.shape[0]), 0, target)
     small.blit(surface_of(pixels), (0, 0))
     return pygame.transform.scale(small, (place.width, place.height))
 
 
 def surface_of(pixels: NDArray[np.uint8]) -> pygame.Surface:
-    """A surface of (H, W, 3) bytes."""
+    """Return a surface of (H, W, 3) bytes."""
     return pygame.image.frombuffer(pixels.tobytes(), (pixels.shape[1], pixels.shape[0]), "RGB")
 
 
 def keycap(surface: pygame.Surface, text: Text, key: str, x: int, y: int, points: float = 12) -> int:
-    """A key as a small box; returns its width."""
+    """Draw a key as a small box; return its width."""
     pad = text.px(5)
     width = max(text.width(key, points) + 2 * pad, text.line(points))
     pygame.draw.rect(surface, EDGE, (x, y, width, text.line(points)), 1, border_radius=text.px(3))
@@ -236,9 +236,9 @@ def legend(
     ends: tuple[str, str],
     length: float = 32,
 ) -> int:
-    """The colours of a table (256, 3) as a bar at the right of the place, with what its ends stand for.
+    """Draw the colours of a table (256, 3) as a bar at the right of the place, between its two ends.
 
-    Returns its width; 0 where the place is too narrow for it.
+    Return its width, 0 where the place is too narrow for it.
     """
     points, gap, length = 11, text.px(4), text.px(length)
     low, high = ends

@@ -49,7 +49,7 @@ class DisplayError(DiffusionToyError):
 
 
 class App:
-    """One window on one connection.
+    """One window that shows one connection's session.
 
     Args:
         size: of the window, px; None takes one that suits the display.
@@ -97,7 +97,7 @@ class App:
         self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Until the user closes the window, or until `until` says so."""
+        """Run until the user closes the window, or until `until` says so."""
         try:
             while not (self.model.quit or until()):
                 for event in pygame.event.get():
@@ -194,7 +194,7 @@ class App:
         self.overlay = overlay
 
     def begin_tour(self) -> None:
-        """From its first stage; whoever ends it is not shown it again unasked."""
+        """Begin the tour at its first stage; one who ends it does not see it again unasked."""
         if self.tour is not None:
             self.tour.close()
         self.model.help_open = False
@@ -217,7 +217,7 @@ class App:
 
     @property
     def _on_top(self) -> Overlay | None:
-        """What keys and mouse are meant for first: an overlay, else the tour, unless the help hides it."""
+        """Return what gets keys and mouse first: an overlay, else the tour, unless the help hides that."""
         return self.overlay if self.overlay is not None or self.model.help_open else self.tour
 
     def _drop_closed(self) -> None:

@@ -66,17 +66,17 @@ class View:
 
     @property
     def frame(self) -> Frame | None:
-        """The newest frame."""
+        """Return the newest frame, None before the first."""
         return self.model.frame
 
     @property
     def uneven(self) -> bool:
-        """Whether the time step differs from pixel to pixel."""
+        """Return whether the time step differs from pixel to pixel."""
         return self.frame is not None and self.frame.level_map is not None
 
     @property
     def hot(self) -> bool:
-        """Whether the time step of each pixel lies over x_t."""
+        """Return whether the time step of each pixel lies over x_t."""
         return self.appearance.heat and self.uneven
 
 
@@ -257,7 +257,7 @@ class Panes:
     # --- what lies over x_t ---
 
     def _draw_pointer(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
-        """The ring of the brush, dashed while it denoises, and the time step under it."""
+        """Draw the ring of the brush, dashed while it denoises, and the time step under it."""
         if model.pointer is None:
             return
         clip = surface.get_clip()
@@ -289,7 +289,7 @@ class Panes:
     def _draw_time_step(
         self, surface: pygame.Surface, place: Rect, words: str, x: float, y: float, radius: float
     ) -> None:
-        """Beside the ring, at its right where there is room, within the pane."""
+        """Write the time step beside the ring, at its right where there is room, within the pane."""
         text = self._text
         if not words:
             return

@@ -39,14 +39,14 @@ DENSITY_MAX = 0.55  # of the histogram's height; the normal curve goes up to 0.4
 
 
 class Rail:
-    """Draws it: the gauge and the histogram of ε̂, and beside or below them the settings."""
+    """Draws the rail: the gauge and the histogram of ε̂, and beside or below them the settings."""
 
     def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
         self._settings = CachedSurface()
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel, residual: Residual | None) -> None:
-        """As much of it as fits, the most important first; `residual` is of the model's frame."""
+        """Draw as much of the rail as fits, the most important first; `residual` is of the model's frame."""
         text = self._text
         pygame.draw.rect(surface, PANEL, area(place))
         inner = place.inset(text.px(10))
@@ -87,7 +87,7 @@ class Rail:
     def _draw_gauge(
         self, surface: pygame.Surface, place: Rect, model: ViewModel, residual: Residual | None
     ) -> int:
-        """The sentence, the three levels, the histogram if it fits; returns the y below."""
+        """Draw the sentence, the three levels and, if it fits, the histogram; return the y below."""
         text, frame = self._text, model.frame
         if frame is None or residual is None:
             return place.y
@@ -117,7 +117,7 @@ class Rail:
         return y + figure
 
     def _draw_level(self, surface: pygame.Surface, place: Rect, name: str, level: m.Range | None) -> None:
-        """A level in 0…1 as a bar up to its mean, with a line from the least to the greatest."""
+        """Draw a level in 0…1 as a bar up to its mean, with a line from the least to the greatest."""
         text, points = self._text, 12
         text.put(surface, name, place.x, place.y, points, DIM)
         left = place.x + text.width("measured", points) + text.px(8)
@@ -143,7 +143,7 @@ class Rail:
     # --- the shape of the noise ---
 
     def _draw_histogram(self, surface: pygame.Surface, place: Rect, residual: Residual) -> None:
-        """The values of ε̂ as bars, the standard normal curve over them, and its axis below."""
+        """Draw the values of ε̂ as bars, the standard normal curve over them, and the axis below."""
         text = self._text
         pygame.draw.rect(surface, AREA, area(place))
         edges = np.linspace(place.x, place.right, BINS + 1).round().astype(int).tolist()
@@ -161,7 +161,7 @@ class Rail:
         text.put(surface, "ε̂", place.right, y, 11, FAINT, align="right")
 
     def _draw_badge(self, surface: pygame.Surface, place: Rect, frame: m.Frame, residual: Residual) -> int:
-        """In words, whether ε̂ is Gaussian; returns the y below."""
+        """Write whether ε̂ is Gaussian; return the y below."""
         text = self._text
         words, odd = gauge.noise_shape(frame, residual.count)
         color, pad = WARNING if odd else TEXT, text.px(6)
@@ -182,7 +182,7 @@ class Rail:
         columns: tuple[int, int],
         sentence: str,
     ) -> None:
-        """The first section, the sentence about it, the other sections, as far as there is room."""
+        """Draw the first section, the sentence about it, and the other sections as far as there is room."""
         text = self._text
         pygame.draw.rect(surface, PANEL, area(place))
         first, *others = sections
@@ -201,13 +201,13 @@ class Rail:
             ) + text.px(2)
 
     def _columns(self, rows: Sequence[Row]) -> tuple[int, int]:
-        """Widths of the keys and of the names, px."""
+        """Return the widths of the keys and of the names, px."""
         text = self._text
         keys = max(text.width(key, 11) + 2 * text.px(5) for key, _, _ in rows) + text.px(6)
         return keys, max(text.width(name, 12) for _, name, _ in rows) + text.px(9)
 
     def _beside(self, width: int, columns: tuple[int, int]) -> bool:
-        """Whether there is room for the values beside their names; it does not depend on the values."""
+        """Return whether there is room for values beside their names, whatever the values are."""
         return width - sum(columns) >= self._text.px(VALUE_LEAST)
 
     def _row_height(self, width: int, columns: tuple[int, int]) -> int:
@@ -216,7 +216,7 @@ class Rail:
     def _draw_rows(
         self, surface: pygame.Surface, place: Rect, rows: Sequence[Row], columns: tuple[int, int]
     ) -> int:
-        """Settings as key, name and value, as many as fit; returns the y below them."""
+        """Draw as many settings as fit, each with key, name and value; return the y below them."""
         text, y = self._text, place.y
         keys, names = columns
         height = self._row_height(place.width, columns)

@@ -96,7 +96,7 @@ class Hit:
 
 
 class Screen:
-    """Everything that is drawn. `draw` is called once for each picture of the window."""
+    """Draws everything; `draw` is called once for each picture of the window."""
 
     def __init__(self, text: Text | None = None, appearance: Appearance | None = None) -> None:
         self.text, self.appearance = text or Text(), appearance or Appearance()
@@ -111,7 +111,7 @@ class Screen:
         self._drawn_at = -math.inf
 
     def layout_of(self, surface: pygame.Surface) -> Layout:
-        """Where everything is on this surface."""
+        """Return where everything is on this surface."""
         return layout(*surface.get_size(), self.appearance.text_scale)
 
     def hit(self, surface: pygame.Surface, position: Point, num_time_steps: int) -> Hit:
@@ -126,7 +126,7 @@ class Screen:
         return Hit()
 
     def forget(self) -> None:
-        """Something else was drawn over the surface: the next picture is drawn whatever it shows."""
+        """Draw the next picture whatever it shows, since something else was drawn over the surface."""
         self._moment = None
 
     def draw(
@@ -137,7 +137,7 @@ class Screen:
         render_fps: float,
         now: float,
     ) -> bool:
-        """Draw it all, if it has changed or is a tenth of a second old; whether it was drawn.
+        """Draw the screen if it has changed or is a tenth of a second old; return whether it was drawn.
 
         `now` is in seconds.
         """
@@ -192,7 +192,7 @@ class Screen:
         text.put(surface, sentence, place.right, y, 13, color, width=room, align="right")
 
     def _draw_parts(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
-        """The head-up line, at the right, as many of its parts as fit."""
+        """Write the head-up line at the right, as many of its parts as fit."""
         text = self.text
         between = text.width(labels.SEPARATOR, 15)
         chosen: list[str] = []

@@ -38,14 +38,14 @@ FORGOTTEN_LIGHT = 0.35  # of a still that the server no longer keeps
 
 
 class TimeLine:
-    """The curve of ᾱ with the play head, the strokes and the kept states."""
+    """Draws the curve of ᾱ with the play head, the strokes and the kept states."""
 
     def __init__(self, text: Text) -> None:
         self._text = text
         self._ground = CachedSurface()
 
     def plot(self, place: Rect) -> Rect:
-        """Where the curve is; a click there goes to a time step."""
+        """Return where the curve is; a click there goes to a time step."""
         text = self._text
         pad, top = text.px(10), place.y + text.px(9)
         return Rect(
@@ -53,7 +53,7 @@ class TimeLine:
         )
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
-        """Draw it."""
+        """Draw the time line of a model within a place."""
         schedule, frame = model.schedule, model.frame
         if schedule is None:
             pygame.draw.rect(surface, PANEL, area(place))
@@ -97,7 +97,7 @@ class TimeLine:
             self._draw_key(surface, plot)
 
     def _draw_ticks(self, surface: pygame.Surface, plot: Rect, steps: int) -> None:
-        """Time steps below the time line, and what its ends mean."""
+        """Write time steps below the time line, and what its ends mean."""
         text = self._text
         y = plot.bottom + text.px(5)
         ends = text.put(surface, f"noise  {steps}", plot.x, y, 11, DIM)
@@ -112,7 +112,7 @@ class TimeLine:
                 text.put(surface, str(t), x, y, 11, FAINT, align="center")
 
     def _draw_key(self, surface: pygame.Surface, plot: Rect) -> None:
-        """What is what, where the curve leaves room."""
+        """Draw the key to the colours where the curve leaves room."""
         text = self._text
         x, y = plot.x + text.px(4), plot.y + text.px(6)
         middle, size, gap = y + text.line(11) // 2, text.px(5), text.px(5)
@@ -134,7 +134,7 @@ class TimeLine:
 
 
 class FilmStrip:
-    """A row of stills with their time steps. What a click can go back to has a line under it."""
+    """Draws a row of stills with their time steps; a line is under those that a click can go back to."""
 
     def __init__(self, text: Text, appearance: Appearance) -> None:
         self._text, self._appearance = text, appearance
@@ -142,7 +142,7 @@ class FilmStrip:
         self._cells: list[tuple[Rect, Moment]] = []
 
     def draw(self, surface: pygame.Surface, place: Rect, model: ViewModel) -> None:
-        """Draw it; the newest still is the last of the row."""
+        """Draw the stills of a model, the newest at the end of the row."""
         text, frame = self._text, model.frame
         self._cells = []
         if frame is None or not model.history.film.stills:
@@ -164,7 +164,7 @@ class FilmStrip:
         pygame.draw.rect(surface, ACCENT, (cell.x - 1, cell.y - 1, side + 2, side + 2), 1)
 
     def still_at(self, position: Point) -> Moment | None:
-        """The still under a point of the window, None elsewhere."""
+        """Return the still under a point of the window, None elsewhere."""
         return next((still for cell, still in self._cells if cell.fraction(position) is not None), None)
 
     def _draw_earlier(
@@ -196,7 +196,7 @@ def _ticks(
 
 
 def _curve(place: Rect, values: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Where a curve of values in 0…1 runs, the last one at the left; at most one point for each px."""
+    """Return the points of a curve of values in 0…1, the last at the left, at most one for each px."""
     chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), place.width)).astype(int))
     last = len(values) - 1
     return [
