@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import Action, cap
 from viewer_client.link.session_link import SessionLink
 from viewer_client.link.status import Phase, Status
@@ -61,28 +60,3 @@ def obstacle(frame: m.Frame | None, status: Status, *, replaying: bool) -> str:
     if replaying:
         return f"a recipe is being replayed: wait for its end, or press {cap(Action.RESTART)} to end it"
     return ""
-
-
-def grid(count: int, room: Rect, gap: int, caption: int) -> list[Rect]:
-    """Return squares for so many pictures, as large as they fit, each with room for a caption below.
-
-    The rows are centred; the last may be shorter. Empty if there is no room.
-    """
-    best, columns = 0, 1
-    for tried in range(1, count + 1):
-        rows = -(-count // tried)
-        width = (room.width - (tried - 1) * gap) // tried
-        height = (room.height - (rows - 1) * gap) // rows - caption
-        if min(width, height) > best:
-            best, columns = min(width, height), tried
-    if best <= 0:
-        return []
-    rows = -(-count // columns)
-    height = rows * (best + caption) + (rows - 1) * gap
-    left = room.x + (room.width - columns * best - (columns - 1) * gap) // 2
-    top = room.y + (room.height - height) // 2
-    places = [divmod(number, columns) for number in range(count)]
-    return [
-        Rect(left + column * (best + gap), top + row * (best + caption + gap), best, best)
-        for row, column in places
-    ]

@@ -38,6 +38,11 @@ class Failure:
     new_session: bool = False
 
 
+def may_need_tls(failure: Failure, endpoint: Endpoint) -> bool:
+    """Say whether a server that hung up may have done so because it is encrypted."""
+    return not endpoint.tls and failure.sentence == HANGS_UP.format(endpoint)
+
+
 def needs_tls(endpoint: Endpoint) -> Failure:
     """Return what a server means to the user that speaks TLS and was spoken to in the clear."""
     return Failure(

@@ -22,7 +22,7 @@ from diffusion_toy.errors import DiffusionToyError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from viewer_client.link.address import Endpoint
-from viewer_client.link.failures import HANGS_UP, Failure, explain, needs_tls
+from viewer_client.link.failures import Failure, explain, may_need_tls, needs_tls
 
 ANSWER_TIMEOUT_S = 5.0  # for a call that answers once
 PROBE_TIMEOUT_S = 2.0  # for a handshake that shows whether a port speaks TLS
@@ -104,10 +104,9 @@ class StreamEndedError(DiffusionToyError):
         super().__init__(self.details)
 
     def explain(self, endpoint: Endpoint, *, was_live: bool = False, resuming: bool = False) -> Failure:
-        """Return what this means to the user; see `failures.explain`."""
+        """Return what this means to the user; see `failures.explain`. It may ask the server and wait."""
         failure = explain(self.code, self.details, endpoint, was_live=was_live, resuming=resuming)
-        hangs_up = failure.sentence == HANGS_UP.format(endpoint)
-        return needs_tls(endpoint) if hangs_up and not endpoint.tls and speaks_tls(endpoint) else failure
+        return needs_tls(endpoint) if may_need_tls(failure, endpoint) and speaks_tls(endpoint) else failure
 
 
 class Stream:

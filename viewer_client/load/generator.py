@@ -25,9 +25,14 @@ from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from viewer_client.link.address import Endpoint
 from viewer_client.link.backlog import ResumableSession
-from viewer_client.link.failures import explain
+from viewer_client.link.failures import explain, may_need_tls, needs_tls
 from viewer_client.link.status import FRAME_RATE_HZ, Retries, window_for
-from viewer_client.link.transport import ANSWER_TIMEOUT_S, channel_credentials, open_async_channel
+from viewer_client.link.transport import (
+    ANSWER_TIMEOUT_S,
+    channel_credentials,
+    open_async_channel,
+    speaks_tls,
+)
 from viewer_client.load.report import Report, Samples, Tally, report_of
 from viewer_client.load.scripted_input import VIEWERS_MAX, Mouse, moves, new_seed
 
@@ -106,6 +111,10 @@ class Viewer:
                     was_live=self._live,
                     resuming=self._resumable.resuming,
                 )
+                if may_need_tls(failure, self._options.endpoint) and await asyncio.to_thread(
+                    speaks_tls, self._options.endpoint
+                ):
+                    failure = needs_tls(self._options.endpoint)
                 self.last_failure = failure.sentence
                 if failure.new_session:
                     self._resumable.backlog.clear()

@@ -8,10 +8,9 @@ from diffusion_toy.contract.messages import Frame
 from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
-from viewer_client.core.geometry import Rect
+from viewer_client.core.geometry import Rect, grid
 from viewer_client.core.keymap import Action, action_of
 from viewer_client.experiments.branches import Branch, Branches, Progress, obstacle
-from viewer_client.experiments.extra_session import grid
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.ui.widgets import (
     ACCENT,

@@ -1,7 +1,7 @@
 """What was done in the running session, noted as it is sent and as it is applied; the recipe is made of it.
 
-`CommandLog` keeps the commands; `_Account` goes through them as the server has, and keeps what matters to
-the picture. No connection, no clock.
+`CommandLog` keeps the commands; `_Reconstruction` goes through them as the server has, and keeps what
+matters to the picture. No connection, no clock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core.keymap import Action, cap
 from viewer_client.recipes.recipe import NOTHING, Entry, Ingredient, Recipe, Undone
 
-NOTES_MAX = 20_000  # commands of a run; a recipe of more would be too large anyway
-NOTES_LEFT = 2_000  # of the newest, after a clearing out
+KEPT_MAX = 20_000  # commands of a run; a recipe of more would be too large anyway
+KEPT_LEFT = 2_000  # of the newest, after a clearing out
 TOO_MANY = (
     "this run has more commands than a recipe holds; "
     f"{cap(Action.RESTART)} or {cap(Action.NEW_SEED)} starts a new run"
@@ -35,13 +35,13 @@ class NoRecipeError(DiffusionToyError):
 
 
 @dataclass
-class _Note:
+class _Logged:
     """A command that was sent.
 
     Attributes:
-        step: before which it was applied, None as long as it is not known to have been.
-        told: the server has said so; otherwise `step` is a guess from above.
-        rejected: it has changed nothing.
+        step: the step before which it was applied, None as long as it is not known to have been.
+        told: the server has named the step; otherwise it is an upper bound.
+        rejected: the command has changed nothing.
     """
 
     sequence: int
@@ -52,8 +52,8 @@ class _Note:
 
 
 @dataclass(frozen=True)
-class _Beginning:
-    """Where a run starts. An origin of None is not known; `unknown` says why the rest is not."""
+class _RunStart:
+    """How a run starts. An origin of None is not known; `unknown` says why the run has no recipe."""
 
     seed: int
     origin: m.Origin | None
@@ -70,22 +70,22 @@ class CommandLog:
         left: of the newest, after that.
     """
 
-    def __init__(self, most: int = NOTES_MAX, left: int = NOTES_LEFT) -> None:
+    def __init__(self, most: int = KEPT_MAX, left: int = KEPT_LEFT) -> None:
         self._most, self._left = most, left
         self.runs = 0  # rises with each start and each restart that has been applied
         self._start = m.Start()
         self._session_id = ""
         self._model: m.ModelInfo | None = None
-        self._beginning: _Beginning | None = None
+        self._run_start: _RunStart | None = None
         self._reason = NO_PICTURE
-        self._notes: dict[int, _Note] = {}  # by sequence, rising
-        self._waiting: dict[int, _Note] = {}  # those that have not been applied
+        self._logged: dict[int, _Logged] = {}  # by sequence, rising
+        self._waiting: dict[int, _Logged] = {}  # those that have not been applied
         self._step: int | None = None  # of the newest frame
 
     @property
     def kept(self) -> int:
         """Return how many commands are kept."""
-        return len(self._notes)
+        return len(self._logged)
 
     def asked_for(self, start: m.Start) -> None:
         """Take note of what the next stream begins with, unless it goes on with a session."""
@@ -103,18 +103,18 @@ class CommandLog:
 
     def _receive_welcome(self, welcome: m.Welcome, start: m.Start) -> None:
         if welcome.watching:
-            self._beginning, self._reason = None, WATCHED
+            self._run_start, self._reason = None, WATCHED
         elif not welcome.resumed or welcome.session_id != self._session_id:
             known, self._session_id = not welcome.resumed, welcome.session_id
             self._model, self._reason = welcome.model, NO_PICTURE
-            self._beginning = _Beginning(
+            self._run_start = _RunStart(
                 seed=welcome.seed,
                 origin=start.origin if known else None,
                 settings=welcome.settings,
                 motion=start.motion,
                 unknown="" if known else ELSEWHERE,
             )
-            self._notes.clear()
+            self._logged.clear()
             self._waiting.clear()
             self._step = None
             self.runs += 1
@@ -123,36 +123,36 @@ class CommandLog:
 
     def _go_back(self, applied_sequence: int) -> None:
         """Go back to where these commands had been applied; the others are sent again."""
-        for note in self._notes.values():
-            if note.sequence > applied_sequence:
-                note.step, note.told, note.rejected = None, False, False
-                self._waiting[note.sequence] = note
+        for logged in self._logged.values():
+            if logged.sequence > applied_sequence:
+                logged.step, logged.told, logged.rejected = None, False, False
+                self._waiting[logged.sequence] = logged
         self._waiting = dict(sorted(self._waiting.items()))
 
     def sent(self, command: m.Command, sequence: int, now: float, *, ahead: bool) -> None:
         """Take note of a command that has been sent with this number."""
-        if self._beginning is not None:
-            self._notes[sequence] = self._waiting[sequence] = _Note(sequence, command)
+        if self._run_start is not None:
+            self._logged[sequence] = self._waiting[sequence] = _Logged(sequence, command)
             if self.kept > self._most:
                 self._clear_out()
 
     def _receive_frame(self, frame: m.Frame) -> None:
         self._step = frame.step
         for applied in frame.applied:
-            note = self._notes.get(applied.sequence)
-            if note is not None:
-                self.runs += isinstance(note.command, m.Restart) and note.step is None
-                note.step, note.told = applied.step, True
+            logged = self._logged.get(applied.sequence)
+            if logged is not None:
+                self.runs += isinstance(logged.command, m.Restart) and logged.step is None
+                logged.step, logged.told = applied.step, True
                 self._waiting.pop(applied.sequence, None)
         while self._waiting and next(iter(self._waiting)) <= frame.applied_sequence:
-            note = self._waiting.pop(next(iter(self._waiting)))
-            if not note.rejected:
-                self.runs += isinstance(note.command, m.Restart)
-                note.step = frame.step
+            logged = self._waiting.pop(next(iter(self._waiting)))
+            if not logged.rejected:
+                self.runs += isinstance(logged.command, m.Restart)
+                logged.step = frame.step
 
     def _receive_rejection(self, sequence: int) -> None:
-        if (note := self._notes.get(sequence)) is not None:
-            note.step, note.told, note.rejected = None, False, True
+        if (logged := self._logged.get(sequence)) is not None:
+            logged.step, logged.told, logged.rejected = None, False, True
 
     def recipe(self) -> Recipe:
         """Return how the picture of the newest frame came to be.
@@ -160,85 +160,85 @@ class CommandLog:
         Raises:
             NoRecipeError: that is not known.
         """
-        if self._beginning is None or self._model is None or self._step is None:
+        if self._run_start is None or self._model is None or self._step is None:
             raise NoRecipeError(self._reason)
-        notes = self._applied(self._notes.values())
-        account = _Account(self._beginning)
-        account.read(notes, self._step)
-        beginning = account.beginning
-        if beginning.unknown or beginning.origin is None:
-            raise NoRecipeError(beginning.unknown or ELSEWHERE)
-        origin, T = beginning.origin, beginning.settings.num_time_steps
+        commands = self._applied(self._logged.values())
+        rebuilt = _Reconstruction(self._run_start)
+        rebuilt.read(commands, self._step)
+        run_start = rebuilt.run_start
+        if run_start.unknown or run_start.origin is None:
+            raise NoRecipeError(run_start.unknown or ELSEWHERE)
+        origin, T = run_start.origin, run_start.settings.num_time_steps
         if origin.time_step is not None:  # which may be of an earlier schedule
             origin = replace(origin, time_step=min(origin.time_step, float(T)))
-        everything = {f.name: getattr(beginning.settings, f.name) for f in fields(m.Settings)}
+        everything = {f.name: getattr(run_start.settings, f.name) for f in fields(m.Settings)}
         return Recipe(
             start=m.Start(
                 model=self._model.name,
                 origin=origin,
-                seed=beginning.seed,
+                seed=run_start.seed,
                 settings=m.SettingsChange(**{**everything, "steps_per_second": None}),
             ),
             fingerprint=self._model.fingerprint,
-            entries=tuple(account.entries),
-            steps=account.step,
-            inexact=account.doubt,
+            entries=tuple(rebuilt.entries),
+            steps=rebuilt.step,
+            inexact=rebuilt.doubt,
         )
 
     @staticmethod
-    def _applied(notes: Iterable[_Note]) -> list[_Note]:
-        return [note for note in notes if note.step is not None]
+    def _applied(commands: Iterable[_Logged]) -> list[_Logged]:
+        return [logged for logged in commands if logged.step is not None]
 
     def _clear_out(self) -> None:
         """Forget what no recipe needs any more: what was before the last restart but for the newest."""
-        assert self._beginning is not None
-        old = self._applied(list(self._notes.values())[: -self._left])
-        account = _Account(self._beginning)
-        last = max((n for n, note in enumerate(old) if isinstance(note.command, m.Restart)), default=None)
+        assert self._run_start is not None
+        old = self._applied(list(self._logged.values())[: -self._left])
+        rebuilt = _Reconstruction(self._run_start)
+        last = max((n for n, logged in enumerate(old) if isinstance(logged.command, m.Restart)), default=None)
         if last is None:
             last = len(old) - 1
-            account.read(old, account.step)
-            self._beginning = replace(account.beginning, settings=account.settings, unknown=TOO_MANY)
+            rebuilt.read(old, rebuilt.step)
+            self._run_start = replace(rebuilt.run_start, settings=rebuilt.settings, unknown=TOO_MANY)
         else:
-            account.read(old[: last + 1], account.step)
-            self._beginning = account.beginning
-        for note in old[: last + 1]:
-            del self._notes[note.sequence]
+            rebuilt.read(old[: last + 1], rebuilt.step)
+            self._run_start = rebuilt.run_start
+        for logged in old[: last + 1]:
+            del self._logged[logged.sequence]
 
 
 @dataclass
-class _Account:
-    """What the server has made of a row of commands, as far as it matters to the picture."""
+class _Reconstruction:
+    """Rebuilds what the server has made of a row of commands, as far as it matters to the picture."""
 
-    beginning: _Beginning
+    run_start: _RunStart
     entries: list[Entry] = field(default_factory=list)
     step: int = 0
     doubt: str = ""  # why the recipe may not be exact
 
     def __post_init__(self) -> None:
-        self._begin(self.beginning)
+        self._begin(self.run_start)
 
-    def _begin(self, beginning: _Beginning) -> None:
-        self.beginning = beginning
+    def _begin(self, run_start: _RunStart) -> None:
+        self.run_start = run_start
         self.entries, self.step, self.doubt = [], 0, ""
-        self.settings = beginning.settings
-        self._motion = beginning.motion  # what the session does by itself
+        self.settings = run_start.settings
+        self._motion = run_start.motion  # what the session does by itself
         self._single: m.Step | None = None  # what it does next, before it pauses
         self._direction = m.Motion.REVERSE  # of the steps, by the entries
         self._numbered = 0  # injections that the session has counted
         self._untold = 0
 
-    def read(self, notes: Sequence[_Note], step: int) -> None:
+    def read(self, commands: Sequence[_Logged], step: int) -> None:
         """Go through commands that have been applied, up to a frame of this step."""
-        for number, note in enumerate(notes):
-            assert note.step is not None
-            following = notes[number + 1].step if number + 1 < len(notes) else step
+        for number, logged in enumerate(commands):
+            assert logged.step is not None
+            following = commands[number + 1].step if number + 1 < len(commands) else step
             assert following is not None
-            self._reach(note.step)
-            if not note.told:
+            self._reach(logged.step)
+            if not logged.told:
                 self._untold += 1
                 self.doubt = f"the server did not say when {self._untold} of the commands took effect"
-            self._apply(note.command, following)
+            self._apply(logged.command, following)
         self._reach(step)
 
     def _reach(self, step: int) -> None:
@@ -291,10 +291,10 @@ class _Account:
                     self._numbered += 1
                     self._add(command)
             case m.Restart(seed, origin):
-                now = self.beginning
+                now = self.run_start
                 seed, origin = now.seed if seed is None else seed, origin or now.origin
                 unknown = now.unknown if origin is None else ""
-                self._begin(_Beginning(seed, origin, self.settings, unknown=unknown))
+                self._begin(_RunStart(seed, origin, self.settings, unknown=unknown))
 
     def _add(self, what: Ingredient) -> None:
         self.entries.append(Entry(self.step, what))
@@ -333,7 +333,7 @@ class _Account:
             if entry.step < step or (entry.step == step and not isinstance(entry.what, m.Play | m.Step))
         ]
         self.entries, self.step, self._motion = kept, step, m.Motion.PAUSED
-        settings, counted, self._direction = self.beginning.settings, 0, m.Motion.REVERSE
+        settings, counted, self._direction = self.run_start.settings, 0, m.Motion.REVERSE
         for entry in kept:
             match entry.what:
                 case m.Configure(change):

@@ -14,6 +14,7 @@ from viewer_client.core.geometry import (
     MIN_WIDTH_PX,
     Rect,
     default_size,
+    grid,
     layout,
     line_px,
 )
@@ -98,3 +99,26 @@ def test_the_first_window_is_larger_where_pixels_are_small() -> None:
     assert default_size((3840, 2160)) == (2 * DEFAULT_WIDTH_PX, 2 * DEFAULT_HEIGHT_PX)
     assert default_size((3000, 1600)) == (1650, 1080)
     assert default_size((640, 480)) == default
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("size", [(600, 300), (1076, 520), (1880, 800), (690, 1000), (200, 40)])
+def test_the_grid_fills_its_room_and_no_two_places_overlap(count: int, size: tuple[int, int]) -> None:
+    room, gap, caption = Rect(10, 20, *size), 9, 18
+    places = grid(count, room, gap, caption)
+    assert len(places) == count
+    assert len({place.width for place in places} | {place.height for place in places}) == 1
+    for place in places:
+        assert place.x >= room.x
+        assert place.y >= room.y
+        assert place.right <= room.right
+        assert place.bottom + caption <= room.bottom
+    for number, place in enumerate(places):
+        for other in places[:number]:
+            apart_x = place.x >= other.right + gap or other.x >= place.right + gap
+            apart_y = place.y >= other.bottom + caption + gap or other.y >= place.bottom + caption + gap
+            assert apart_x or apart_y
+
+
+def test_no_room_has_no_places() -> None:
+    assert grid(8, Rect(0, 0, 10, 10), 9, 18) == []

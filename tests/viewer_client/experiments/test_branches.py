@@ -16,7 +16,6 @@ from tests.tools import ServerProcess, free_port, running_server, wait_for
 from tests.viewer_client.experiments.scene import Scene as AnyScene
 from tests.viewer_client.frames import frame
 from tests.viewer_client.simulated import SimulatedSession
-from viewer_client.core.geometry import Rect
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import (
@@ -31,7 +30,6 @@ from viewer_client.experiments.branches import (
     outcome,
     seeds_of,
 )
-from viewer_client.experiments.extra_session import grid
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
 from viewer_client.link.status import Phase, Status
@@ -80,29 +78,6 @@ def test_the_outcome_says_how_many_look_alike(
 ) -> None:
     origin = frame(243.0, settings=m.Settings(sampler=sampler))
     assert words in outcome(agreement(pictures), len(pictures), origin)
-
-
-@pytest.mark.parametrize("count", range(1, 9))
-@pytest.mark.parametrize("size", [(600, 300), (1076, 520), (1880, 800), (690, 1000), (200, 40)])
-def test_the_grid_fills_its_room_and_no_two_places_overlap(count: int, size: tuple[int, int]) -> None:
-    room, gap, caption = Rect(10, 20, *size), 9, 18
-    places = grid(count, room, gap, caption)
-    assert len(places) == count
-    assert len({place.width for place in places} | {place.height for place in places}) == 1
-    for place in places:
-        assert place.x >= room.x
-        assert place.y >= room.y
-        assert place.right <= room.right
-        assert place.bottom + caption <= room.bottom
-    for number, place in enumerate(places):
-        for other in places[:number]:
-            apart_x = place.x >= other.right + gap or other.x >= place.right + gap
-            apart_y = place.y >= other.bottom + caption + gap or other.y >= place.bottom + caption + gap
-            assert apart_x or apart_y
-
-
-def test_no_room_has_no_places() -> None:
-    assert grid(8, Rect(0, 0, 10, 10), 9, 18) == []
 
 
 # --- with sessions that are simulated ---

@@ -47,6 +47,7 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
         starts: the first request of each stream.
         applied: by session, the sequences of its commands.
         left: sessions that their clients have ended.
+        tokens_sent: how many, of all sessions.
     """
 
     period_s: float = 0.005
@@ -58,6 +59,7 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
     starts: list[m.Request] = field(default_factory=list)
     applied: dict[str, list[int]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
+    tokens_sent: int = 0
     end: End | None = None
 
     def ListModels(self, request: Any, context: Any) -> pb.ListModelsResponse:
@@ -140,6 +142,7 @@ class Resumable(pb_grpc.DenoiseServiceServicer):
             )
             if self.tokens and number % TOKEN_EVERY == 0:
                 yield pb.DenoiseResponse(resume_token=token())
+                self.tokens_sent += 1
 
     def _let_in(self, context: Any) -> None:
         metadata = dict(context.invocation_metadata())

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
 import threading
 from concurrent import futures
-from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import pytest
 
 from diffusion_toy.errors import InvalidValueError
-from tests.tools import free_port, require_tool
+from tests.tools import free_port
+from tests.viewer_client.authority import Authority
 from tests.viewer_client.link.resumable import Resumable, serving
 from viewer_client.link import failures
 from viewer_client.link.address import Endpoint, is_local, parse_address, proxy_variable
@@ -69,71 +67,6 @@ def test_a_server_is_reached_by_ipv6() -> None:
 
 
 # --- TLS ---
-
-PAST, NOW, FUTURE, FAR = "20240101000000Z", "20240201000000Z", "20390101000000Z", "20400101000000Z"
-CONFIGURATION = """[ca]
-default_ca = d
-[d]
-database = index
-serial = serial
-new_certs_dir = .
-certificate = ca.pem
-private_key = ca.key
-default_md = sha256
-policy = p
-unique_subject = no
-[p]
-commonName = supplied
-"""
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Signs certificates for this test's servers."""
-
-    folder: Path
-    openssl: str
-
-    def _run(self, *arguments: str) -> None:
-        subprocess.run([self.openssl, *arguments], check=True, capture_output=True, cwd=self.folder)
-
-    def self_signed(self, name: str, host: str) -> None:
-        self._run(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{host}",
-            "-out", f"{name}.pem", "-keyout", f"{name}.key",
-        )  # fmt: skip
-
-    def sign(self, name: str, host: str, start: str, end: str) -> None:
-        (self.folder / "ca.cnf").write_text(
-            f"{CONFIGURATION}[x]\nsubjectAltName=DNS:{host}\n", encoding="utf-8"
-        )
-        (self.folder / "index").touch()
-        self._run(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-subj", f"/CN={name}", "-out", f"{name}.csr", "-keyout", f"{name}.key",
-        )  # fmt: skip
-        self._run(
-            "ca", "-batch", "-notext", "-config", "ca.cnf", "-extensions", "x", "-rand_serial",
-            "-in", f"{name}.csr", "-out", f"{name}.pem", "-startdate", start, "-enddate", end,
-        )  # fmt: skip
-
-    def credentials(self, name: str) -> grpc.ServerCredentials:
-        key, certificate = ((self.folder / f"{name}.{suffix}").read_bytes() for suffix in ("key", "pem"))
-        return grpc.ssl_server_credentials([(key, certificate)])
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    openssl = require_tool("openssl", "apt-get install openssl")
-    authority = Authority(tmp_path_factory.mktemp("authority"), openssl)
-    authority.self_signed("ca", "nobody")
-    authority.self_signed("other", "localhost")
-    authority.sign("good", "localhost", PAST, FAR)
-    authority.sign("expired", "localhost", PAST, NOW)
-    authority.sign("future", "localhost", FUTURE, FAR)
-    authority.sign("elsewhere", "another.example.org", PAST, FAR)
-    return authority
 
 
 def refusal_of(address: str, **ways: object) -> str:

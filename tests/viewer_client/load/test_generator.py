@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from diffusion_toy.contract import messages as m
+from tests.viewer_client.authority import Authority
 from tests.viewer_client.link.resumable import End, Resumable, serving
 from viewer_client import cli
 from viewer_client.link.address import Endpoint
@@ -154,6 +155,15 @@ def options(address: str, **changes: object) -> LoadOptions:
     return LoadOptions(Endpoint(address), **(known | changes))  # type: ignore[arg-type]
 
 
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what must come."""
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"waited in vain for {what}")
+
+
 @pytest.mark.usefixtures("busy_hands")
 async def test_viewers_look_and_touch_and_report() -> None:
     service = Resumable()
@@ -187,42 +197,51 @@ async def test_viewers_look_and_touch_and_report() -> None:
 async def test_viewers_come_back_when_their_server_is_replaced_and_lose_no_command() -> None:
     first, second = Resumable(), Resumable()
     with serving(first) as address:
-        running = asyncio.create_task(run_load(options(address, seconds=1.5)))
-        await asyncio.sleep(0.8)
-        first.end = End(grpc.StatusCode.UNAVAILABLE, "restarting", moving=True)
+        running = asyncio.create_task(run_load(options(address, seconds=120.0)))
+        await until(
+            lambda: [len(applied) > 3 for applied in first.applied.values()] == 3 * [True], "commands"
+        )
         first.refusal = grpc.StatusCode.UNAVAILABLE
-        await asyncio.sleep(0.1)
+        first.end = End(grpc.StatusCode.UNAVAILABLE, "restarting", moving=True)
+        await until(lambda: len(first.starts) > 3, "another try")
     with serving(second, int(address.rpartition(":")[2])):
+        await until(lambda: second.tokens_sent >= 9, "all to go on")
+        await until(lambda: len(second.applied) == 3, "all to go on")
+        second.end = End(grpc.StatusCode.ABORTED)  # then nobody goes on
         report = await running
     assert (report.resumed, report.lost) == (3, 0)
     assert report.back_s_max is not None
-    assert 0 < report.back_s_max < 4
+    assert 0 < report.back_s_max < 60
     assert report.errors["UNAVAILABLE"] >= 3
     assert second.applied.keys() == first.applied.keys()
     for applied in second.applied.values():
         assert applied == list(range(2, len(applied) + 2))
 
 
-async def test_sessions_that_cannot_go_on_are_lost_and_begin_anew() -> None:
+async def test_sessions_that_cannot_go_on_are_lost_and_new_ones_begin() -> None:
     service = Resumable(refusal=grpc.StatusCode.UNAUTHENTICATED)
     with serving(service) as address:
-        running = asyncio.create_task(run_load(options(address, viewers=1, mouse=Mouse.NONE)))
-        await asyncio.sleep(0.5)
+        running = asyncio.create_task(run_load(options(address, viewers=1, mouse=Mouse.NONE, seconds=120.0)))
+        await until(lambda: service.tokens_sent > 0, "a token")
         service.end = End(grpc.StatusCode.UNAVAILABLE)
+        await until(lambda: len(service.starts) == 3, "a new session")  # the second try was refused its token
+        sent = service.tokens_sent
+        await until(lambda: service.tokens_sent > sent, "it to run")
+        service.end = End(grpc.StatusCode.ABORTED)  # then nobody goes on
         report = await running
     assert (report.resumed, report.lost) == (0, 1)
-    assert report.errors == {"UNAVAILABLE": 1, "UNAUTHENTICATED": 1}
+    assert report.errors == {"UNAVAILABLE": 1, "UNAUTHENTICATED": 1, "ABORTED": 1}
     assert report.command_to_frame_ms is None
 
 
-async def test_a_session_that_rests_is_started_anew() -> None:
+async def test_an_idle_session_is_restarted() -> None:
     service = Resumable(rest_at=10)
     with serving(service) as address:
-        report = await run_load(options(address, viewers=1, mouse=Mouse.NONE, seconds=1.2))
-    (applied,) = service.applied.values()
-    assert len(applied) >= 2  # a restart for each rest, half a second after it began
-    assert report.frame_interval_ms is not None
-    assert report.frame_interval_ms.p99 < 300
+        running = asyncio.create_task(run_load(options(address, viewers=1, mouse=Mouse.NONE, seconds=120.0)))
+        await until(lambda: any(len(applied) >= 2 for applied in service.applied.values()), "two restarts")
+        service.end = End(grpc.StatusCode.ABORTED)  # then nobody goes on
+        report = await running
+    assert report.frames > 0
 
 
 async def test_a_server_that_refuses_everybody_is_reported() -> None:
@@ -232,6 +251,14 @@ async def test_a_server_that_refuses_everybody_is_reported() -> None:
     assert report.errors == {"UNAUTHENTICATED": 2}
     assert report.last_failure == "the server refuses this viewer: a bearer token is needed"
     assert report.steps_per_second_mean == 0
+
+
+async def test_a_server_that_is_encrypted_is_named_as_such(authority: Authority) -> None:
+    service = Resumable()
+    with serving(service, credentials=authority.credentials("good")) as address:
+        running = asyncio.create_task(run_load(options(address, viewers=1, seconds=0.5)))
+        report = await running
+    assert report.last_failure.startswith(f"{address} is encrypted: add --tls")
 
 
 WRITE = (grpc.StatusCode.INTERNAL, FAILED_WRITE)
