@@ -22,9 +22,9 @@ class Appearance:
     """How the window shows things; its keys change it.
 
     Attributes:
-        color_map: of x_t and x̂0; ε̂ is always shown in the diverging one.
+        color_map: colours of x_t and x̂0; ε̂ is always shown in the diverging one.
         heat: the time step of each pixel is laid over x_t.
-        text_scale: of all text, times the size that follows the window.
+        text_scale: factor on the size of all text, which follows the window.
     """
 
     color_map: ColorMap = ColorMap.GREY

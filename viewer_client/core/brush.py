@@ -36,11 +36,11 @@ class Brush:
     """How the mouse paints.
 
     Attributes:
-        mode: where.
-        radius: of the brush, fraction of the picture's side.
+        mode: where moving the mouse adds noise.
+        radius: radius of the brush, fraction of the picture's side.
         strength: time steps for each radius travelled.
-        kind: of the noise.
-        rule: by which it is added.
+        kind: kind of noise.
+        rule: rule by which the noise is added.
     """
 
     mode: MouseMode = MouseMode.WHOLE_IMAGE
@@ -79,7 +79,7 @@ class Painting:
     """Follows the mouse over one picture and keeps the dabs that wait to be sent.
 
     Args:
-        brush: how it paints.
+        brush: how the mouse paints.
     """
 
     def __init__(self, brush: Brush) -> None:

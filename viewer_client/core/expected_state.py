@@ -12,12 +12,12 @@ class ExpectedState:
     """Shown in place of what the newest frame says, which is older by a round trip.
 
     Attributes:
-        settings: in force then.
+        settings: settings in force once all commands have been applied.
         motion: what the session does then.
         direction: where `Play` goes.
         stepping: the last movement was a single step, which ends in a pause.
-        last_sequence: of the last command; until it has been applied, frames tell of the past.
-        applied_sequence: of the last command that a frame says was applied.
+        last_sequence: number of the last command; until it has been applied, frames tell of the past.
+        applied_sequence: number of the last command that a frame says was applied.
     """
 
     settings: m.Settings = field(default_factory=m.Settings)

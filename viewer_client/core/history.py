@@ -22,11 +22,11 @@ class Moment:
     """What was seen at one step.
 
     Attributes:
-        step: of the session, as in `Frame.step`.
+        step: step of the session, as in `Frame.step`.
         time_step: the largest t of the picture then.
         num_time_steps: T of the schedule then.
         x_t: (C, H, W), 0 black … 255 white.
-        x0_hat: likewise.
+        x0_hat: the network's guess, likewise.
     """
 
     step: int

@@ -61,9 +61,9 @@ class Stroke:
         """Follow the mouse in a straight line to `point`.
 
         Args:
-            point: in fractions of the picture.
+            point: where the mouse is, in fractions of the picture.
             mode: whole image or brush.
-            radius: of the brush, fraction of the picture's side.
+            radius: radius of the brush, fraction of the picture's side.
             strength: time steps for each radius travelled.
 
         Returns:

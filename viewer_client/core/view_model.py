@@ -46,7 +46,7 @@ class ViewModel:
 
     Attributes:
         start: what the session begins with; kept up to date, so that a lost one can begin again.
-        status: of the connection.
+        status: where the connection is.
         brush: what moving the mouse does.
         pointer: the mouse in fractions of the picture, None outside it.
         healing: the button that denoises under the pointer is held.
@@ -56,7 +56,7 @@ class ViewModel:
         command_log: what was done in this session, for its recipe.
         replay: the recipe that is being replayed, None otherwise; then the mouse adds nothing.
         feedback: what is seen of the noise that was sent.
-        observers: told of what is sent and received.
+        observers: those who are told of what is sent and received.
     """
 
     start: m.Start = field(default_factory=m.Start)

@@ -45,9 +45,9 @@ class Agreement:
     """How alike some pictures are.
 
     Attributes:
-        correlation: mean over all pairs, of their pixels, −1…1.
-        alike: how many are correlated by at least `ALIKE` with one of them, which counts too; the most.
-        same: no pixel differs.
+        correlation: correlation of the pixels of two pictures, −1…1, as the mean over all pairs.
+        alike: size of the largest group of pictures that correlate with one of them by `ALIKE` or more.
+        same: no pixel differs between any two.
     """
 
     correlation: float
@@ -102,10 +102,10 @@ class Branches:
     """From the moment B was pressed until they are closed; `model` is the window's and `own` its link.
 
     Attributes:
-        stage: how far they have come.
+        stage: how far the branches have come.
         origin: the frame they all come from, None until the session is paused.
         branches: those that the server has room for.
-        closed: they are over; why is in the model's notice, if it was not the user.
+        closed: the branches are over; the model's notice says why, unless the user closed them.
     """
 
     def __init__(self, model: ViewModel, own: SessionLink, open_link: OpenLink) -> None:

@@ -24,7 +24,7 @@ class Canvas:
 
     Attributes:
         ink: (H, W) float32, 0 black … 1 white.
-        width: of a stroke, px of the picture.
+        width: width of a stroke, px of the picture.
         share: the time step over T, so that it means the same for any schedule.
         version: rises with every change of `ink`.
     """

@@ -16,9 +16,9 @@ class ExtraSession:
     """One session that ends with what it was opened for.
 
     Attributes:
-        link: to the session; `update` takes what comes in.
-        frame: the newest.
-        joined: it has begun.
+        link: link to the session; `update` takes what comes in.
+        frame: the newest frame, None before the first.
+        joined: the session has begun.
     """
 
     link: SessionLink

@@ -105,7 +105,7 @@ class Situation:
         frame: the newest one, None before the first.
         motion: what the session does, with what is on its way.
         kind, rule: what the mouse adds.
-        session: its name; with another one, sequence numbers begin again.
+        session: the session's name; with another one, sequence numbers begin again.
         live: there is a connection.
     """
 
@@ -121,7 +121,7 @@ class Tour:
     """Goes from stage to stage as things are done, in whatever order they are tried.
 
     Attributes:
-        stage: where it is.
+        stage: the present stage.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ class Backlog:
     """The newest resume token, and the commands that are not in it.
 
     Attributes:
-        newest: the token, None before the first.
+        newest: the newest token, None before the first.
         dropped: how many commands had to go because too many were waiting, the oldest first.
     """
 
@@ -60,7 +60,7 @@ class ResumableSession:
     """One session over several streams: how each begins, and the numbers of the commands.
 
     Attributes:
-        backlog: what has to be kept.
+        backlog: the token and the commands that have to be kept.
         resuming: the present stream began with a token.
     """
 

@@ -100,11 +100,11 @@ class Statistics:
     """Figures of a connection. Times are passed in as seconds of a monotonic clock.
 
     Attributes:
-        frames: how many have arrived.
+        frames: how many frames have arrived.
         resumed: how often the session went on after its stream was lost.
-        dropped: how many were replaced by newer ones, by the server or on arrival.
+        dropped: how many frames were replaced by newer ones, by the server or on arrival.
         round_trip_ms: the newest measurement, None before the first.
-        latency: of the injections that are on their way.
+        latency: measures the injections that are on their way.
         latencies_ms: the newest times from an injection to the first frame that shows it.
     """
 

@@ -56,7 +56,7 @@ class LoadOptions:
     Attributes:
         seconds: how long to measure, after the ramp and `warm_up_s`.
         ramp_s: viewers come evenly spread over this time.
-        seed: of the mouse and of the sessions.
+        seed: seed of the mouse and of the sessions.
         start: what the sessions begin with, but for seed and window.
     """
 

@@ -21,12 +21,12 @@ class Samples:
     """What the viewers of one load have measured, all together.
 
     Attributes:
-        interval_ms: between two frames, without idle times and reconnects.
-        latencies_ms: from an injection to the first frame that shows it, without those on their way when
-            the stream broke.
-        back_s: from the last frame of a stream that broke to the first of the next one.
+        interval_ms: times between two frames, without idle times and reconnects.
+        latencies_ms: times from an injection to the first frame that shows it, without those that were on
+            their way when the stream broke.
+        back_s: times from the last frame of a stream that broke to the first of the next one.
         errors: ends of streams by the name of their status, other than those that were asked for.
-        rejections: by field.
+        rejections: how many commands were rejected, by field.
     """
 
     def __init__(self, counts_from: float) -> None:
@@ -40,7 +40,7 @@ class Tally:
     """What one viewer sees.
 
     Attributes:
-        seen: it has got a frame, if only while warming up.
+        seen: the viewer has got a frame, if only while warming up.
         frames, dropped: how many arrived, and how many were replaced by newer ones.
         resumed, lost: how often the session went on after its stream broke, and how often it did not.
     """
@@ -118,10 +118,11 @@ class Report:
 
     Attributes:
         seconds: how long was measured, after ramp and warm-up.
-        steps_per_second_mean, steps_per_second_least: over the viewers, of each one's rate.
+        steps_per_second_mean: mean of the viewers' rates.
+        steps_per_second_least: the lowest of the viewers' rates.
         back_s_max: the longest that a viewer waited for its session after its stream broke.
-        cpu_share: of one core, for the load generator itself; near 1 the figures are its own limit.
-        cpu_us_per_frame: likewise, microseconds for each frame.
+        cpu_share: share of one core that the load generator uses; near 1 the figures are its own limit.
+        cpu_us_per_frame: processor time of the load generator for each frame, microseconds.
         last_failure: what the last stream that broke said.
     """
 

@@ -67,7 +67,7 @@ class CommandLog:
 
     Args:
         most: commands that are kept; then the older ones are cleared out.
-        left: of the newest, after that.
+        left: how many of the newest are then left.
     """
 
     def __init__(self, most: int = KEPT_MAX, left: int = KEPT_LEFT) -> None:

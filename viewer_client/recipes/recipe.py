@@ -52,9 +52,9 @@ class Recipe:
 
     Attributes:
         start: model, seed, origin, and settings without the speed.
-        fingerprint: of the model's weights: others give another picture.
+        fingerprint: fingerprint of the model's weights; others give another picture.
         entries: what was done to it, in this order.
-        steps: that the session has taken since its start.
+        steps: number of steps that the session has taken since its start.
         inexact: why it may come out differently, "" if it does not.
 
     Raises:

@@ -22,13 +22,13 @@ class Replay:
 
     Args:
         recipe: what to replay.
-        over: another run, which is to be left: the session is there and may be running.
+        over: the session is there and may be running: its run is to be left.
 
     Attributes:
-        held: it waits, as a pause.
-        direction: of the newest step.
-        done: the picture is there.
-        failure: why it will not be, as a sentence; "" as long as it may.
+        held: the replay waits, as in a pause.
+        direction: direction of the newest step.
+        done: the recipe's picture is there.
+        failure: why there will be another picture, as a sentence; "" as long as there may not.
     """
 
     def __init__(self, recipe: Recipe, *, over: bool = False) -> None:
