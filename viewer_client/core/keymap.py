@@ -191,6 +191,7 @@ class KeyPress:
         alt: Alt is held (Option on a Mac).
         level3: AltGr is held, or what takes its place: Ctrl with Alt, the right Alt key, Option on a Mac.
         system: a key is held whose combinations belong to the desktop: Super, Windows.
+        other_script: other keys have shown that the layout's letters are not Latin ones.
     """
 
     name: str
@@ -202,6 +203,7 @@ class KeyPress:
     alt: bool = False
     level3: bool = False
     system: bool = False
+    other_script: bool = False
 
 
 def key_of(press: KeyPress) -> str:
@@ -214,7 +216,7 @@ def key_of(press: KeyPress) -> str:
         "" for a combination that belongs to the desktop or to nobody, such as Alt+N or Super+C.
     """
     name = _latin_name(press)
-    sign = _sign(press.character)
+    sign = "" if _by_place(press) else _sign(press.character)
     if press.level3 and sign and press.character != press.name and not press.system:
         return sign
     if press.alt or press.level3 or press.system:
@@ -249,10 +251,19 @@ def _latin_name(press: KeyPress) -> str:
     name = press.name.lower()
     if name in ("[+]", "[-]"):  # of the number pad, with Ctrl; alone they type their sign
         return name[1]
-    return press.place if _is_foreign(press.letter) else name
+    return press.place if _by_place(press) else name
 
 
-def _is_foreign(letter: str) -> bool:
+def _by_place(press: KeyPress) -> bool:
+    """Return whether a key counts by its place: it has a letter of another script, or a sign where Q or W is.
+
+    Greek and Hebrew keyboards have signs there. In a Latin layout, such as Dvorak's, they are just signs.
+    """
+    sign_at_letter = press.place.isalpha() and not press.letter.isalpha()
+    return is_of_other_script(press.letter) or (press.other_script and sign_at_letter)
+
+
+def is_of_other_script(letter: str) -> bool:
     """Return whether this is a letter, or a mark that stands for one, of another script than Latin."""
     if len(letter) != 1 or letter.isascii() or unicodedata.category(letter)[0] not in "LM":
         return False

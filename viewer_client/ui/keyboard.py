@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pygame
 
-from viewer_client.core.keymap import KeyPress
+from viewer_client.core.keymap import KeyPress, is_of_other_script
 
 UNICODE_MAX = 0x10FFFF  # key codes beyond it are of keys that type nothing
 SIGNS = {
@@ -32,8 +32,15 @@ def _places() -> Iterator[tuple[int, str]]:
 PLACES = dict(_places())
 
 
-def press_of(event: pygame.event.Event, platform: str = sys.platform) -> KeyPress:
-    """Return what a KEYDOWN event says, on this platform (as `sys.platform` names it)."""
+def press_of(
+    event: pygame.event.Event, platform: str = sys.platform, *, other_script: bool = False
+) -> KeyPress:
+    """Return what a KEYDOWN event says.
+
+    Args:
+        platform: as `sys.platform` names it.
+        other_script: other keys have shown that the layout's letters are not Latin ones.
+    """
     mod, mac = event.mod, platform == "darwin"
     ctrl, alt, meta = (bool(mod & mask) for mask in (pygame.KMOD_CTRL, pygame.KMOD_ALT, pygame.KMOD_META))
     # Windows reports AltGr as Ctrl and the right Alt key; X11 has a modifier of its own for it, or none.
@@ -48,25 +55,32 @@ def press_of(event: pygame.event.Event, platform: str = sys.platform) -> KeyPres
         alt=alt,
         level3=level3,
         system=meta and not mac,
+        other_script=other_script,
     )
 
 
-class HeldKeys:
-    """Tells a press from the repetitions that follow it while the key is held."""
+class Keyboard:
+    """Remembers what a single press does not say: which keys are held, and the script of the letters."""
 
     def __init__(self) -> None:
         self._held: set[int] = set()
+        self._other_script = False
 
-    def down(self, scancode: int) -> bool:
-        """Note a key that goes down; return whether it was down already."""
-        again = scancode in self._held
-        self._held.add(scancode)
-        return again
+    def down(self, event: pygame.event.Event) -> tuple[KeyPress, bool]:
+        """Return the press of a KEYDOWN event, and whether it repeats one that is held."""
+        again = event.scancode in self._held
+        self._held.add(event.scancode)
+        press = press_of(event, other_script=self._other_script)
+        if is_of_other_script(press.letter):
+            self._other_script = True
+        elif press.letter.isalpha():
+            self._other_script = False
+        return press, again
 
-    def up(self, scancode: int) -> None:
-        """Note a key that goes up."""
-        self._held.discard(scancode)
+    def up(self, event: pygame.event.Event) -> None:
+        """Take notice of a KEYUP event."""
+        self._held.discard(event.scancode)
 
-    def clear(self) -> None:
-        """Forget what is held: the window no longer hears of keys that go up."""
+    def leave(self) -> None:
+        """Forget what is held, since the window does not hear of keys that go up elsewhere."""
         self._held.clear()

@@ -34,7 +34,7 @@ from viewer_client.link.connection import Connection
 from viewer_client.overlays.registry import OVERLAYS
 from viewer_client.overlays.tour import TourOverlay
 from viewer_client.ui import clipboard
-from viewer_client.ui.keyboard import HeldKeys, press_of
+from viewer_client.ui.keyboard import Keyboard
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
 from viewer_client.window.screen import Hit, Screen
 
@@ -93,7 +93,7 @@ class App:
             model, connection, self.screen.appearance, self._open_extra_session, clipboard.get_text
         )
         self.saver = Saver(model, out)
-        self._held_keys = HeldKeys()
+        self._keyboard = Keyboard()
         self.clock, self.pictures = pygame.time.Clock(), pygame.time.Clock()  # of the loop, of what is drawn
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
@@ -119,10 +119,10 @@ class App:
             case pygame.QUIT:
                 model.quit = True
             case pygame.KEYDOWN:
-                press = press_of(event)
-                self.press(key_of(press), typed_by(press), again=self._held_keys.down(event.scancode))
+                press, again = self._keyboard.down(event)
+                self.press(key_of(press), typed_by(press), again=again)
             case pygame.KEYUP:
-                self._held_keys.up(event.scancode)
+                self._keyboard.up(event)
             case pygame.MOUSEMOTION:
                 held = next(
                     (button for button, down in zip(Button, event.buttons, strict=True) if down), None
@@ -136,7 +136,7 @@ class App:
             case pygame.WINDOWLEAVE | pygame.WINDOWFOCUSLOST:
                 self._lift()
                 if event.type == pygame.WINDOWFOCUSLOST:
-                    self._held_keys.clear()
+                    self._keyboard.leave()
                 if self.overlay is not None:
                     self.overlay.mouse(MouseEvent(MouseKind.MOVE, OUTSIDE), self.surface.get_size())
             case pygame.WINDOWEXPOSED | pygame.WINDOWSIZECHANGED:

@@ -11,7 +11,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from viewer_client.core.keymap import key_of, typed_by
-from viewer_client.ui.keyboard import HeldKeys, press_of
+from viewer_client.ui.keyboard import Keyboard, press_of
 
 LINUX, MAC, WINDOWS = "linux", "darwin", "win32"
 
@@ -84,11 +84,28 @@ def test_locks_change_nothing() -> None:
     assert key(pygame.K_s, pygame.KSCAN_S, "S", pygame.KMOD_CAPS | pygame.KMOD_NUM) == "s"
 
 
+def down(code: int, scancode: int, character: str = "", mod: int = 0) -> pygame.event.Event:
+    return pygame.event.Event(pygame.KEYDOWN, key=code, scancode=scancode, unicode=character, mod=mod)
+
+
 def test_a_key_that_stays_down_is_told_from_one_that_is_pressed_again() -> None:
-    held = HeldKeys()
-    assert [held.down(5), held.down(5), held.down(6), held.down(5)] == [False, True, False, True]
-    held.up(5)
-    held.up(9)
-    assert not held.down(5)
-    held.clear()
-    assert not held.down(6)
+    keyboard, a, b = Keyboard(), down(pygame.K_a, 4), down(pygame.K_b, 5)
+    assert [keyboard.down(event)[1] for event in (a, a, b, a)] == [False, True, False, True]
+    keyboard.up(a)
+    keyboard.up(down(pygame.K_z, 29))
+    assert not keyboard.down(a)[1]
+    keyboard.leave()
+    assert not keyboard.down(b)[1]
+
+
+@pytest.mark.parametrize("letter", ["σ", "ד"])
+def test_a_sign_at_the_place_of_q_is_q_where_letters_are_not_latin(letter: str) -> None:
+    keyboard, q = Keyboard(), down(ord(";"), pygame.KSCAN_Q, ";", pygame.KMOD_LCTRL)
+    assert key_of(keyboard.down(q)[0]) == "ctrl+;"  # nothing is known of the layout yet: it could be Dvorak's
+    keyboard.down(down(ord(letter), pygame.KSCAN_S, letter))
+    assert key_of(keyboard.down(q)[0]) == "ctrl+q"
+    w = down(ord("'"), pygame.KSCAN_W, "'")
+    assert key_of(keyboard.down(w)[0]) == "w"
+    assert key_of(keyboard.down(down(pygame.K_COMMA, pygame.KSCAN_COMMA, ","))[0]) == ","
+    keyboard.down(down(pygame.K_s, pygame.KSCAN_S, "s"))  # the user has changed the layout
+    assert key_of(keyboard.down(q)[0]) == "ctrl+;"
