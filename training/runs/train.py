@@ -6,6 +6,8 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -102,6 +104,20 @@ def add_train(add_parser: AddParser) -> None:
     train.set_defaults(run=run_train)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, also where a shell's background job ignores Ctrl-C."""
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class StopRequest:
     """Within its `with`, the first Ctrl-C or SIGTERM asks to stop after the step, the second ends at once.
 
@@ -165,7 +181,7 @@ def run_train(args: argparse.Namespace) -> int:
     device = local_device(pick_device(args.device))
     if args.threads:
         torch.set_num_threads(args.threads)
-    with joined(device) as ranks:
+    with interruptible(), joined(device) as ranks:
         return train_in_ranks(args, config, begin, device, ranks)
 
 

@@ -276,21 +276,32 @@ def small_flags(data: Path, out: Path, *more: object) -> list[str]:
     )]  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("small_network")
 def test_ctrl_c_while_pictures_are_read_stops_at_once_and_leaves_nothing(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
 ) -> None:
+    """In a background job too, where a shell has Ctrl-C ignored."""
     out, read = tmp_path / "run", []
 
     def interrupted(path: Path, channels: int, size: int) -> Picture:
         read.append(path)
         if len(read) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return read_picture(path, channels, size)
 
-    with monkeypatch.context() as patch:
-        patch.setattr("training.data.folder.read_picture", interrupted)
-        assert command.main(small_flags(pictures, out)) == 130
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("training.data.folder.read_picture", interrupted)
+            assert command.main(small_flags(pictures, out)) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(read) == 3
     assert capsys.readouterr().err.endswith("stopped\n")
     assert not out.exists()
