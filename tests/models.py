@@ -20,7 +20,7 @@ def random_network(config: UNetConfig = TINY, seed: int = 0) -> UNet:
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.2)
-    return network
+    return network.requires_grad_(False)
 
 
 def write_model(path: Path, examples: bool = True, config: UNetConfig = TINY, dataset: str = "noise") -> Path:

@@ -78,7 +78,7 @@ def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Ten
     """
     rows = len(x)
     nothing = torch.full((rows,), torch.nan, device=x.device)
-    a, s = diffusion.signal(u), diffusion.noise(u)
+    a, s = diffusion.alpha(u), diffusion.sigma(u)
     noisy = s > NOISY
     pixels = x[0].numel()
     mask = noisy[:, None].expand_as(x)
@@ -104,7 +104,7 @@ def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Ten
         low, high = gauge.calibration[below], gauge.calibration[below + 1]
         usual = low + (place - below) * (high - low)
         ratio = second.sqrt() / usual.clamp(min=1e-3)  # 1 where claim and picture agree
-        level = torch.atan2(ratio * diffusion.noise(nominal), diffusion.signal(nominal)) * (2 / torch.pi)
+        level = torch.atan2(ratio * diffusion.sigma(nominal), diffusion.alpha(nominal)) * (2 / torch.pi)
         low_end, high_end = RESIDUAL_RANGE
         # Beside clean pixels, noise that nobody told of goes into the prediction, not into the residual.
         by_residual = torch.where(even & (nominal > low_end) & (nominal < high_end), level, nothing)
@@ -127,7 +127,7 @@ def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Ten
 
 def _log_snr(u: Tensor) -> Tensor:
     """λ = log(a/s) of levels; −∞ at pure noise, ∞ where clean."""
-    return diffusion.signal(u).log() - diffusion.noise(u).log()
+    return diffusion.alpha(u).log() - diffusion.sigma(u).log()
 
 
 def second_order(x0_hat: Tensor, earlier: Tensor, u_earlier: Tensor, u: Tensor, u_prev: Tensor) -> Tensor:

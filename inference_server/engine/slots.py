@@ -106,7 +106,7 @@ class SlotState:
         self.x[slot] = diffusion.q_sample(x0.to(self.device), u, self._start_noise(seed))
         self.u[slot] = level
         self.forget_earlier(slot)
-        self.g[slot], self.n2[slot] = diffusion.signal(u), diffusion.noise(u) ** 2
+        self.g[slot], self.n2[slot] = diffusion.alpha(u), diffusion.sigma(u) ** 2
         if level == 0:
             self.x[slot] = x0
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind
+from diffusion_toy.contract.messages import Sampler
+from diffusion_toy.diffusion.samplers import RULES, sampler_key, sampler_of_key
+from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.predictors.forward import pick_device
@@ -21,7 +23,7 @@ from training.objectives.recipes import DiffusionNetwork
 AddParser = Callable[..., argparse.ArgumentParser]
 
 DEVICES = ("auto", "cpu", "cuda")
-SAMPLERS = tuple(kind.value for kind in SamplerKind)
+SAMPLERS = tuple(map(sampler_key, Sampler))
 CHECKPOINT_HELP = "a .safetensors model file, or a run's checkpoint.pt"
 
 
@@ -78,14 +80,14 @@ def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> N
     p.add_argument("--time-steps", type=int, default=300, help=f"T of the schedule, {T_MIN}…{T_MAX}")
 
 
-def sampler_of(args: argparse.Namespace) -> Sampler:
+def sampler_of(args: argparse.Namespace) -> SamplingPlan:
     """Return the sampler that the flags ask for.
 
     Raises:
         InvalidValueError: a value outside its range, or an eta for a sampler that has none.
     """
     eta = getattr(args, "eta", None)
-    if eta is not None and args.sampler != "ddim":
+    if eta is not None and not RULES[sampler_of_key(args.sampler)].takes_eta:
         raise InvalidValueError(
             "--eta", eta, f"what --sampler {args.sampler} takes", "leave it out, or use --sampler ddim"
         )
@@ -94,7 +96,7 @@ def sampler_of(args: argparse.Namespace) -> Sampler:
         ("--guidance", args.guidance, 0, 8), ("--eta", eta or 0.0, 0, 1),
         ("--spacing", args.spacing, 0.2, 5), ("--seed", args.seed, 0, 2**63 - 1),
     )  # fmt: skip
-    return Sampler(SamplerKind(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
+    return SamplingPlan(sampler_of_key(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
 
 
 def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:

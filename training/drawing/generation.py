@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffusion_toy.diffusion.counter_noise import Purpose
 from diffusion_toy.diffusion.process import q_sample
-from diffusion_toy.diffusion.sampling import Sampler, heal, image_seeds, sample, step_noise
+from diffusion_toy.diffusion.sampling import SamplingPlan, heal, image_seeds, sample, step_noise
 from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.unet import UNetConfig
@@ -84,7 +84,7 @@ def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
 def generate(
     painter: Painter,
     labels: Tensor,
-    sampler: Sampler,
+    sampler: SamplingPlan,
     seed: int,
     progress: Progress = ignored,
     strength: float = 1.0,
@@ -99,7 +99,7 @@ def generate(
     images = []
     for first in range(0, len(labels), BATCH):
         batch = labels[first : first + BATCH].to(device)
-        seeds = image_seeds(seed, first, len(batch)).to(device)
+        seeds = picture_seeds(seed, first, len(batch)).to(device)
         x_T = strength * step_noise(seeds, shape, Purpose.START)(0)
         noise = step_noise(seeds, shape)
         for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
@@ -107,6 +107,11 @@ def generate(
             progress(len(batch) if moment.t > 0 else 0)
         images.append(to_bytes(last.x0_hat))
     return torch.cat(images)
+
+
+def picture_seeds(seed: int, first: int, count: int) -> Tensor:
+    """Return seeds for the pictures `first`…`first + count − 1` of a run, (count,) int64, on the CPU."""
+    return torch.from_numpy(image_seeds(seed, first, count))
 
 
 def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
@@ -143,7 +148,7 @@ def brush_and_heal(
     healed = []
     for first in range(0, len(images), BATCH):
         clean = to_unit_range(images[first : first + BATCH]).to(device)
-        seeds = image_seeds(seed, first, len(clean)).to(device)
+        seeds = picture_seeds(seed, first, len(clean)).to(device)
         u = (mask * level).float().expand(len(clean), -1, -1).to(device)
         eps = step_noise(seeds, painter.shape, Purpose.INJECTION)(0)
         x = torch.where(u[:, None] > 0, q_sample(clean, u[:, None], eps), clean)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from diffusion_toy.diffusion.samplers import RULES
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.files import check_file, write_atomically
 from training.data.named import DATASETS, FOLDER, load_splits
@@ -98,7 +99,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     settings: dict[str, Any] = {
         "checkpoint": args.checkpoint.name, "dataset": dataset, "classifier": classifier_file.name,
         "classifier_test_accuracy": round(accuracy(classifier, data.test), 4),
-        "sampler": args.sampler, "steps": args.steps, "eta": sampler.step_eta, "guidance": args.guidance,
+        "sampler": args.sampler, "steps": args.steps,
+        "eta": RULES[sampler.sampler].eta(sampler.eta), "guidance": args.guidance,
         "spacing": args.spacing, "schedule": painter.schedule.name, "time_steps": painter.schedule.T,
         "seed": args.seed, "precision": args.precision, "compiled": args.compile,
         "heal_stride": args.heal_stride, "torch": torch.__version__,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion_toy.diffusion.sampling import Sampler
+from diffusion_toy.diffusion.sampling import SamplingPlan
 from training.data.images import ImageSet, to_bytes, to_unit_range
 from training.drawing.generation import (
     Painter,
@@ -171,7 +171,7 @@ class Evaluation:
         self,
         painter: Painter,
         choice: str,
-        sampler: Sampler,
+        sampler: SamplingPlan,
         count: int,
         seed: int,
         progress: Progress = ignored,

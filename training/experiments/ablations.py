@@ -19,11 +19,11 @@ from diffusion_toy.diffusion.noise_kinds import noise_of_kind
 from diffusion_toy.diffusion.process import (
     Update,
     actual_level,
+    alpha,
     forward_increment,
     naive_injection,
-    noise,
     q_sample,
-    signal,
+    sigma,
 )
 from diffusion_toy.diffusion.sampling import step_noise
 from diffusion_toy.diffusion.schedule import NoiseSchedule
@@ -104,7 +104,7 @@ def wrong_noise(setup: Setup) -> Experiment:
         for kind in NoiseKind:
             x = injected(setup, kind, amount, parts)
             u = levels_of(setup.painter.schedule, amount)
-            z = (x - signal(u) * setup.clean) / noise(u)
+            z = (x - alpha(u) * setup.clean) / sigma(u)
             cells: dict[str, Cell] = {
                 "noise": kind.words, "t": amount, "injections": parts,
                 "excess kurtosis": excess_kurtosis(z), "neighbours": neighbour_correlation(z),

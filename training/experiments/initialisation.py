@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from diffusion_toy.contract.messages import Sampler
 from diffusion_toy.diffusion.counter_noise import Purpose
 from diffusion_toy.diffusion.process import q_sample
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind, image_seeds, sample, step_noise
+from diffusion_toy.diffusion.sampling import SamplingPlan, sample, step_noise
 from diffusion_toy.diffusion.schedule import make_schedule
-from training.drawing.generation import BATCH, Progress, generate, labels_of
+from training.drawing.generation import BATCH, Progress, generate, labels_of, picture_seeds
 from training.evaluation import metrics
 from training.experiments.ablations import even
 from training.experiments.results import Cell, Proportion, Recognition, Table, mean_correlation, mean_measures
 from training.experiments.setup import Condition, Experiment, Setup, denoise, levels_of, on_schedule
 
-NAMES = {SamplerKind.DDPM: "DDPM", SamplerKind.DDIM: "DDIM", SamplerKind.DPMPP: "DPM-Solver++"}
 STEPS = {
-    SamplerKind.DDPM: (300, 100, 50, 20, 10, 5),
-    SamplerKind.DDIM: (100, 50, 20, 10, 5),  # what these two are for
-    SamplerKind.DPMPP: (100, 50, 20, 10, 5),
+    Sampler.DDPM: (300, 100, 50, 20, 10, 5),
+    Sampler.DDIM: (100, 50, 20, 10, 5),  # what these two are for
+    Sampler.DPMPP: (100, 50, 20, 10, 5),
 }
 STRENGTHS = (0.5, 0.8, 1.2)  # of what is begun with, where it should be noise of strength 1
 STRENGTH_STEPS = 50
@@ -46,15 +46,15 @@ def few_steps(setup: Setup) -> Experiment:
     shares = metrics.class_shares(setup.data.training.labels, classes)
     linear = on_schedule(setup, make_schedule("linear", painter.schedule.T)).painter
     plans = [
-        (NAMES[kind], painter, Sampler(kind, min(steps, painter.schedule.T)))
+        (kind.words, painter, SamplingPlan(kind, min(steps, painter.schedule.T)))
         for kind, choices in STEPS.items()
         for steps in choices
     ]
     odd = [
-        (NAMES[kind], Sampler(kind, min(STRENGTH_STEPS, painter.schedule.T)))
-        for kind in (SamplerKind.DDPM, SamplerKind.DDIM)
+        (kind.words, SamplingPlan(kind, min(STRENGTH_STEPS, painter.schedule.T)))
+        for kind in (Sampler.DDPM, Sampler.DDIM)
     ]
-    plans.append(("DDPM, linear", linear, Sampler(SamplerKind.DDPM, linear.schedule.T)))
+    plans.append(("DDPM, linear", linear, SamplingPlan(Sampler.DDPM, linear.schedule.T)))
 
     def row(name: str, steps: int | None, told: str, images: Tensor, asked: Tensor | None) -> dict[str, Cell]:
         recognition, n = setup.recognizer(images), len(images)
@@ -133,9 +133,9 @@ def branches(setup: Setup) -> Experiment:
         kept: dict[int, list[Tensor]] = {t: [] for t in times}
         for first in range(0, trunks, BATCH):
             batch = labels[first : first + BATCH].to(painter.device)
-            seeds = image_seeds(setup.seed, first, len(batch)).to(painter.device)
+            seeds = picture_seeds(setup.seed, first, len(batch)).to(painter.device)
             x_T, noise = step_noise(seeds, painter.shape, Purpose.START)(0), step_noise(seeds, painter.shape)
-            sampler = Sampler(SamplerKind.DDPM, T)
+            sampler = SamplingPlan(Sampler.DDPM, T)
             for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
                 if round(moment.t) in kept:
                     kept[round(moment.t)].append(moment.x_t.cpu())
@@ -145,7 +145,7 @@ def branches(setup: Setup) -> Experiment:
         return {t: torch.cat(parts) for t, parts in kept.items()}
 
     def run(progress: Progress) -> Table:
-        seeds = image_seeds(setup.seed + 1, 0, trunks * BRANCHES)
+        seeds = picture_seeds(setup.seed + 1, 0, trunks * BRANCHES)
         told = labels.repeat_interleave(BRANCHES)
         conditions = [
             Condition({}, x.repeat_interleave(BRANCHES, 0), even(t), told, seeds)

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffusion_toy.diffusion.process import ddim_update
-from diffusion_toy.diffusion.sampling import image_seeds, predict_x0, step_noise
+from diffusion_toy.diffusion import sampling
+from diffusion_toy.diffusion.sampling import strides
 from diffusion_toy.diffusion.schedule import NoiseSchedule
 from diffusion_toy.errors import InvalidValueError
 from training.data.images import ImageSet, Splits, to_bytes, to_unit_range
-from training.drawing.generation import BATCH, Painter, Progress
+from training.drawing.generation import BATCH, Painter, Progress, picture_seeds
 from training.experiments.results import Cell, Recognizer, Table, mean_measures, outcomes
 
 DDPM, DDIM = 1.0, 0.0  # η of a step
@@ -53,7 +53,7 @@ class Setup:
     @property
     def seeds(self) -> Tensor:
         """Return (N,) int64, one for each digit, which so meets the same noise in every row of a table."""
-        return image_seeds(self.seed, 0, self.count)
+        return picture_seeds(self.seed, 0, self.count)
 
     @property
     def no_labels(self) -> Tensor:
@@ -135,7 +135,7 @@ def denoise(painter: Painter, conditions: Sequence[Condition], progress: Progres
     x = torch.cat([c.x for c in conditions])
     t = np.concatenate([np.broadcast_to(c.t, (len(c.x), height, width)) for c in conditions])
     labels, seeds = (torch.cat([getattr(c, name) for c in conditions]) for name in ("labels", "seeds"))
-    eta = torch.cat([torch.full((len(c.x), 1, 1), c.eta) for c in conditions])
+    eta = torch.cat([torch.full((len(c.x),), c.eta) for c in conditions])
     order = np.argsort(np.concatenate([[c.steps] * len(c.x) for c in conditions]), kind="stable")
     done = torch.empty(x.shape, dtype=torch.uint8)
     for part in np.array_split(order, range(BATCH, len(order), BATCH)):
@@ -156,19 +156,15 @@ def _denoise(
 ) -> Tensor:
     device, null_label = painter.device, painter.config.num_classes
     x, labels, seeds, eta = (values.to(device) for values in (x, labels, seeds, eta))
-    noise = step_noise(seeds, painter.shape)
-    step = 0
-    while True:
-        moving = int((t > 0).any((1, 2)).sum())
-        if not moving:
-            return to_bytes(x)
-        t_prev = np.maximum(t - 1, 0)
-        u, u_prev = (levels_of(painter.schedule, steps).to(device) for steps in (t, t_prev))
-        x0_hat = predict_x0(painter.forward, x, u, labels, null_label, 1.0)
-        update = ddim_update(u[:, None], u_prev[:, None], eta[:, None])
-        x = update.apply(x, x0_hat, noise(step))
-        t, step = t_prev, step + 1
-        progress(moving)
+    walk = list(strides(t))
+    moments = sampling.denoise(
+        painter.forward, x, iter(walk), labels, null_label, painter.schedule, eta,
+        sampling.step_noise(seeds, painter.shape),
+    )  # fmt: skip
+    for moment, now in zip(moments, walk, strict=True):
+        result = moment.x_t
+        progress(int((now > 0).any((1, 2)).sum()))
+    return to_bytes(result)
 
 
 def denoised_rows(setup: Setup, conditions: Sequence[Condition], progress: Progress) -> list[dict[str, Cell]]:

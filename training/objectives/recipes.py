@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_toy.diffusion.process import noise, q_sample, velocity
+from diffusion_toy.diffusion.process import q_sample, sigma, velocity
 from diffusion_toy.model.unet import UNet, UNetConfig
 from training.objectives.levels import sample_level_maps
 from training.objectives.toy_recipe import ToyUNet, sample_toy_levels
@@ -31,7 +31,7 @@ def velocity_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: 
     """
     u_image = u[:, None]
     error = network(q_sample(x0, u_image, eps), u, labels) - velocity(x0, eps, u_image)
-    noisy = (noise(u_image) > 0).float().expand_as(error)
+    noisy = (sigma(u_image) > 0).float().expand_as(error)
     loss: Tensor = (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
     return loss
 
@@ -44,7 +44,7 @@ def epsilon_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: T
     u_image = u[:, None]
     x = q_sample(x0, u_image, eps)
     v = network(x, u, labels)
-    guess = noise(u_image) * x + (1 - noise(u_image) ** 2).sqrt() * v
+    guess = sigma(u_image) * x + (1 - sigma(u_image) ** 2).sqrt() * v
     loss: Tensor = (guess - eps).abs().mean()
     return loss
 

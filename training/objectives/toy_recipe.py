@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion_toy.diffusion.process import noise, signal
+from diffusion_toy.diffusion.process import alpha, sigma
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.model.unet import UNetConfig
 
@@ -97,8 +97,9 @@ class ToyUNet(nn.Module):
 
     def forward(self, x: Tensor, u: Tensor, _labels: Tensor) -> Tensor:
         """Predict v as `UNet.forward` does, for maps of one level, which must not be 0."""
-        a, s = signal(u[:, None]), noise(u[:, None])
-        return (self.epsilon(x, self.index_of(u)) - s * x) / a
+        a, s = alpha(u[:, None]), sigma(u[:, None])
+        v: Tensor = (self.epsilon(x, self.index_of(u)) - s * x) / a
+        return v
 
 
 def sample_toy_levels(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_toy.diffusion.counter_noise import Purpose
-from diffusion_toy.diffusion.process import noise, q_sample, signal, x0_of_velocity
-from diffusion_toy.diffusion.sampling import image_seeds, step_noise
+from diffusion_toy.diffusion.process import eps_of_x0, q_sample, x0_of_velocity
+from diffusion_toy.diffusion.sampling import step_noise
 from training.data.images import to_unit_range
+from training.drawing.generation import picture_seeds
 
 LEVELS = 33
 PICTURES = 200
@@ -27,14 +28,14 @@ def residual_calibration(network: nn.Module, images: Tensor, null_label: int) ->
         null_label: the network's label for "any".
     """
     x0 = to_unit_range(images[:PICTURES])
-    eps = step_noise(image_seeds(0, 0, len(x0)), tuple(x0.shape[1:]), Purpose.START)(0)
+    eps = step_noise(picture_seeds(0, 0, len(x0)), tuple(x0.shape[1:]), Purpose.START)(0)
     labels = torch.full((len(x0),), null_label)
     measured = []
     for level in torch.linspace(0, 1, LEVELS)[1:]:
         u = level.expand(len(x0), *x0.shape[2:])
         x = q_sample(x0, level, eps)
         x0_hat = x0_of_velocity(x, network(x, u, labels), level).clamp(-1, 1)
-        residual = (x - signal(level) * x0_hat) / noise(level)
+        residual = eps_of_x0(x, x0_hat, level)
         measured.append(residual.square().mean().sqrt().item())
     return (measured[0], *measured)
 

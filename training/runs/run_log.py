@@ -8,13 +8,14 @@ from types import TracebackType
 import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind
+from diffusion_toy.contract.messages import Sampler
+from diffusion_toy.diffusion.sampling import SamplingPlan
 from training.drawing.generation import generate, labels_of, make_painter
 from training.objectives.recipes import DiffusionNetwork
 
 SCALARS_EVERY = 20  # optimizer steps
 PICTURES = 20  # of each kind
-PICTURE_SAMPLER = Sampler(SamplerKind.DDIM, steps=20, eta=1.0)
+PICTURE_SAMPLER = SamplingPlan(Sampler.DDIM, steps=20, eta=1.0)
 
 
 class RunLog:

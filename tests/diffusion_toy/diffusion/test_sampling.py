@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
+from diffusion_toy.contract.messages import Sampler
+from diffusion_toy.diffusion.process import log_snr
 from diffusion_toy.diffusion.sampling import (
-    Sampler,
-    SamplerKind,
+    SamplingPlan,
     heal,
     image_seeds,
-    log_snr,
     predict_x0,
     sample,
     step_noise,
@@ -25,6 +26,10 @@ from tests.models import random_network
 from tests.tools import SHIPPED_MODEL
 
 
+def seeds_of(seed: int, first: int, count: int) -> torch.Tensor:
+    return torch.from_numpy(image_seeds(seed, first, count))
+
+
 def no_noise(_step: int) -> torch.Tensor:
     raise AssertionError("this sampler takes no noise")
 
@@ -33,7 +38,7 @@ def test_every_moment_is_yielded_from_T_to_zero() -> None:
     x_T = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     moments = list(
         sample(random_network().eval(), x_T, torch.tensor([3, 10]), 10, make_schedule(),
-               Sampler(SamplerKind.DDIM, 6, guidance=2.0), no_noise)
+               SamplingPlan(Sampler.DDIM, 6, guidance=2.0), no_noise)
     )  # fmt: skip
     assert [moment.t for moment in moments] == [300, 250, 200, 150, 100, 50, 0]
     assert torch.equal(moments[0].x_t, x_T)
@@ -52,14 +57,12 @@ class Recorder(torch.nn.Module):
         return torch.zeros_like(x)
 
 
-@pytest.mark.parametrize(
-    ("guidance", "asked"), [(0.0, [[10, 10]]), (1.0, [[3, 4]]), (2.0, [[3, 4], [10, 10]])]
-)
-def test_guidance_takes_a_second_pass_only_where_it_needs_one(
+@pytest.mark.parametrize(("guidance", "asked"), [(0.0, [[10, 10]]), (1.0, [[3, 4]]), (2.0, [[3, 4, 10, 10]])])
+def test_guidance_takes_more_rows_of_the_batch_only_where_it_needs_them(
     guidance: float, asked: list[list[int]]
 ) -> None:
     network, x_T = Recorder(), torch.randn(2, 1, 28, 28)
-    sampler = Sampler(SamplerKind.DDIM, 1, guidance=guidance)
+    sampler = SamplingPlan(Sampler.DDIM, 1, guidance=guidance)
     for _ in sample(network, x_T, torch.tensor([3, 4]), 10, make_schedule(), sampler, no_noise):
         pass
     assert network.asked == asked
@@ -67,9 +70,9 @@ def test_guidance_takes_a_second_pass_only_where_it_needs_one(
 
 def test_a_picture_depends_on_its_seed_and_number_and_not_on_the_batch() -> None:
     def last(seed: int, first: int, count: int) -> torch.Tensor:
-        seeds = image_seeds(seed, first, count)
+        seeds = seeds_of(seed, first, count)
         x_T, labels = torch.ones(count, 1, 28, 28), torch.full((count,), 1)
-        sampler, noise = Sampler(SamplerKind.DDPM, 5), step_noise(seeds, (1, 28, 28))
+        sampler, noise = SamplingPlan(Sampler.DDPM, 5), step_noise(seeds, (1, 28, 28))
         *_, end = sample(random_network(), x_T, labels, 10, make_schedule(), sampler, noise)
         return end.x0_hat
 
@@ -80,7 +83,7 @@ def test_a_picture_depends_on_its_seed_and_number_and_not_on_the_batch() -> None
 
 
 def test_no_two_pictures_of_a_run_share_a_seed() -> None:
-    seeds = image_seeds(2**63 - 1, 0, 1000)
+    seeds = seeds_of(2**63 - 1, 0, 1000)
     assert len(seeds.unique()) == 1000
     assert (seeds >= 0).all()
 
@@ -105,7 +108,7 @@ def test_dpm_solver_agrees_with_diffusers_element_by_element() -> None:
     )  # fmt: skip
     x_T = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(2, dtype=torch.int64)
-    sampler = Sampler(SamplerKind.DPMPP, steps)
+    sampler = SamplingPlan(Sampler.DPMPP, steps)
     ours = list(sample(Blurred(), x_T, labels, 10, schedule, sampler, no_noise))
 
     oracle.set_timesteps(timesteps=[round(moment.t) - 1 for moment in ours[:-1]])
@@ -121,20 +124,21 @@ def test_dpm_solver_comes_closer_to_the_limit_than_ddim_at_the_same_steps() -> N
     x_T = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     labels = torch.zeros(4, dtype=torch.int64)
 
-    def end(kind: SamplerKind, steps: int) -> torch.Tensor:
-        moments = sample(Blurred(), x_T, labels, 10, make_schedule(), Sampler(kind, steps), no_noise)
+    def end(kind: Sampler, steps: int) -> torch.Tensor:
+        moments = sample(Blurred(), x_T, labels, 10, make_schedule(), SamplingPlan(kind, steps), no_noise)
         (before_last,) = (moment.x_t for moment in moments if moment.t == 20)  # the last step is the same
         return before_last
 
-    limit = end(SamplerKind.DDIM, 300)
-    errors = {kind: (end(kind, 15) - limit).abs().mean() for kind in (SamplerKind.DDIM, SamplerKind.DPMPP)}
-    assert errors[SamplerKind.DPMPP] < 0.5 * errors[SamplerKind.DDIM]
+    limit = end(Sampler.DDIM, 300)
+    errors = {kind: (end(kind, 15) - limit).abs().mean() for kind in (Sampler.DDIM, Sampler.DPMPP)}
+    assert errors[Sampler.DPMPP] < 0.5 * errors[Sampler.DDIM]
 
 
 def test_the_log_snr_is_that_of_the_marginal() -> None:
-    assert log_snr(0.5) == pytest.approx(0.0)
-    assert log_snr(0.25) == pytest.approx(-log_snr(0.75))
-    assert (log_snr(0.0), log_snr(1.0)) == (float("inf"), float("-inf"))
+    middle, low, high = log_snr(np.array([0.5, 0.25, 0.75]))
+    assert middle == pytest.approx(0.0)
+    assert low == pytest.approx(-high)
+    assert log_snr(np.array([0.0, 1.0], np.float32)).tolist() == [float("inf"), float("-inf")]
 
 
 def test_healing_leaves_clean_pixels_alone_bit_for_bit_and_ends_clean() -> None:
@@ -149,7 +153,7 @@ def test_healing_leaves_clean_pixels_alone_bit_for_bit_and_ends_clean() -> None:
             seen.append(u[0, :, 0])
             return torch.zeros_like(x)
 
-    noise = step_noise(image_seeds(0, 0, 2), (1, 28, 28))
+    noise = step_noise(seeds_of(0, 0, 2), (1, 28, 28))
     labels = torch.full((2,), 10)
     healed = heal(Watched(), x, u, labels, 10, make_schedule(), 20, 1.0, noise)
     assert torch.equal(healed[:, :, 18:], x[:, :, 18:])
@@ -164,7 +168,7 @@ def test_more_steps_than_time_steps_are_refused() -> None:
     x_T, labels = torch.zeros(1, 1, 28, 28), torch.tensor([0])
     schedule = make_schedule("cosine", 10)
     with pytest.raises(InvalidValueError, match="steps 11"):
-        next(sample(random_network(), x_T, labels, 10, schedule, Sampler(steps=11), no_noise))
+        next(sample(random_network(), x_T, labels, 10, schedule, SamplingPlan(steps=11), no_noise))
 
 
 def test_the_shipped_model_draws_what_the_label_says() -> None:
@@ -173,7 +177,7 @@ def test_the_shipped_model_draws_what_the_label_says() -> None:
     assert model.examples is not None
     labels = torch.arange(20) % 10
     x_T = torch.randn(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    sampler = Sampler(SamplerKind.DDIM, 25)
+    sampler = SamplingPlan(Sampler.DDIM, 25)
     *_, last = sample(model.network, x_T, labels, 10, make_schedule(), sampler, no_noise)
     real = model.examples.images.float().div(127.5).sub(1).flatten(1)
     distances = torch.cdist(last.x0_hat.flatten(1), real)

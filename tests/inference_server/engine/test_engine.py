@@ -11,7 +11,7 @@ import torch
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.process import x0_of_velocity
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind, sample
+from diffusion_toy.diffusion.sampling import SamplingPlan, sample
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.engine import Engine, EngineConfig, NotHereError, ServerFullError
@@ -507,7 +507,7 @@ def test_dpm_solver_is_the_one_that_samples_offline(tmp_path: Path) -> None:
     engine = Engine(model, CPU, EngineConfig(4))
     session = engine.join(start(sampler=m.Sampler.DPMPP, stride=30))
     x_T = picture(engine, session)[None]
-    sampler = Sampler(SamplerKind.DPMPP, 10)
+    sampler = SamplingPlan(m.Sampler.DPMPP, 10)
     moments = list(
         sample(model.network, x_T, torch.tensor([10]), 10, make_schedule(), sampler, lambda _: torch.zeros(1))
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind
+from diffusion_toy.contract.messages import Sampler
+from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from tests.models import random_network, write_model
 from tests.tools import SAMPLE
@@ -123,7 +124,7 @@ def test_one_class_alone_shows_in_the_balance_and_the_recall(
 
 
 def test_pictures_do_not_depend_on_how_many_are_drawn() -> None:
-    painter, sampler = make_painter(random_network(), CPU), Sampler(SamplerKind.DDPM, 3)
+    painter, sampler = make_painter(random_network(), CPU), SamplingPlan(Sampler.DDPM, 3)
     few = generate(painter, labels_of("balanced", 3, 10), sampler, 5)
     many = generate(painter, labels_of("balanced", 130, 10), sampler, 5)
     assert few.dtype == torch.uint8

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_toy.contract.messages import InjectionRule, NoiseKind
+from diffusion_toy.contract.messages import InjectionRule, NoiseKind, Sampler
 from diffusion_toy.diffusion.counter_noise import Purpose
-from diffusion_toy.diffusion.process import noise, q_sample, signal, velocity
-from diffusion_toy.diffusion.sampling import Sampler, SamplerKind, heal, step_noise
+from diffusion_toy.diffusion.process import alpha, q_sample, sigma, velocity
+from diffusion_toy.diffusion.sampling import SamplingPlan, heal, step_noise
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from tests.models import random_network, write_model
@@ -56,7 +56,7 @@ class Knowing(nn.Module):
         self.x0 = x0
 
     def forward(self, x: Tensor, u: Tensor, _labels: Tensor) -> Tensor:
-        a, s = signal(u)[:, None], noise(u)[:, None]
+        a, s = alpha(u)[:, None], sigma(u)[:, None]
         eps = torch.where(s > 0, (x - a * self.x0) / s.clamp(min=1e-6), 0.0)
         return velocity(self.x0, eps, u[:, None])
 
@@ -66,7 +66,7 @@ def short(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
     """A network that knows one of the digits, on a schedule of 12 time steps."""
     monkeypatch.setattr("training.experiments.ablations.TIMES", (4, 12))
     monkeypatch.setattr(
-        "training.experiments.initialisation.STEPS", {SamplerKind.DDPM: (12, 3), SamplerKind.DPMPP: (4,)}
+        "training.experiments.initialisation.STEPS", {Sampler.DDPM: (12, 3), Sampler.DPMPP: (4,)}
     )
     monkeypatch.setattr("training.experiments.initialisation.BRANCH_TIMES", (8, 5))
     forward = Knowing(setup.clean[:1])
@@ -130,7 +130,7 @@ def test_small_injections_add_up_to_the_level_of_a_large_one_and_to_gaussian_noi
     shapes = {}
     for parts in (1, 30):
         x = injected(setup, NoiseKind.SIGN, 150, parts)
-        z = (x - signal(u) * setup.clean) / noise(u)
+        z = (x - alpha(u) * setup.clean) / sigma(u)
         assert float(z.square().mean()) == pytest.approx(1, abs=0.06)
         shapes[parts] = excess_kurtosis(z)
     assert shapes[1] == pytest.approx(-2, abs=1e-3)
@@ -139,7 +139,7 @@ def test_small_injections_add_up_to_the_level_of_a_large_one_and_to_gaussian_noi
 
 def test_constant_noise_stays_constant_however_small_the_parts(setup: Setup) -> None:
     u = levels_of(SCHEDULE, 150)
-    z = (injected(setup, NoiseKind.CONSTANT, 150, 30) - signal(u) * setup.clean) / noise(u)
+    z = (injected(setup, NoiseKind.CONSTANT, 150, 30) - alpha(u) * setup.clean) / sigma(u)
     assert neighbour_correlation(z) == pytest.approx(1, abs=1e-3)
 
 
@@ -172,8 +172,8 @@ def test_wrong_amounts_hold_the_noise_that_their_rows_say(
         really = case.cells["really t"]
         assert isinstance(really, int)
         u = levels_of(SCHEDULE, really)
-        spread = float((case.x - signal(u) * setup.clean).std())
-        assert spread == pytest.approx(float(noise(u)), abs=0.04)
+        spread = float((case.x - alpha(u) * setup.clean).std())
+        assert spread == pytest.approx(float(sigma(u)), abs=0.04)
         assert case.steps == case.cells["told t"]
 
 
@@ -211,7 +211,7 @@ def test_few_steps_have_a_row_each_and_count_their_steps(short: Setup) -> None:
 
 
 def test_the_strength_of_what_is_begun_with_matters_and_is_1_unless_given(setup: Setup) -> None:
-    sampler = Sampler(SamplerKind.DDIM, 3)
+    sampler = SamplingPlan(Sampler.DDIM, 3)
     drawn = [
         generate(setup.painter, setup.no_labels, sampler, 0, ignored, *strength)
         for strength in ((), (1.0,), (0.5,))

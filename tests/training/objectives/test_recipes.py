@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffusion_toy.diffusion.process import noise, q_sample, signal, x0_of_velocity
+from diffusion_toy.diffusion.process import alpha, q_sample, sigma, x0_of_velocity
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.unet import UNetConfig
 from tests.tools import SAMPLE
@@ -35,7 +35,7 @@ def test_its_velocity_stands_for_its_epsilon() -> None:
     assert network.index_of(u).tolist() == [7, 300]
     with torch.no_grad():
         v, eps = network(x, u, torch.zeros(2)), network.epsilon(x, t)
-    a, s = signal(u[:, None]), noise(u[:, None])
+    a, s = alpha(u[:, None]), sigma(u[:, None])
     x0 = x0_of_velocity(x, v, u[:, None])
     torch.testing.assert_close(a * x0 + s * eps, x, atol=1e-5, rtol=1e-5)
 

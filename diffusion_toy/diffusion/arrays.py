@@ -1,0 +1,75 @@
+"""Arrays of NumPy and tensors of torch under one set of names: the Python Array API standard.
+
+Everything in this package is written once and runs on both; torch is never imported here. What the
+standard does not have, or has too slowly for small arrays, stands below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import array_api_compat
+import array_api_compat.numpy
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any  # numpy.ndarray or torch.Tensor; the standard has no type of its own yet
+
+
+def namespace(array: Array) -> Any:
+    """Return the module whose functions work on this array."""
+    if isinstance(array, np.ndarray | np.generic):
+        return array_api_compat.numpy  # what `array_namespace` finds, without its search
+    return array_api_compat.array_namespace(array)
+
+
+def is_torch(array: Array) -> bool:
+    """Tell whether this is a tensor of torch."""
+    return not isinstance(array, np.ndarray | np.generic) and array_api_compat.is_torch_array(array)
+
+
+def clip(array: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Return the array with every element within low…high."""
+    xp = namespace(array)
+    if low is not None:
+        array = xp.maximum(array, low)
+    return array if high is None else xp.minimum(array, high)
+
+
+def like(values: Any, array: Array, dtype: Any = None) -> Array:
+    """Return values as an array of the same kind and on the same device as `array`.
+
+    Args:
+        values: anything that NumPy takes, or an array of this kind.
+        array: says the kind and the device.
+        dtype: a NumPy type; the values' own if None.
+    """
+    host = np.asarray(values, dtype)
+    if not is_torch(array):
+        return host
+    return namespace(array).asarray(host if host.flags.writeable else host.copy(), device=array.device)
+
+
+def on_host(array: Array) -> NDArray[Any]:
+    """Return the array as NumPy's; without a copy where it is in this computer's memory already."""
+    if is_torch(array):
+        host: NDArray[Any] = array.detach().cpu().numpy()
+        return host
+    return np.asarray(array)
+
+
+def flat(array: Array) -> Array:
+    """Return (R, ...) as (R, N)."""
+    return array.reshape(array.shape[0], -1)
+
+
+def column(rows: Array, dimensions: int = 4) -> Array:
+    """Return (R,) as (R, 1, 1, 1), or of fewer dimensions, to go with arrays of R rows."""
+    return rows.reshape(-1, *[1] * (dimensions - 1))
+
+
+def constant(shape: Sequence[int], value: float, array: Array) -> Array:
+    """Return an array of this shape that holds one value, of the kind and type of `array`."""
+    xp = namespace(array)
+    return xp.full(tuple(shape), value, dtype=array.dtype, device=array_api_compat.device(array))
