@@ -127,7 +127,8 @@ def readings(x: Tensor, x0_hat: Tensor, u: Tensor, g: Tensor, n2: Tensor, t: Ten
 
 def _log_snr(u: Tensor) -> Tensor:
     """λ = log(a/s) of levels; −∞ at pure noise, ∞ where clean."""
-    return diffusion.alpha(u).log() - diffusion.sigma(u).log()
+    value: Tensor = diffusion.alpha(u).log() - diffusion.sigma(u).log()
+    return value
 
 
 def second_order(x0_hat: Tensor, earlier: Tensor, u_earlier: Tensor, u: Tensor, u_prev: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ class SlotState:
 
     def _start_noise(self, seed: int) -> Tensor:
         seeds = torch.tensor([seed], device=self.device)
-        return standard_normal(seeds, Purpose.START, torch.zeros_like(seeds), self.shape)[0]
+        noise: Tensor = standard_normal(seeds, Purpose.START, torch.zeros_like(seeds), self.shape)[0]
+        return noise
 
     def forget_earlier(self, slots: int | Tensor) -> None:
         """The next DPM-Solver++ step of these is of first order."""
