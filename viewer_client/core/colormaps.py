@@ -12,6 +12,7 @@ from viewer_client.core.images import to_bytes
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Table = NDArray[np.uint8]  # (256, 3), from the least value to the greatest
 
+NOISE_LIMIT = 3.0  # standard deviations of ε̂ at the ends of its colours
 HEAT_WEIGHT_LEAST, HEAT_WEIGHT_MOST = 0.25, 0.7  # of the layer over the picture, where t is least and most
 UNKNOWN = (30, 32, 39)  # where there is nothing to show a value of
 

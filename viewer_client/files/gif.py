@@ -14,6 +14,7 @@ from viewer_client.core.colormaps import grey
 from viewer_client.core.geometry import Point
 from viewer_client.core.history import Moment
 from viewer_client.core.images import to_image
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, TEXT
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 
@@ -28,9 +29,6 @@ PANE_PX, GAP_PX, HEADER_PX, FOOTER_PX = 224, 14, 58, 40
 GREY_LEVELS = (24, 16, 10)  # noise looks the same with few, and takes less room
 LAST_PICTURE_MS = 1500
 RUN_PERIOD_MS = 50  # between two pictures of a run
-BACKGROUND, TEXT, DIM, ACCENT, EDGE = (
-    (15, 16, 20), (224, 227, 234), (142, 149, 166), (255, 190, 92), (54, 58, 70),
-)  # fmt: skip
 
 
 class FigureRenderer:

@@ -11,7 +11,7 @@ from diffusion_toy import __version__
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import MissingExtraError
 from viewer_client.core.appearance import ColorMap
-from viewer_client.core.colormaps import Pixels, colored, signed
+from viewer_client.core.colormaps import NOISE_LIMIT, Pixels, colored, signed
 from viewer_client.core.residual import residual_of
 
 try:
@@ -21,7 +21,6 @@ except ModuleNotFoundError as error:
 
 RECIPE_KEY = "diffusion-toy-recipe"
 SCALE, GAP_PX = 8, 8
-NOISE_LIMIT = 3.0  # of ε̂, standard deviations
 GAP_GREY = 72
 
 

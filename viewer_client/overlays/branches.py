@@ -10,20 +10,10 @@ from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
 from viewer_client.core.geometry import Rect, grid
 from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, PANEL, TEXT, WARNING
 from viewer_client.experiments.branches import Branch, Branches, Progress, obstacle
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
-from viewer_client.ui.widgets import (
-    ACCENT,
-    BACKGROUND,
-    DIM,
-    EDGE,
-    PANEL,
-    TEXT,
-    WARNING,
-    ScaledImage,
-    Text,
-    area,
-)
+from viewer_client.ui.widgets import ScaledImage, Text, area
 
 THUMBNAIL = 84  # of the moment they come from
 PASSED_ON = (Action.QUIT, Action.COLORS, Action.LARGER_TEXT, Action.SMALLER_TEXT)

@@ -8,23 +8,11 @@ from diffusion_toy.contract import messages as m
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect, layout
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, PANEL, TEXT
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import SHARE_STEP, Canvas
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
-from viewer_client.ui.widgets import (
-    ACCENT,
-    BACKGROUND,
-    DIM,
-    EDGE,
-    FAINT,
-    PANEL,
-    TEXT,
-    ScaledImage,
-    Text,
-    area,
-    keycap,
-    shrunk,
-)
+from viewer_client.ui.widgets import ScaledImage, Text, area, keycap, shrunk
 
 DRAWING_SHARE = 0.56  # of the window's width
 DRAWING_SHARE_HIGH = 0.6  # of the height, where the window is higher than wide

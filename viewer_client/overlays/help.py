@@ -7,8 +7,9 @@ import pygame
 from viewer_client.core import labels
 from viewer_client.core.geometry import Rect
 from viewer_client.core.keymap import SECTIONS
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, TEXT, WARNING
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, TEXT, WARNING, Text, keycap, shrunk
+from viewer_client.ui.widgets import Text, keycap, shrunk
 
 WIDE_PX = 1000
 SECTIONS_NARROW = (("Time", "Picture", "Network"), ("Mouse", "Compare", "Save", "Window"))

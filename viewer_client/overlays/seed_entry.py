@@ -10,9 +10,10 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.overlay import MouseEvent, Overlay, Surroundings
-from viewer_client.ui.widgets import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING, Text, area
+from viewer_client.ui.widgets import Text, area
 
 DIGITS = "0123456789"
 LENGTH_MAX = 40  # digits that can be typed; more than any seed has

@@ -8,10 +8,11 @@ import pygame
 
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
+from viewer_client.core.palette import ACCENT, DIM, EDGE, PANEL, TEXT
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
 from viewer_client.ui.overlay import MouseEvent, MouseKind, Overlay
-from viewer_client.ui.widgets import ACCENT, DIM, EDGE, PANEL, TEXT, Text, area, shrunk
+from viewer_client.ui.widgets import Text, area, shrunk
 
 LEFT_SHARE = 0.36  # of the width: what to do; the rest says what it is about
 POINTS, POINTS_LEAST = 13.0, 6.0  # of the text, until all of it fits

@@ -13,26 +13,13 @@ from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, colored, signed
 from viewer_client.core.geometry import Point, Rect
 from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, PANEL, TEXT, WARNING
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.difference import Difference
 from viewer_client.experiments.twin import Pair, Twin, obstacle
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
-from viewer_client.ui.widgets import (
-    ACCENT,
-    BACKGROUND,
-    DIM,
-    EDGE,
-    FAINT,
-    PANEL,
-    TEXT,
-    WARNING,
-    ScaledImage,
-    Text,
-    area,
-    keycap,
-    legend,
-)
+from viewer_client.ui.widgets import ScaledImage, Text, area, keycap, legend
 
 LIMIT = 1.0  # of the colours of the difference; the guesses are in [−1, 1]
 LARGE_SHARE = 0.6  # of the height, which the upper row has

@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from viewer_client.core.colormaps import Pixels
 from viewer_client.core.geometry import Rect, line_px, text_size_px
-
-Color = tuple[int, int, int]
-
-BACKGROUND, PANEL, EDGE = (15, 16, 20), (23, 25, 31), (54, 58, 70)
-TEXT, DIM, FAINT = (224, 227, 234), (142, 149, 166), (92, 98, 114)
-ACCENT, WARNING, CURVE = (255, 190, 92), (255, 128, 110), (120, 172, 255)
-AREA, KEPT = (30, 40, 62), (98, 182, 150)
+from viewer_client.core.palette import ACCENT, DIM, EDGE, TEXT, Color
 
 FONTS = "dejavusans,segoeui,helveticaneue,liberationsans,notosans,arial"
 BUNDLED_FACTOR = 1.35  # PyGame's own font is drawn smaller than its size says

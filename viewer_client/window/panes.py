@@ -16,29 +16,27 @@ import pygame
 from diffusion_toy.contract.messages import Frame
 from viewer_client.core import labels, schedules
 from viewer_client.core.appearance import Appearance, ColorMap
-from viewer_client.core.colormaps import TABLES, Pixels, Table, colored, dimmed, heat_legend, heated, signed
+from viewer_client.core.colormaps import (
+    NOISE_LIMIT,
+    TABLES,
+    Pixels,
+    Table,
+    colored,
+    dimmed,
+    heat_legend,
+    heated,
+    signed,
+)
 from viewer_client.core.feedback import Speckle
 from viewer_client.core.geometry import Layout, Rect
 from viewer_client.core.keymap import Action, cap
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, PANEL, TEXT
 from viewer_client.core.residual import Residual
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import (
-    ACCENT,
-    BACKGROUND,
-    DIM,
-    EDGE,
-    PANEL,
-    TEXT,
-    CachedSurface,
-    ScaledImage,
-    Text,
-    area,
-    legend,
-)
+from viewer_client.ui.widgets import CachedSurface, ScaledImage, Text, area, legend
 
 SPECKLE_SHARE = 0.47  # of the noise that stands for what was just added
-NOISE_LIMIT = 3.0  # of the colours of ε̂
 DASHES = 14  # of the ring that heals
 TOUCH = ("the noisy picture: touch it", "touch it")
 TOUCH_UNEVEN = (

@@ -11,23 +11,10 @@ from diffusion_toy.contract import messages as m
 from viewer_client.core import gauge, labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect
+from viewer_client.core.palette import ACCENT, AREA, CURVE, DIM, EDGE, FAINT, PANEL, TEXT, WARNING
 from viewer_client.core.residual import BINS, LIMIT, Residual, density, normal_density
 from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import (
-    ACCENT,
-    AREA,
-    CURVE,
-    DIM,
-    EDGE,
-    FAINT,
-    PANEL,
-    TEXT,
-    WARNING,
-    CachedSurface,
-    Text,
-    area,
-    keycap,
-)
+from viewer_client.ui.widgets import CachedSurface, Text, area, keycap
 
 Row = tuple[str, str, str]  # key, name, value
 

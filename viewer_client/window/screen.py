@@ -17,21 +17,12 @@ from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Layout, Point, Rect, layout
 from viewer_client.core.history import History
 from viewer_client.core.keymap import Action, cap
+from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, FAINT, TEXT, WARNING
 from viewer_client.core.residual import Residual, residual_of
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Statistics
 from viewer_client.overlays.help import draw_banner, draw_help
-from viewer_client.ui.widgets import (
-    ACCENT,
-    BACKGROUND,
-    DIM,
-    FAINT,
-    TEXT,
-    WARNING,
-    CachedSurface,
-    Text,
-    keycap,
-)
+from viewer_client.ui.widgets import CachedSurface, Text, keycap
 from viewer_client.window.panes import Panes
 from viewer_client.window.rail import Rail
 from viewer_client.window.timeline import FilmStrip, TimeLine

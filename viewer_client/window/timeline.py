@@ -14,8 +14,7 @@ from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect
 from viewer_client.core.history import Moment
 from viewer_client.core.images import to_image
-from viewer_client.core.view_model import ViewModel
-from viewer_client.ui.widgets import (
+from viewer_client.core.palette import (
     ACCENT,
     AREA,
     BACKGROUND,
@@ -27,11 +26,9 @@ from viewer_client.ui.widgets import (
     PANEL,
     TEXT,
     WARNING,
-    CachedSurface,
-    Text,
-    area,
-    enlarged,
 )
+from viewer_client.core.view_model import ViewModel
+from viewer_client.ui.widgets import CachedSurface, Text, area, enlarged
 
 LABELS_MOST = 8  # between the ends of the time line
 FORGOTTEN_LIGHT = 0.35  # of a still that the server no longer keeps

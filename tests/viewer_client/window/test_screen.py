@@ -23,13 +23,13 @@ from viewer_client.core.feedback import Feedback, Speckle
 from viewer_client.core.geometry import Rect
 from viewer_client.core.history import History
 from viewer_client.core.keymap import BINDINGS, Action
+from viewer_client.core.palette import KEPT
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics, Status
 from viewer_client.recipes.command_log import CommandLog
 from viewer_client.recipes.recipe import Recipe
 from viewer_client.recipes.replay import Replay
-from viewer_client.ui.widgets import KEPT
 from viewer_client.window import panes
 from viewer_client.window.screen import NOT_DRAWN, Hit, Screen
 
