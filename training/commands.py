@@ -20,7 +20,7 @@ from training.data.named import load_splits
 from training.drawing.commandline import (
     add_drawing_flags,
     check_flags,
-    painter_of,
+    pipeline_of,
     progress_bar,
     sampler_of,
 )
@@ -96,7 +96,7 @@ def run_sample(args: argparse.Namespace) -> int:
         raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
     labels = labels_of(args.labels, args.count, network.config.num_classes)
     with progress_bar(args.count * args.steps) as bar:
-        images = generate(painter_of(args, network), labels, sampler, args.seed, bar.update).numpy()
+        images = generate(pipeline_of(args, network), labels, sampler, args.seed, bar.update).numpy()
     content = io.BytesIO()
     if args.out.suffix == ".npz":
         known = torch.where(labels == network.config.num_classes, -1, labels).numpy()

@@ -16,7 +16,7 @@ from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.predictors.forward import pick_device
-from training.drawing.generation import Painter, make_painter
+from training.drawing.generation import Pipeline, make_pipeline
 from training.objectives.config import PRECISIONS
 from training.objectives.recipes import DiffusionNetwork
 
@@ -60,7 +60,7 @@ def add_network_flags(p: argparse.ArgumentParser) -> None:
 
 
 def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> None:
-    """Add the flags that say how pictures are drawn; `sampler_of` and `painter_of` read them."""
+    """Add the flags that say how pictures are drawn; `sampler_of` and `pipeline_of` read them."""
     add_network_flags(p)
     p.add_argument("--sampler", choices=SAMPLERS, default=sampler, help="how a step is taken")
     p.add_argument("--steps", type=int, default=steps, help="network steps a picture, 1…T")
@@ -99,7 +99,7 @@ def sampler_of(args: argparse.Namespace) -> SamplingPlan:
     return SamplingPlan(sampler_of_key(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
 
 
-def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:
+def pipeline_of(args: argparse.Namespace, network: DiffusionNetwork) -> Pipeline:
     """Return the network, ready to draw as the flags ask.
 
     Raises:
@@ -107,7 +107,7 @@ def painter_of(args: argparse.Namespace, network: DiffusionNetwork) -> Painter:
         CompileError: it cannot be compiled here.
     """
     schedule = make_schedule(getattr(args, "schedule", network.schedule[0]), args.time_steps)
-    return make_painter(network, pick_device(args.device), args.precision, args.compile, schedule)
+    return make_pipeline(network, pick_device(args.device), args.precision, args.compile, schedule)
 
 
 def progress_bar(total: int, unit: str = "step") -> tqdm[None]:

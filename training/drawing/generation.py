@@ -27,8 +27,8 @@ def ignored(_pictures: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Painter:
-    """A network ready to draw.
+class Pipeline:
+    """A network with a schedule, ready to draw.
 
     Attributes:
         forward: predicts v, in its precision, eager or compiled.
@@ -48,13 +48,13 @@ class Painter:
         return self.config.channels, self.config.height, self.config.width
 
 
-def make_painter(
+def make_pipeline(
     network: DiffusionNetwork,
     device: torch.device,
     precision: str = "float32",
     compiled: bool = False,
     schedule: NoiseSchedule | None = None,
-) -> Painter:
+) -> Pipeline:
     """Make `network` ready to draw, by its own schedule unless another is given.
 
     Raises:
@@ -63,7 +63,7 @@ def make_painter(
     config, sizes = network.config, (BATCH,) if compiled else ()
     forward = Forward(network.to(device), Precision(precision), sizes, compiled)
     forward.warm_up(config.channels, config.height, config.width, device)
-    return Painter(forward, config, schedule or make_schedule(*network.schedule), device)
+    return Pipeline(forward, config, schedule or make_schedule(*network.schedule), device)
 
 
 def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
@@ -82,7 +82,7 @@ def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
 
 
 def generate(
-    painter: Painter,
+    pipeline: Pipeline,
     labels: Tensor,
     sampler: SamplingPlan,
     seed: int,
@@ -95,14 +95,14 @@ def generate(
     depend on the batch. `strength` is the standard deviation of the noise that is begun with; other
     than 1 it is not what the network is told.
     """
-    shape, device, null_label = painter.shape, painter.device, painter.config.num_classes
+    shape, device, null_label = pipeline.shape, pipeline.device, pipeline.config.num_classes
     images = []
     for first in range(0, len(labels), BATCH):
         batch = labels[first : first + BATCH].to(device)
         seeds = picture_seeds(seed, first, len(batch)).to(device)
         x_T = strength * step_noise(seeds, shape, Purpose.START)(0)
         noise = step_noise(seeds, shape)
-        for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
+        for moment in sample(pipeline.forward, x_T, batch, null_label, pipeline.schedule, sampler, noise):
             last = moment
             progress(len(batch) if moment.t > 0 else 0)
         images.append(to_bytes(last.x0_hat))
@@ -122,7 +122,7 @@ def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
 
 
 def brush_and_heal(
-    painter: Painter,
+    pipeline: Pipeline,
     images: Tensor,
     labels: Tensor,
     radius_px: float,
@@ -143,19 +143,21 @@ def brush_and_heal(
     Returns:
         (N, C, H, W) float32, the healed pictures; outside the disc exactly the given ones.
     """
-    config, device = painter.config, painter.device
+    config, device = pipeline.config, pipeline.device
     mask = brush_mask(config.height, config.width, radius_px)
     healed = []
     for first in range(0, len(images), BATCH):
         clean = to_unit_range(images[first : first + BATCH]).to(device)
         seeds = picture_seeds(seed, first, len(clean)).to(device)
         u = (mask * level).float().expand(len(clean), -1, -1).to(device)
-        eps = step_noise(seeds, painter.shape, Purpose.INJECTION)(0)
+        eps = step_noise(seeds, pipeline.shape, Purpose.INJECTION)(0)
         x = torch.where(u[:, None] > 0, q_sample(clean, u[:, None], eps), clean)
         told = labels[first : first + BATCH].to(device)
-        noise = step_noise(seeds, painter.shape)
+        noise = step_noise(seeds, pipeline.shape)
         healed.append(
-            heal(painter.forward, x, u, told, config.num_classes, painter.schedule, stride, 1.0, noise).cpu()
+            heal(
+                pipeline.forward, x, u, told, config.num_classes, pipeline.schedule, stride, 1.0, noise
+            ).cpu()
         )
         progress(len(clean))
     return torch.cat(healed)

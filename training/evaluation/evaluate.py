@@ -18,7 +18,7 @@ from training.drawing.commandline import (
     AddParser,
     add_drawing_flags,
     check_flags,
-    painter_of,
+    pipeline_of,
     progress_bar,
     sampler_of,
 )
@@ -82,7 +82,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         check_file("--json", args.json, make_folder=True)
     trained = load_network(args.checkpoint)
     network, dataset = trained.network, trained.dataset
-    painter = painter_of(args, network)
+    pipeline = pipeline_of(args, network)
     classes = network.config.num_classes
     choices: list[str] = getattr(args, "labels", ["balanced", "none"] if network.takes_labels else ["none"])
     for choice in choices:
@@ -101,7 +101,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "classifier_test_accuracy": round(accuracy(classifier, data.test), 4),
         "sampler": args.sampler, "steps": args.steps,
         "eta": RULES[sampler.sampler].eta(sampler.eta), "guidance": args.guidance,
-        "spacing": args.spacing, "schedule": painter.schedule.name, "time_steps": painter.schedule.T,
+        "spacing": args.spacing, "schedule": pipeline.schedule.name, "time_steps": pipeline.schedule.T,
         "seed": args.seed, "precision": args.precision, "compiled": args.compile,
         "heal_stride": args.heal_stride, "torch": torch.__version__,
     }  # fmt: skip
@@ -115,13 +115,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
     ]
     with progress_bar(len(choices) * args.count * args.steps) as bar:
         for choice in choices:
-            row = evaluation.generated(painter, choice, sampler, args.count, args.seed, bar.update)
+            row = evaluation.generated(pipeline, choice, sampler, args.count, args.seed, bar.update)
             report.rows.append(row)
             _write(report, args)  # hours may follow, and not come to their end
     with progress_bar(len(healing) * min(args.heal_count, len(data.test)), "img") as bar:
         for labelled, radius, level in healing:
             scores = evaluation.healed(
-                painter, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, bar.update
+                pipeline, labelled, radius, level, args.heal_stride, args.heal_count, args.seed, bar.update
             )
             report.healing.append(scores)
             _write(report, args)

@@ -16,7 +16,7 @@ from torch import Tensor
 from diffusion_toy.diffusion.sampling import SamplingPlan
 from training.data.images import ImageSet, to_bytes, to_unit_range
 from training.drawing.generation import (
-    Painter,
+    Pipeline,
     Progress,
     brush_and_heal,
     brush_mask,
@@ -169,7 +169,7 @@ class Evaluation:
 
     def generated(
         self,
-        painter: Painter,
+        pipeline: Pipeline,
         choice: str,
         sampler: SamplingPlan,
         count: int,
@@ -177,8 +177,8 @@ class Evaluation:
         progress: Progress = ignored,
     ) -> Scores:
         """Draw and score `count` pictures, labelled as `labels_of` makes of `choice`."""
-        labels = labels_of(choice, count, painter.config.num_classes)
-        images = generate(painter, labels, sampler, seed, progress)
+        labels = labels_of(choice, count, pipeline.config.num_classes)
+        images = generate(pipeline, labels, sampler, seed, progress)
         asked = None if choice == "none" else labels
         name = "unlabelled" if choice == "none" else "labelled"
         if choice not in ("none", "balanced"):
@@ -187,7 +187,7 @@ class Evaluation:
 
     def healed(
         self,
-        painter: Painter,
+        pipeline: Pipeline,
         labelled: bool,
         radius_px: float,
         level: float,
@@ -198,8 +198,8 @@ class Evaluation:
     ) -> HealScores:
         """Brush and heal the first `count` test images, and score what is left of them."""
         images, labels = self.test.images[:count], self.test.labels[:count]
-        told = labels if labelled else torch.full_like(labels, painter.config.num_classes)
-        pictures = brush_and_heal(painter, images, told, radius_px, level, stride, seed, progress)
+        told = labels if labelled else torch.full_like(labels, pipeline.config.num_classes)
+        pictures = brush_and_heal(pipeline, images, told, radius_px, level, stride, seed, progress)
         found = classify_images(self.classifier, to_bytes(pictures))
         before = self._reference.classes[:count]
         outside = ~brush_mask(images.shape[-2], images.shape[-1], radius_px)

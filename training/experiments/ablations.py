@@ -61,11 +61,11 @@ def even(t: float) -> NDArray[np.float64]:
 
 def right_amounts(setup: Setup) -> Experiment:
     """Noise real digits to t and denoise them again, unlabelled and labelled."""
-    eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
+    eps = step_noise(setup.seeds, setup.pipeline.shape, Purpose.INJECTION)(0)
     conditions = []
     for told, labels in (("nothing", setup.no_labels), ("its class", setup.digits.labels)):
         for t in TIMES:
-            x = q_sample(setup.clean, levels_of(setup.painter.schedule, t), eps)
+            x = q_sample(setup.clean, levels_of(setup.pipeline.schedule, t), eps)
             conditions.append(
                 Condition({"noised to t": t, "network told": told}, x, even(t), labels, setup.seeds)
             )
@@ -74,11 +74,11 @@ def right_amounts(setup: Setup) -> Experiment:
 
 def wrong_amounts(setup: Setup) -> Experiment:
     """Denoise real digits that hold more or less noise than the network is told."""
-    eps = step_noise(setup.seeds, setup.painter.shape, Purpose.INJECTION)(0)
+    eps = step_noise(setup.seeds, setup.pipeline.shape, Purpose.INJECTION)(0)
     conditions = []
     for told, offsets, eta in AMOUNTS:
         for offset in offsets:
-            x = q_sample(setup.clean, levels_of(setup.painter.schedule, told + offset), eps)
+            x = q_sample(setup.clean, levels_of(setup.pipeline.schedule, told + offset), eps)
             cells: dict[str, Cell] = {
                 "told t": told, "really t": told + offset, "steps": "DDPM" if eta else "DDIM"
             }  # fmt: skip
@@ -88,12 +88,12 @@ def wrong_amounts(setup: Setup) -> Experiment:
 
 def injected(setup: Setup, kind: NoiseKind, amount: float, parts: int) -> Tensor:
     """Inject noise of one kind into the digits, up to the time step `amount` in `parts` equal injections."""
-    x, schedule = setup.clean, setup.painter.schedule
+    x, schedule = setup.clean, setup.pipeline.schedule
     for number in range(parts):
         t = amount * number / parts
         update = forward_increment(levels_of(schedule, t), levels_of(schedule, t + amount / parts))
         numbers = torch.full_like(setup.seeds, number)
-        x = update.apply_forward(x, noise_of_kind(kind, setup.seeds, numbers, setup.painter.shape))
+        x = update.apply_forward(x, noise_of_kind(kind, setup.seeds, numbers, setup.pipeline.shape))
     return x
 
 
@@ -103,7 +103,7 @@ def wrong_noise(setup: Setup) -> Experiment:
     for amount, parts in DOSES:
         for kind in NoiseKind:
             x = injected(setup, kind, amount, parts)
-            u = levels_of(setup.painter.schedule, amount)
+            u = levels_of(setup.pipeline.schedule, amount)
             z = (x - alpha(u) * setup.clean) / sigma(u)
             cells: dict[str, Cell] = {
                 "noise": kind.words, "t": amount, "injections": parts,
@@ -148,7 +148,7 @@ def scribbled(
 
 def wrong_rules(setup: Setup) -> Experiment:
     """Scribble on finished digits by each of the three rules, and heal them."""
-    schedule, conditions = setup.painter.schedule, []
+    schedule, conditions = setup.pipeline.schedule, []
     for scribble, dabs in SCRIBBLES.items():
         for rule in InjectionRule:
             x, told, really = scribbled(schedule, setup.clean, setup.seeds, dabs, rule)

@@ -15,7 +15,7 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.files import check_file, write_atomically
 from diffusion_toy.predictors.forward import pick_device
 from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar
-from training.drawing.generation import make_painter
+from training.drawing.generation import make_pipeline
 from training.evaluation.classifier import check_classifier, load_classifier, shipped_classifier
 from training.evaluation.report import CONFIDENT
 from training.experiments.ablations import right_amounts, wrong_amounts, wrong_noise, wrong_rules
@@ -71,8 +71,8 @@ def run_experiments(args: argparse.Namespace) -> int:
     recognizer = Recognizer(classifier, data.test.images)
     digits = clear_digits(recognizer, data.test, args.count, args.seed)
     device, schedule = pick_device(args.device), make_schedule(*SCHEDULE)
-    painter = make_painter(network, device, args.precision, args.compile, schedule)
-    setup = Setup(painter, recognizer, digits, data, args.seed)
+    pipeline = make_pipeline(network, device, args.precision, args.compile, schedule)
+    setup = Setup(pipeline, recognizer, digits, data, args.seed)
     chosen = [EXPERIMENTS[name](setup) for name in EXPERIMENTS if name in getattr(args, "only", EXPERIMENTS)]
     tables: list[Table] = []
     began = time.perf_counter()

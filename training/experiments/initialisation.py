@@ -41,17 +41,17 @@ def chance_total_variation(shares: Tensor, count: int, seed: int) -> float:
 
 def few_steps(setup: Setup) -> Experiment:
     """Draw in many and in few steps, from noise of the wrong strength, and on too short a schedule."""
-    painter, count = setup.painter, setup.count
-    classes = painter.config.num_classes
+    pipeline, count = setup.pipeline, setup.count
+    classes = pipeline.config.num_classes
     shares = metrics.class_shares(setup.data.training.labels, classes)
-    linear = on_schedule(setup, make_schedule("linear", painter.schedule.T)).painter
+    linear = on_schedule(setup, make_schedule("linear", pipeline.schedule.T)).pipeline
     plans = [
-        (kind.words, painter, SamplingPlan(kind, min(steps, painter.schedule.T)))
+        (kind.words, pipeline, SamplingPlan(kind, min(steps, pipeline.schedule.T)))
         for kind, choices in STEPS.items()
         for steps in choices
     ]
     odd = [
-        (kind.words, SamplingPlan(kind, min(STRENGTH_STEPS, painter.schedule.T)))
+        (kind.words, SamplingPlan(kind, min(STRENGTH_STEPS, pipeline.schedule.T)))
         for kind in (Sampler.DDPM, Sampler.DDIM)
     ]
     plans.append(("DDPM, linear", linear, SamplingPlan(Sampler.DDPM, linear.schedule.T)))
@@ -82,10 +82,10 @@ def few_steps(setup: Setup) -> Experiment:
                 rows.append(row(name, sampler.steps, told, images, asked))
         for strength in STRENGTHS:
             for name, sampler in odd:
-                images = generate(painter, setup.no_labels, sampler, setup.seed, progress, strength)
+                images = generate(pipeline, setup.no_labels, sampler, setup.seed, progress, strength)
                 title = f"{name}, begun with {strength:g} × the noise"
                 rows.append(row(title, sampler.steps, "nothing", images, None))
-        eps = step_noise(setup.seeds, painter.shape, Purpose.INJECTION)(0)
+        eps = step_noise(setup.seeds, pipeline.shape, Purpose.INJECTION)(0)
         T = linear.schedule.T
         x_T = q_sample(setup.clean, levels_of(linear.schedule, T), eps)
         control = Condition({}, x_T, even(T), setup.no_labels, setup.seeds)
@@ -122,9 +122,9 @@ def agreement(cells: dict[str, Cell], recognition: Recognition, images: Tensor) 
 
 def branches(setup: Setup) -> Experiment:
     """Continue one unlabelled generation several times, with other seeds."""
-    painter, T = setup.painter, setup.painter.schedule.T
+    pipeline, T = setup.pipeline, setup.pipeline.schedule.T
     trunks = max(setup.count // PICTURES_A_TRUNK, 2)
-    null_label = painter.config.num_classes
+    null_label = pipeline.config.num_classes
     labels = torch.full((trunks,), null_label)
     times = [t for t in BRANCH_TIMES if t < T]
 
@@ -132,11 +132,14 @@ def branches(setup: Setup) -> Experiment:
         """Return x_t of all trunks at each of the times."""
         kept: dict[int, list[Tensor]] = {t: [] for t in times}
         for first in range(0, trunks, BATCH):
-            batch = labels[first : first + BATCH].to(painter.device)
-            seeds = picture_seeds(setup.seed, first, len(batch)).to(painter.device)
-            x_T, noise = step_noise(seeds, painter.shape, Purpose.START)(0), step_noise(seeds, painter.shape)
+            batch = labels[first : first + BATCH].to(pipeline.device)
+            seeds = picture_seeds(setup.seed, first, len(batch)).to(pipeline.device)
+            x_T, noise = (
+                step_noise(seeds, pipeline.shape, Purpose.START)(0),
+                step_noise(seeds, pipeline.shape),
+            )
             sampler = SamplingPlan(Sampler.DDPM, T)
-            for moment in sample(painter.forward, x_T, batch, null_label, painter.schedule, sampler, noise):
+            for moment in sample(pipeline.forward, x_T, batch, null_label, pipeline.schedule, sampler, noise):
                 if round(moment.t) in kept:
                     kept[round(moment.t)].append(moment.x_t.cpu())
                 if round(moment.t) == times[-1]:
@@ -153,7 +156,7 @@ def branches(setup: Setup) -> Experiment:
         ]
         name = "branched at t"
         rows = [real_groups(setup, {name: "real digits, any"}, trunks, one_class=False)]
-        for t, images in zip(times, denoise(painter, conditions, progress), strict=True):
+        for t, images in zip(times, denoise(pipeline, conditions, progress), strict=True):
             groups = images.reshape(trunks, BRANCHES, *images.shape[1:])
             rows.append(agreement({name: t}, setup.recognizer(images), groups))
         rows.append(real_groups(setup, {name: "real digits of one class"}, trunks, one_class=True))
@@ -168,7 +171,7 @@ def real_groups(setup: Setup, cells: dict[str, Cell], trunks: int, one_class: bo
     test, generator = setup.data.test, torch.Generator().manual_seed(setup.seed)
     groups = []
     for trunk in range(trunks):
-        of_class = test.labels == trunk % setup.painter.config.num_classes
+        of_class = test.labels == trunk % setup.pipeline.config.num_classes
         pool = of_class.nonzero()[:, 0] if one_class else torch.arange(len(test))
         groups.append(pool[torch.randint(len(pool), (BRANCHES,), generator=generator)])
     images = test.images[torch.cat(groups)]

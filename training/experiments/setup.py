@@ -16,7 +16,7 @@ from diffusion_toy.diffusion.sampling import strides
 from diffusion_toy.diffusion.schedule import NoiseSchedule
 from diffusion_toy.errors import InvalidValueError
 from training.data.images import ImageSet, Splits, to_bytes, to_unit_range
-from training.drawing.generation import BATCH, Painter, Progress, picture_seeds
+from training.drawing.generation import BATCH, Pipeline, Progress, picture_seeds
 from training.experiments.results import Cell, Recognizer, Table, mean_measures, outcomes
 
 DDPM, DDIM = 1.0, 0.0  # η of a step
@@ -27,14 +27,14 @@ class Setup:
     """What all experiments share.
 
     Attributes:
-        painter: the network under test, and the schedule.
+        pipeline: the network under test, and the schedule.
         recognizer: who says what a picture shows.
         digits: real test pictures that are clearly what their labels say.
         data: the whole data set.
         seed: of all noise.
     """
 
-    painter: Painter
+    pipeline: Pipeline
     recognizer: Recognizer
     digits: ImageSet
     data: Splits
@@ -58,7 +58,7 @@ class Setup:
     @property
     def no_labels(self) -> Tensor:
         """Return (N,) int64, what an unlabelled network is told."""
-        return torch.full((self.count,), self.painter.config.num_classes)
+        return torch.full((self.count,), self.pipeline.config.num_classes)
 
 
 def clear_digits(recognizer: Recognizer, test: ImageSet, count: int, seed: int) -> ImageSet:
@@ -123,7 +123,7 @@ def network_steps(conditions: Sequence[Condition]) -> int:
     return sum(c.steps * len(c.x) for c in conditions)
 
 
-def denoise(painter: Painter, conditions: Sequence[Condition], progress: Progress) -> list[Tensor]:
+def denoise(pipeline: Pipeline, conditions: Sequence[Condition], progress: Progress) -> list[Tensor]:
     """Denoise the pictures of all conditions, one time step a step, each pixel from its own.
 
     Pictures that take about as long share a batch, so conditions of any size cost no more than they must.
@@ -131,7 +131,7 @@ def denoise(painter: Painter, conditions: Sequence[Condition], progress: Progres
     Returns:
         (N, C, H, W) uint8 for each condition.
     """
-    height, width = painter.shape[1:]
+    height, width = pipeline.shape[1:]
     x = torch.cat([c.x for c in conditions])
     t = np.concatenate([np.broadcast_to(c.t, (len(c.x), height, width)) for c in conditions])
     labels, seeds = (torch.cat([getattr(c, name) for c in conditions]) for name in ("labels", "seeds"))
@@ -140,13 +140,13 @@ def denoise(painter: Painter, conditions: Sequence[Condition], progress: Progres
     done = torch.empty(x.shape, dtype=torch.uint8)
     for part in np.array_split(order, range(BATCH, len(order), BATCH)):
         mine = torch.from_numpy(part)
-        done[mine] = _denoise(painter, x[mine], t[part], labels[mine], seeds[mine], eta[mine], progress)
+        done[mine] = _denoise(pipeline, x[mine], t[part], labels[mine], seeds[mine], eta[mine], progress)
     return list(torch.split(done, [len(c.x) for c in conditions]))
 
 
 @torch.inference_mode()
 def _denoise(
-    painter: Painter,
+    pipeline: Pipeline,
     x: Tensor,
     t: NDArray[np.float64],
     labels: Tensor,
@@ -154,12 +154,12 @@ def _denoise(
     eta: Tensor,
     progress: Progress,
 ) -> Tensor:
-    device, null_label = painter.device, painter.config.num_classes
+    device, null_label = pipeline.device, pipeline.config.num_classes
     x, labels, seeds, eta = (values.to(device) for values in (x, labels, seeds, eta))
     walk = list(strides(t))
     moments = sampling.denoise(
-        painter.forward, x, iter(walk), labels, null_label, painter.schedule, eta,
-        sampling.step_noise(seeds, painter.shape),
+        pipeline.forward, x, iter(walk), labels, null_label, pipeline.schedule, eta,
+        sampling.step_noise(seeds, pipeline.shape),
     )  # fmt: skip
     for moment, now in zip(moments, walk, strict=True):
         result = moment.x_t
@@ -170,7 +170,7 @@ def _denoise(
 def denoised_rows(setup: Setup, conditions: Sequence[Condition], progress: Progress) -> list[dict[str, Cell]]:
     """Denoise the noisy digits of each condition, and say what has become of them."""
     rows = []
-    for condition, images in zip(conditions, denoise(setup.painter, conditions, progress), strict=True):
+    for condition, images in zip(conditions, denoise(setup.pipeline, conditions, progress), strict=True):
         recognition = setup.recognizer(images)
         rows.append(
             {**condition.cells, **outcomes(recognition, setup.digits.labels), **mean_measures(images)}
@@ -198,4 +198,4 @@ def denoising(setup: Setup, name: str, title: str, conditions: Sequence[Conditio
 
 def on_schedule(setup: Setup, schedule: NoiseSchedule) -> Setup:
     """Return the same setup on another schedule."""
-    return replace(setup, painter=replace(setup.painter, schedule=schedule))
+    return replace(setup, pipeline=replace(setup.pipeline, schedule=schedule))

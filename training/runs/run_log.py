@@ -10,7 +10,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from diffusion_toy.contract.messages import Sampler
 from diffusion_toy.diffusion.sampling import SamplingPlan
-from training.drawing.generation import generate, labels_of, make_painter
+from training.drawing.generation import generate, labels_of, make_pipeline
 from training.objectives.recipes import DiffusionNetwork
 
 SCALARS_EVERY = 20  # optimizer steps
@@ -44,9 +44,9 @@ class RunLog:
 
     def pictures(self, step: int, network: DiffusionNetwork, device: torch.device, precision: str) -> None:
         """Draw a grid without labels and one of each class in turn; the same noise every time."""
-        painter = make_painter(network, device, precision)
+        pipeline = make_pipeline(network, device, precision)
         for choice in ("none", "balanced") if network.takes_labels else ("none",):
             labels = labels_of(choice, PICTURES, network.config.num_classes)
-            images = generate(painter, labels, PICTURE_SAMPLER, 0)
+            images = generate(pipeline, labels, PICTURE_SAMPLER, 0)
             name = "unlabelled" if choice == "none" else "labelled"
             self._writer.add_images(name, images, step)  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from tests.tools import SAMPLE
 from training import __main__ as command
 from training.data.images import ImageSet, to_unit_range
 from training.data.named import load_dataset
-from training.drawing.generation import brush_and_heal, brush_mask, generate, labels_of, make_painter
+from training.drawing.generation import brush_and_heal, brush_mask, generate, labels_of, make_pipeline
 from training.evaluation.classifier import (
     Classifier,
     accuracy,
@@ -124,19 +124,19 @@ def test_one_class_alone_shows_in_the_balance_and_the_recall(
 
 
 def test_pictures_do_not_depend_on_how_many_are_drawn() -> None:
-    painter, sampler = make_painter(random_network(), CPU), SamplingPlan(Sampler.DDPM, 3)
-    few = generate(painter, labels_of("balanced", 3, 10), sampler, 5)
-    many = generate(painter, labels_of("balanced", 130, 10), sampler, 5)
+    pipeline, sampler = make_pipeline(random_network(), CPU), SamplingPlan(Sampler.DDPM, 3)
+    few = generate(pipeline, labels_of("balanced", 3, 10), sampler, 5)
+    many = generate(pipeline, labels_of("balanced", 130, 10), sampler, 5)
     assert few.dtype == torch.uint8
     assert (few.int() - many[:3].int()).abs().max() <= 1
-    other = generate(painter, labels_of("balanced", 3, 10), sampler, 6)
+    other = generate(pipeline, labels_of("balanced", 3, 10), sampler, 6)
     assert not torch.equal(few, other)
 
 
 def test_a_brush_changes_only_what_is_under_it(test_split: ImageSet) -> None:
     images = test_split.images[:4]
     labels = torch.full((4,), 10)
-    healed = brush_and_heal(make_painter(random_network(), CPU), images, labels, 6.0, 0.85, 50, 0)
+    healed = brush_and_heal(make_pipeline(random_network(), CPU), images, labels, 6.0, 0.85, 50, 0)
     mask = brush_mask(28, 28, 6.0)
     assert int(mask.sum()) == pytest.approx(np.pi * 36, rel=0.05)
     clean = to_unit_range(images)

@@ -22,7 +22,7 @@ from tests.tools import SAMPLE
 from training import __main__ as command
 from training.data.images import ImageSet, to_unit_range
 from training.data.named import load_splits
-from training.drawing.generation import generate, ignored, make_painter
+from training.drawing.generation import generate, ignored, make_pipeline
 from training.evaluation.classifier import load_classifier, shipped_classifier
 from training.experiments.ablations import LINE, even, injected, right_amounts, scribbled, wrong_amounts
 from training.experiments.initialisation import (
@@ -44,8 +44,8 @@ def setup() -> Setup:
     """A tiny network of no use, on the schedule of the live toy."""
     data = load_splits("mnist", SAMPLE)
     recognizer = Recognizer(load_classifier(shipped_classifier("mnist")), data.test.images)
-    painter = make_painter(random_network(), torch.device("cpu"), schedule=SCHEDULE)
-    return Setup(painter, recognizer, clear_digits(recognizer, data.test, COUNT, 0), data, 0)
+    pipeline = make_pipeline(random_network(), torch.device("cpu"), schedule=SCHEDULE)
+    return Setup(pipeline, recognizer, clear_digits(recognizer, data.test, COUNT, 0), data, 0)
 
 
 class Knowing(nn.Module):
@@ -71,7 +71,7 @@ def short(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
     monkeypatch.setattr("training.experiments.initialisation.BRANCH_TIMES", (8, 5))
     forward = Knowing(setup.clean[:1])
     schedule = make_schedule("cosine", 12)
-    return replace(setup, painter=replace(setup.painter, forward=forward, schedule=schedule))
+    return replace(setup, pipeline=replace(setup.pipeline, forward=forward, schedule=schedule))
 
 
 def case_of(setup: Setup, x: Tensor, t: float, eta: float = 1.0) -> Condition:
@@ -97,8 +97,8 @@ def test_only_clear_digits_are_experimented_with(setup: Setup) -> None:
 def test_denoising_is_what_heal_does(setup: Setup) -> None:
     u = levels_of(SCHEDULE, 4.0)
     x = q_sample(setup.clean, u, step_noise(setup.seeds, (1, 28, 28), Purpose.INJECTION)(0))
-    ours = denoise(setup.painter, [case_of(setup, x, 4)], ignored)[0]
-    network, shape = setup.painter.forward, setup.painter.shape
+    ours = denoise(setup.pipeline, [case_of(setup, x, 4)], ignored)[0]
+    network, shape = setup.pipeline.forward, setup.pipeline.shape
     theirs = heal(
         network, x, u.expand(COUNT, 28, 28), setup.no_labels, 10, SCHEDULE, 1.0, 1.0,
         step_noise(setup.seeds, shape),
@@ -111,17 +111,17 @@ def test_cases_of_any_length_are_denoised_together_and_counted(setup: Setup) -> 
     x = torch.randn(COUNT, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     cases = [case_of(setup, x, 5), case_of(setup, x[:3], 2), case_of(setup, x[:2], 5, DDIM)]
     steps: list[int] = []
-    together = denoise(setup.painter, cases, steps.append)
+    together = denoise(setup.pipeline, cases, steps.append)
     assert sum(steps) == 5 * COUNT + 2 * 3 + 5 * 2
     for case, images in zip(cases, together, strict=True):
-        alone = denoise(setup.painter, [case], ignored)[0]
+        alone = denoise(setup.pipeline, [case], ignored)[0]
         assert (images.int() - alone.int()).abs().max() <= 1
     assert not torch.equal(together[2], together[0][:2])  # DDIM is another way
 
 
 def test_a_network_that_knows_the_picture_brings_it_back_from_pure_noise(short: Setup) -> None:
     x = torch.randn(3, 1, 28, 28)
-    images = denoise(short.painter, [case_of(short, x, short.painter.schedule.T)], ignored)[0]
+    images = denoise(short.pipeline, [case_of(short, x, short.pipeline.schedule.T)], ignored)[0]
     assert torch.equal(images, short.digits.images[:1].expand(3, -1, -1, -1))
 
 
@@ -213,7 +213,7 @@ def test_few_steps_have_a_row_each_and_count_their_steps(short: Setup) -> None:
 def test_the_strength_of_what_is_begun_with_matters_and_is_1_unless_given(setup: Setup) -> None:
     sampler = SamplingPlan(Sampler.DDIM, 3)
     drawn = [
-        generate(setup.painter, setup.no_labels, sampler, 0, ignored, *strength)
+        generate(setup.pipeline, setup.no_labels, sampler, 0, ignored, *strength)
         for strength in ((), (1.0,), (0.5,))
     ]
     assert torch.equal(drawn[0], drawn[1])
