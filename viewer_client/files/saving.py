@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core import labels
 from viewer_client.core.appearance import ColorMap
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.view_model import ViewModel
 from viewer_client.files import recipe_text
 from viewer_client.files.recipe_text import RecipeError
@@ -205,7 +206,7 @@ class Saver:
 
             def then(text: str) -> str:
                 put(text)
-                return f"the recipe is copied; Ctrl+V replays it{_doubt(recipe)}"
+                return f"the recipe is copied; {cap(Action.PASTE_RECIPE)} replays it{_doubt(recipe)}"
 
             self._do(lambda: recipe_text.to_text(recipe), then)
 
@@ -219,7 +220,9 @@ class Saver:
 
         def then(recipe: Recipe) -> str:
             self._model.begin_replay(recipe)
-            return self._model.notice or f"replaying {recipe.steps} steps; Space holds it"
+            return (
+                self._model.notice or f"replaying {recipe.steps} steps; {cap(Action.TOGGLE_PLAY)} pauses it"
+            )
 
         self._do(lambda: recipe_text.from_text(text), then)
 

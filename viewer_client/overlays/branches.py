@@ -9,7 +9,7 @@ from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import Pixels, colored, dimmed
 from viewer_client.core.geometry import Rect, grid
-from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.keymap import Action, action_of, cap
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, PANEL, TEXT, WARNING
 from viewer_client.experiments.branches import Branch, Branches, Progress, obstacle
 from viewer_client.ui.overlay import Button, CannotOpenError, MouseEvent, MouseKind, Overlay, Surroundings
@@ -17,10 +17,11 @@ from viewer_client.ui.widgets import ScaledImage, Text, area
 
 THUMBNAIL = 84  # of the moment they come from
 PASSED_ON = (Action.QUIT, Action.COLORS, Action.LARGER_TEXT, Action.SMALLER_TEXT)
+ESCAPE = cap(Action.CLOSE_OVERLAY)
 KEYS = (
-    "Tab shows {other}  ·  a click goes on with one of them  ·  B or Esc closes",
-    "Tab: {other}  ·  click: go on with it  ·  Esc closes",
-    "Tab  ·  click  ·  Esc",
+    f"Tab shows {{other}}  ·  a click goes on with one of them  ·  {cap(Action.BRANCH)} or {ESCAPE} closes",
+    f"Tab: {{other}}  ·  click: go on with it  ·  {ESCAPE} closes",
+    f"Tab  ·  click  ·  {ESCAPE}",
 )
 
 

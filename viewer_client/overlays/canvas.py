@@ -8,6 +8,7 @@ from diffusion_toy.contract import messages as m
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect, layout
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, PANEL, TEXT
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.canvas import SHARE_STEP, Canvas
@@ -191,7 +192,7 @@ class CanvasOverlay(Overlay):
             ("Mouse", "left button draws, right rubs out"),
             ("Wheel", f"stroke {canvas.width:.1f} px wide"),
             ("C", "clear"),
-            ("Esc", "close; the drawing is kept"),
+            (cap(Action.CLOSE_OVERLAY), "close; the drawing is kept"),
         )
 
         def fits(scale: float) -> bool:

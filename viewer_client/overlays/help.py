@@ -6,7 +6,7 @@ import pygame
 
 from viewer_client.core import labels
 from viewer_client.core.geometry import Rect
-from viewer_client.core.keymap import SECTIONS
+from viewer_client.core.keymap import SECTIONS, Action, cap
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, TEXT, WARNING
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.widgets import Text, keycap, shrunk
@@ -56,7 +56,7 @@ def draw_help(surface: pygame.Surface, text: Text, model: ViewModel) -> None:
     text.put(surface, labels.time_step(model), width - pad, pad // 2, 24, ACCENT, align="right")
     text.put(
         surface,
-        "H or Esc closes this",
+        f"{cap(Action.HELP)} or {cap(Action.CLOSE_OVERLAY)} closes this",
         pad + used + text.px(16),
         pad // 2 + text.line(24) - text.line(12) - text.px(4),
         12,

@@ -10,6 +10,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, TEXT, WARNING
 from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.overlay import MouseEvent, Overlay, Surroundings
@@ -19,7 +20,7 @@ DIGITS = "0123456789"
 LENGTH_MAX = 40  # digits that can be typed; more than any seed has
 WIDTH = 420  # points
 CARET_PERIOD_S = 1.0
-HINT = "Enter restarts with it. Ctrl+V pastes. Esc closes."
+HINT = f"Enter restarts with it. {cap(Action.PASTE_RECIPE)} pastes. {cap(Action.CLOSE_OVERLAY)} closes."
 DIGITS_ONLY = "A seed has digits only."
 TOO_LARGE = f"A seed is at most {m.SEED_MAX} (2^63 − 1)."
 NOTHING_TO_PASTE = "The clipboard holds no text."

@@ -8,6 +8,7 @@ import pygame
 
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect, layout
+from viewer_client.core.keymap import Action, cap
 from viewer_client.core.palette import ACCENT, DIM, EDGE, PANEL, TEXT
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.tour import CAPTIONS, Situation, Stage, Todo, Tour
@@ -18,7 +19,7 @@ LEFT_SHARE = 0.36  # of the width: what to do; the rest says what it is about
 POINTS, POINTS_LEAST = 13.0, 6.0  # of the text, until all of it fits
 SMALL = 0.85  # of it: how to end
 GLOW_S = 1.5  # after each stage
-ENDS = "Esc skips the tour, F2 begins it again."
+ENDS = f"{cap(Action.CLOSE_OVERLAY)} skips the tour, {cap(Action.TOUR)} begins it again."
 
 
 class TourOverlay(Overlay):

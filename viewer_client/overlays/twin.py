@@ -12,7 +12,7 @@ from diffusion_toy.contract.messages import NO_LABEL
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.colormaps import TABLES, Pixels, colored, signed
 from viewer_client.core.geometry import Point, Rect
-from viewer_client.core.keymap import Action, action_of
+from viewer_client.core.keymap import Action, action_of, cap
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, FAINT, PANEL, TEXT, WARNING
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
@@ -52,11 +52,23 @@ UNITS = (
     "root mean square",
     "r.m.s.",
 )
+PLAY, STEP, AGAIN, NEW, TWIN, ESCAPE = (
+    cap(action)
+    for action in (
+        Action.TOGGLE_PLAY,
+        Action.STEP_REVERSE,
+        Action.RESTART,
+        Action.NEW_SEED,
+        Action.TWIN,
+        Action.CLOSE_OVERLAY,
+    )
+)
 KEYS = (
-    "stroke the left picture: both get it  ·  Space, Right, R and N act on both  ·  J or Esc closes",
-    "stroke the left picture  ·  Space, Right, R, N: both  ·  Esc closes",
-    "stroke the left  ·  Space, R, N: both  ·  Esc closes",
-    "Space, R, N  ·  Esc closes",
+    f"stroke the left picture: both get it  ·  {PLAY}, {STEP}, {AGAIN} and {NEW} act on both  ·  "
+    f"{TWIN} or {ESCAPE} closes",
+    f"stroke the left picture  ·  {PLAY}, {STEP}, {AGAIN}, {NEW}: both  ·  {ESCAPE} closes",
+    f"stroke the left  ·  {PLAY}, {AGAIN}, {NEW}: both  ·  {ESCAPE} closes",
+    f"{PLAY}, {AGAIN}, {NEW}  ·  {ESCAPE} closes",
 )
 
 

@@ -6,6 +6,7 @@ import pygame
 import pygame.scrap
 
 from diffusion_toy.errors import DiffusionToyError
+from viewer_client.core.keymap import Action, cap
 
 KINDS = ("text/plain;charset=utf-8", "text/plain")  # the first is SDL's own
 
@@ -27,7 +28,9 @@ def put_text(text: str) -> None:
             _ready()
             pygame.scrap.put(KINDS[0], text.encode())
     except pygame.error as error:
-        raise ClipboardError(f"the clipboard does not take it ({error}); Ctrl+S saves a file") from error
+        raise ClipboardError(
+            f"the clipboard does not take it ({error}); {cap(Action.SAVE_RECIPE)} saves a file"
+        ) from error
 
 
 def get_text() -> str:
@@ -46,7 +49,7 @@ def get_text() -> str:
     except (pygame.error, SystemError) as error:  # what PyGame 2 raises for a kind that is not there
         raise ClipboardError(f"the clipboard cannot be read ({error}); --replay FILE reads a file") from error
     if not text:
-        raise ClipboardError("the clipboard holds no text; Ctrl+C copies a recipe")
+        raise ClipboardError(f"the clipboard holds no text; {cap(Action.COPY_RECIPE)} copies a recipe")
     return text
 
 

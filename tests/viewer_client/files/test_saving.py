@@ -230,7 +230,7 @@ def test_a_copied_recipe_is_pasted_and_replayed(kept: Saver, model: ViewModel) -
     assert answers == ["the recipe is copied; Ctrl+V replays it"]
     assert from_text(texts[0]) == from_text(to_text(model.command_log.recipe()))
     kept.paste_recipe(lambda: texts[0])
-    assert kept.close() == ["replaying 158 steps; Space holds it"]
+    assert kept.close() == ["replaying 158 steps; Space pauses it"]
     assert model.replay is not None
     assert model.replay.recipe == from_text(texts[0])
 
