@@ -31,8 +31,8 @@ RENDER_RATE_HZ = 60
 OTHER_COMMANDS_HZ = 40  # what the keyboard may need of the server's limit
 HEALING_AHEAD = 8  # commands on their way while the right button denoises
 WATCHING = "you are watching; only the session's owner can touch it"
-SESSION_REPLACED = "the session could not go on; a new one has begun"
-TAKEN_OVER = "the replay ends here, and the picture is yours"
+SESSION_REPLACED = "the session could not be resumed; a new one has begun"
+TAKEN_OVER = "the replay has ended: the picture is yours"
 SEED_DRAW_MAX = 99_999  # drawn seeds are short enough to be read out in a class
 
 

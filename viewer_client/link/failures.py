@@ -19,7 +19,7 @@ PROXY_ANSWER = re.compile(r"proxy returned response code (\d+)")
 OWN_WORDS = ("try again", "shutting down", "restarting", "loading")
 START_ONE = "start one with: python -m inference_server"
 START_THERE = "check the address, or start one on that machine"
-HANGS_UP = "{} hangs up at once; check the port"
+HANGS_UP = "{} closes the connection at once; check the port"
 REFUSALS = (
     StatusCode.FAILED_PRECONDITION,
     StatusCode.INVALID_ARGUMENT,
@@ -62,7 +62,7 @@ def explain(
     """
     address = endpoint.address
     if resuming and not was_live and code in REFUSALS:  # it is the token that is refused
-        return Failure(f"the session cannot go on ({details}); a new one begins", new_session=True)
+        return Failure(f"the session cannot be resumed ({details}); a new one begins", new_session=True)
     match code:
         case StatusCode.UNIMPLEMENTED:
             return Failure(f"the gRPC server at {address} is not Diffusion Toy's; check the address")
@@ -74,10 +74,12 @@ def explain(
             )
         case StatusCode.DEADLINE_EXCEEDED:
             if was_live:
-                return Failure("nothing was done here for so long that the server waits no more", again=False)
+                return Failure(
+                    "the server has ended this session: nothing was done in it for a long time", again=False
+                )
             return Failure(_no_answer(endpoint))
         case StatusCode.ABORTED:
-            return Failure("this session goes on in another window, which has taken it over", again=False)
+            return Failure("another window has taken over this session", again=False)
         case StatusCode.RESOURCE_EXHAUSTED:
             return Failure(details or "the server is full")
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
@@ -116,7 +118,7 @@ def _unreached(details: str, endpoint: Endpoint) -> str:
     if _has(details, ("socket closed", "reset")):
         return HANGS_UP.format(endpoint)
     if _has(details, NO_WAY):
-        return f"there is no way to {endpoint}; check the network{_not_tried(endpoint)}"
+        return f"there is no route to {endpoint}; check the network{_not_tried(endpoint)}"
     return f"{endpoint} cannot be reached ({details})"
 
 

@@ -354,7 +354,7 @@ def test_a_new_session_after_a_loss_says_so(model: ViewModel) -> None:
     model.sent(m.Inject(None, 5.0), 5, now=0.0)
     model.pass_time(LOST, now=0.0)
     model.receive(WELCOME)
-    assert model.notice == "the session could not go on; a new one has begun"
+    assert model.notice == "the session could not be resumed; a new one has begun"
     assert not model.feedback.speckles
 
 

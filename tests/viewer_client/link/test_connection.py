@@ -365,8 +365,8 @@ def test_without_a_token_a_lost_session_begins_anew(connect: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (grpc.StatusCode.ABORTED, "another window, which has taken it over"),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was done here for so long"),
+        (grpc.StatusCode.ABORTED, "another window has taken over this session"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was done in it for a long time"),
     ],
 )
 def test_what_only_the_user_can_undo_waits_for_the_user(

@@ -111,7 +111,10 @@ def test_tls_at_a_plain_server_and_the_other_way_round_name_the_flag(authority: 
 
 def test_a_server_that_hangs_up_and_speaks_no_tls_is_not_called_encrypted() -> None:
     with Listener(b"") as listener:
-        assert refusal_of(listener.address) == f"{listener.address} hangs up at once; check the port"
+        assert (
+            refusal_of(listener.address)
+            == f"{listener.address} closes the connection at once; check the port"
+        )
 
 
 # --- proxies ---
