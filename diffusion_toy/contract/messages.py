@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,19 +101,10 @@ class Sampler(IntEnum):
     @property
     def words(self) -> str:
         """Return what the literature calls this sampler."""
-        return _SAMPLERS[self][0]
-
-    @property
-    def multistep(self) -> bool:
-        """Say whether a step depends on the step before it."""
-        return _SAMPLERS[self][1]
+        return _SAMPLER_WORDS[self]
 
 
-_SAMPLERS = {
-    Sampler.DDPM: ("DDPM", False),
-    Sampler.DDIM: ("DDIM", False),
-    Sampler.DPMPP: ("DPM-Solver++", True),
-}
+_SAMPLER_WORDS = {Sampler.DDPM: "DDPM", Sampler.DDIM: "DDIM", Sampler.DPMPP: "DPM-Solver++"}
 
 
 def check_range(path: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
@@ -149,19 +139,6 @@ class Settings:
     num_time_steps: int = 300
     sampler: Sampler = Sampler.DDPM
     eta: float = 0.0
-
-    @property
-    def stochastic(self) -> bool:
-        """Say whether steps back in time add noise, so that seeds matter after the start."""
-        match self.sampler:
-            case Sampler.DDPM:
-                return True
-            case Sampler.DDIM:
-                return self.eta > 0
-            case Sampler.DPMPP:
-                return False
-            case _:
-                assert_never(self.sampler)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class SamplerRule:
         """Tell whether it needs the prediction of the step before."""
         return self.order > 1
 
+    def is_stochastic(self, eta: float) -> bool:
+        """Tell whether its steps add noise at this η, so that the seed matters after the start."""
+        return self.eta(eta) > 0
+
 
 RULES: dict[Sampler, SamplerRule] = {
     Sampler.DDPM: SamplerRule(lambda _: 1.0),  # Ho et al. 2020: DDIM with η = 1

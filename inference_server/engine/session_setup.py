@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.counter_noise import Purpose, uniform_words
+from diffusion_toy.diffusion.samplers import RULES
 from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel
@@ -70,7 +71,7 @@ class SessionSetup:
         c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
         c.stride[slot] = settings.stride
         c.eta[slot] = {m.Sampler.DDPM: 1.0, m.Sampler.DDIM: settings.eta}.get(settings.sampler, 0.0)
-        c.multistep[slot] = settings.sampler.multistep
+        c.multistep[slot] = RULES[settings.sampler].remembers
         self._state.forget_earlier(slot)
         c.label[slot] = settings.label
         c.guidance[slot] = settings.guidance

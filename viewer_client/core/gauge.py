@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion import process
 from viewer_client.core.view_model import ViewModel
 
 LEVEL_TOLERANCE = 0.01  # told and actual levels that differ by less count as equal
@@ -18,7 +21,7 @@ UNEVEN_TRUTH = "levels differ from pixel to pixel, and the network is told the t
 
 def sigma(level: float) -> float:
     """Return the standard deviation of the noise at a level u: σ = sin(πu/2)."""
-    return math.sin(level * math.pi / 2)
+    return float(process.sigma(np.float64(level)))
 
 
 def sentence(model: ViewModel) -> str:

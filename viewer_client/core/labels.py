@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion import process
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.gauge import measured_level, sigma
 from viewer_client.core.keymap import Action, cap
@@ -94,8 +97,8 @@ def mixture(model: ViewModel) -> str:
     frame = model.frame
     if frame is None or frame.level_map is not None:
         return ""
-    angle = frame.nominal.mean * math.pi / 2
-    return f"{math.cos(angle):.2f} × clean + {math.sin(angle):.2f} × noise"
+    level = np.float64(frame.nominal.mean)
+    return f"{process.alpha(level):.2f} × clean + {process.sigma(level):.2f} × noise"
 
 
 def time_step_here(model: ViewModel) -> str:

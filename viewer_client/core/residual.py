@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Frame, Image
+from diffusion_toy.diffusion.process import eps_of_x0, sigma
 
 NOISY = 0.02  # s = √(1 − ᾱ) above which ε̂ says something
-QUARTER_TURN = np.float32(math.pi / 2)
 BINS, LIMIT = 32, 4.0  # of the histogram, over −LIMIT … LIMIT
 BIN_WIDTH = 2 * LIMIT / BINS
 
@@ -39,11 +39,8 @@ def residual_of(frame: Frame) -> Residual:
     levels = frame.level_map
     if levels is None:
         levels = np.full(frame.x_t.shape[1:], frame.nominal.mean, np.float32)
-    a, s = np.cos(levels * QUARTER_TURN), np.sin(levels * QUARTER_TURN)
-    known = s > NOISY
-    eps: Image = np.where(known, frame.x_t - a * frame.x0_hat, np.float32(0))
-    eps /= np.where(known, s, np.float32(1))
-    return Residual(eps, known)
+    eps: Image = eps_of_x0(frame.x_t, frame.x0_hat, levels, NOISY)
+    return Residual(eps, sigma(levels) > NOISY)
 
 
 def density(residual: Residual) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 import numpy as np
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.samplers import RULES
 from viewer_client.core import labels
 from viewer_client.core.keymap import Action, cap
 from viewer_client.core.view_model import ViewModel
@@ -233,7 +234,7 @@ def outcome(result: Agreement, count: int, origin: m.Frame) -> str:
     """Return in words what came of all the branches."""
     t, settings = labels.whole(origin.time_step.max), origin.settings
     if result.same:
-        if settings.stochastic:
+        if RULES[settings.sampler].is_stochastic(settings.eta):
             return f"all {count} are the same: at t {t} nothing was left open"
         name = settings.sampler.words
         only = f"{name} adds no noise, so there is only one way on ({cap(Action.SAMPLER)} changes that)"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.samplers import RULES
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.core.keymap import Action, cap
 from viewer_client.recipes.recipe import NOTHING, Entry, Ingredient, Recipe, Undone
@@ -322,7 +323,7 @@ class _Reconstruction:
             and self.entries[-1].step == self.step
             and isinstance(self.entries[-1].what, m.Inject | m.Configure | Undone)
         )
-        if change != m.SettingsChange() or (self.settings.sampler.multistep and not forgotten):
+        if change != m.SettingsChange() or (RULES[self.settings.sampler].remembers and not forgotten):
             self._add(m.Configure(change))
 
     def _return_to(self, step: int) -> None:

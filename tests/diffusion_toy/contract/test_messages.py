@@ -38,10 +38,3 @@ def test_each_member_has_words_of_its_own(members: type[IntEnum]) -> None:
     words = [member.words for member in members]  # type: ignore[attr-defined]
     assert all(words)
     assert len(set(words)) == len(members)
-
-
-@pytest.mark.parametrize("sampler", m.Sampler)
-def test_every_sampler_says_whether_it_remembers_and_adds_noise(sampler: m.Sampler) -> None:
-    assert sampler.multistep == (sampler is m.Sampler.DPMPP)
-    assert m.Settings(sampler=sampler).stochastic == (sampler is m.Sampler.DDPM)
-    assert m.Settings(sampler=sampler, eta=0.5).stochastic == (sampler is not m.Sampler.DPMPP)
