@@ -58,11 +58,13 @@ def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:
 
     Raises:
         InvalidValueError: an unknown name.
-        DataError: the files are damaged, or neither there nor to be had.
+        DataError: the files may not be read, are damaged, or neither there nor to be had.
     """
     spec = dataset_spec(name)
     try:
         data = spec.loader(root, train=train, download=False)
+    except PermissionError as error:
+        raise DataError(f"data set {name} in {root} cannot be read (permission denied)") from error
     except Exception as error:  # of many kinds, where a file is not what it should be
         if "not found" not in str(error):  # torchvision's way to say "not there"
             raise DataError(
@@ -76,7 +78,7 @@ def load_dataset(name: str, root: Path, train: bool = True) -> ImageSet:
 def _download(name: str, spec: DatasetSpec, root: Path, train: bool) -> datasets.MNIST:
     try:
         return spec.loader(root, train=train, download=True)
-    except (RuntimeError, OSError) as error:
+    except Exception as error:  # of the network, of the archive, of the files: of many kinds
         raise DataError(
             f"data set {name} is not in {root} and could not be downloaded ({error}); "
             "give --data a folder that holds it, or connect to the internet"

@@ -165,6 +165,8 @@ def run_classifier(args: argparse.Namespace) -> int:
     )  # fmt: skip
     check_file("--out", args.out, make_folder=True)
     splits = load_splits(args.dataset, args.data, args.channels, args.image_size)
+    if splits.report:
+        print(splits.report, flush=True)
     data, test, classes = splits.training, splits.test, len(splits.label_names)
     test_accuracy = 0.0
     with progress_bar(args.epochs * len(data), "img") as bar:

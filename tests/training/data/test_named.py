@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import shutil
@@ -91,6 +92,32 @@ def test_damaged_files_are_named_and_not_downloaded_over(
         images.write_bytes(content)
         with pytest.raises(DataError, match="is damaged"):
             load_dataset("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no route to host"), EOFError("cut off"), ValueError("bad answer")]
+)
+def test_a_download_may_fail_in_any_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(self: MNIST) -> None:
+        raise error
+
+    monkeypatch.setattr(MNIST, "download", fail)
+    with pytest.raises(DataError, match=f"could not be downloaded \\({error}\\); give --data"):
+        load_dataset("mnist", tmp_path)
+
+
+def test_files_that_may_not_be_read_are_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: MNIST) -> None:  # the tests may run as root, who may read everything
+        raise PermissionError(errno.EACCES, "Permission denied", "train-images-idx3-ubyte")
+
+    monkeypatch.setattr(MNIST, "_load_data", refuse)
+    shutil.copytree(SAMPLE / "MNIST", tmp_path / "MNIST")
+    with pytest.raises(DataError, match=r"cannot be read \(permission denied\)"):
+        load_dataset("mnist", tmp_path)
 
 
 def test_images_and_labels_have_to_match() -> None:
