@@ -34,7 +34,7 @@ CONTRAST_MIN = 16  # grey values between the darkest and the brightest pixel of 
 
 @dataclass
 class Notes:
-    """What a user should know of how a folder was read; each entry is "file: reason"."""
+    """What a user should know about how a folder was read; each entry is "file: reason"."""
 
     skipped: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)  # of pictures that are used

@@ -34,7 +34,7 @@ HEAL_RADII_PX, HEAL_LEVELS = (4.0, 6.0, 8.0), (0.5, 0.85, 1.0)
 
 @dataclass(frozen=True)
 class Scores:
-    """One row of the table.
+    """One row of the evaluation's table: how pictures compare with the test split.
 
     Attributes:
         frechet: distance to the test split; `ratio` is that over the floor's.
@@ -59,7 +59,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class HealScores:
-    """What is left of real test digits after a brush about the middle, healed.
+    """Scores of real test digits that were brushed about the middle and healed.
 
     Attributes:
         kept: share that the classifier still puts into the class it did before.
@@ -78,7 +78,7 @@ class HealScores:
 
 @dataclass(frozen=True)
 class Report:
-    """All of an evaluation; `settings` say how it was made."""
+    """All figures of an evaluation; `settings` say how it was made."""
 
     settings: dict[str, Any]
     rows: list[Scores] = field(default_factory=list)

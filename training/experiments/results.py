@@ -55,7 +55,7 @@ Cell = Proportion | float | int | str | None
 
 @dataclass(frozen=True)
 class Table:
-    """One experiment's figures: rows of named cells, all with the same names."""
+    """The figures of one experiment: rows of named cells, all rows with the same names."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ def _shown(cell: Cell) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
-    """What N pictures show: `classes` (N,) int64, and whether that is `clear`, (N,) bool."""
+    """What a recognizer found in N pictures: `classes` (N,) int64, and whether each is `clear`, (N,) bool."""
 
     classes: Tensor
     clear: Tensor

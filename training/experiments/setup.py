@@ -24,7 +24,7 @@ DDPM, DDIM = 1.0, 0.0  # η of a step
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What all experiments share.
+    """The network, the data and the recognizer that all experiments share.
 
     Attributes:
         pipeline: the network under test, and the schedule.
@@ -106,7 +106,13 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Something to be measured: `steps` of pictures through the network until there is a table."""
+    """A measurement that is still to be made.
+
+    Attributes:
+        name: by which `--only` chooses it.
+        steps: how many pictures go through the network until its table is ready.
+        run: makes the table; told of the progress.
+    """
 
     name: str
     steps: int

@@ -51,7 +51,7 @@ def epsilon_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: T
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """A way to train.
+    """What a run trains: the network, the levels it sees, and the loss.
 
     Attributes:
         network: made from a configuration; called as `network(x, u, labels)`, it predicts v.

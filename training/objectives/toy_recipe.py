@@ -29,7 +29,7 @@ def recipe_levels() -> Tensor:
 
 
 class Block(nn.Module):
-    """conv-ReLU-norm twice with the time added between, then half or twice the size."""
+    """A block of the toy network: twice conv-ReLU-norm, time added between, then resizing."""
 
     def __init__(self, c_in: int, c_out: int, up: bool) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""One model from several of one chain or of one beginning: the mean of their weights.
+"""The command `average`: one model whose weights are the mean of several models' weights.
 
-Wortsman et al. 2022, "Model soups". Runs that begin with the same weights end near each other, on different
-sides of what they all look for; their mean is nearer to it than any, at the price of one network.
+Wortsman et al. 2022, "Model soups". Runs that start from the same weights end near each other, on different
+sides of the optimum. Their mean is nearer to it than any of them, and costs no more than one network.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ PICTURE_SAMPLER = SamplingPlan(Sampler.DDIM, steps=20, eta=1.0)
 
 
 class RunLog:
-    """TensorBoard's event files of one run; use it in a `with`.
+    """The TensorBoard event files of one run, open within its `with`.
 
     Args:
         folder: where they go, beside the checkpoint; `tensorboard --logdir FOLDER` shows them.

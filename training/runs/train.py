@@ -119,7 +119,7 @@ def interruptible() -> Iterator[None]:
 
 
 class StopRequest:
-    """Within its `with`, the first Ctrl-C or SIGTERM asks to stop after the step, the second ends at once.
+    """A `with` in which a first Ctrl-C or SIGTERM asks to stop after the step, and a second ends at once.
 
     Stopping anywhere within a step would save weights that the step has half changed.
     """
