@@ -18,6 +18,7 @@ from pathlib import Path
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
+from diffusion_toy.files import UnwritableError, check_file
 from viewer_client.core import labels
 from viewer_client.core.geometry import Point
 from viewer_client.core.strokes import MouseMode
@@ -285,9 +286,10 @@ def _target(path: Path) -> Path:
     """Return the path to record to: the given one, or one beside it.
 
     Raises:
-        RecordingError: there is no such folder.
+        RecordingError: no file can be written there.
     """
-    target = free_path(path)
-    if not target.parent.is_dir():
-        raise RecordingError(f"there is no folder {target.parent} to record to; make it first")
-    return target
+    try:
+        check_file("the recording", path)
+    except UnwritableError as error:
+        raise RecordingError(str(error)) from error
+    return free_path(path)

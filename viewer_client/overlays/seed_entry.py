@@ -16,7 +16,6 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.ui.overlay import MouseEvent, Overlay, Surroundings
 from viewer_client.ui.widgets import Text, area
 
-DIGITS = "0123456789"
 LENGTH_MAX = 40  # digits that can be typed; more than any seed has
 WIDTH = 420  # points
 CARET_PERIOD_S = 1.0
@@ -69,10 +68,10 @@ class SeedEntry(Overlay):
         return True  # no noise by accident while one types
 
     def _add(self, text: str) -> None:
-        if text.strip(DIGITS):
+        if text and not text.isdecimal():
             self.trouble = DIGITS_ONLY
-        else:
-            self.typed = (self.typed + text)[:LENGTH_MAX]
+        else:  # keyboards of other scripts type digits of their own
+            self.typed = (self.typed + "".join(str(int(digit)) for digit in text))[:LENGTH_MAX]
 
     def _add_pasted(self) -> None:
         try:

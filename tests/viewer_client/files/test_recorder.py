@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.tools import ROOT, ServerProcess, running_server
-from viewer_client.files.recorder import SCENES, along
+from viewer_client.core.view_model import ViewModel
+from viewer_client.files.recorder import SCENES, Recorder, RecordingError, along
+from viewer_client.link.address import Endpoint
+from viewer_client.link.connection import Connection
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,17 @@ def test_play_without_a_display_records_a_demo_and_says_so(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "no display" in done.stdout
     assert (tmp_path / "demo.gif").stat().st_size < 2_000_000
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    model = ViewModel()
+    connection = Connection(Endpoint("127.0.0.1:1"), model.next_start)
+    for record in (Recorder(connection, model, 4.0).record, Recorder(connection, model, 4.0).record_replay):
+        with pytest.raises(
+            RecordingError, match=r"^the recording .*file/a.gif cannot be written \(there is no"
+        ):
+            record(tmp_path / "file" / "a.gif")
 
 
 def test_the_script_covers_the_whole_time() -> None:

@@ -66,12 +66,16 @@ def test_the_largest_seed_is_taken_and_the_next_one_refused_in_words(model: View
     assert model.take_commands() == [m.Restart(2**63 - 1, m.Origin())]
 
 
-@pytest.mark.parametrize("character", ["a", "-", ".", "²", "٣", " "])
+@pytest.mark.parametrize("character", ["a", "-", ".", "²", "三", " "])
 def test_only_digits_are_taken(model: ViewModel, character: str) -> None:
     box = typed(entry(model), "4" + character)
     assert (box.typed, box.trouble) == ("4", DIGITS_ONLY)
     typed(box, "2")
     assert (box.typed, box.trouble) == ("42", "")
+
+
+def test_digits_of_other_scripts_are_taken_by_their_value(model: ViewModel) -> None:
+    assert typed(entry(model), "۴2٣८").typed == "4238"
 
 
 def test_a_seed_can_be_pasted_and_other_text_cannot(model: ViewModel) -> None:
