@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {MissingExtraError(missing, 'train')}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the packages take seconds to load
+        print("stopped", file=sys.stderr)
+        return 130
     return commands.main(argv)
 
 

@@ -340,6 +340,19 @@ def test_a_missing_package_is_one_sentence(package: str) -> None:
     assert done.stderr == (f'error: {package} is not installed; run: pip install "diffusion-toy[train]"\n')
 
 
+def test_ctrl_c_while_the_packages_load_leaves_no_traceback() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'torch': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from training.__main__ import main; sys.exit(main(['sample', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
 def test_bad_flags_leave_no_traceback() -> None:
     done = subprocess.run([*COMMAND, "train", "--epochs", "0"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2

@@ -189,7 +189,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error)  # e.g. permission denied
     if path.suffix.lower() not in ENDINGS:
-        return "not a picture"
+        return "not a picture that can be read"
     return f"damaged ({type(error).__name__})"
 
 
