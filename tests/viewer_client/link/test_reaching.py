@@ -10,12 +10,14 @@ from concurrent import futures
 import grpc
 import pytest
 
+from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from tests.tools import free_port
 from tests.viewer_client.authority import Authority
 from tests.viewer_client.link.resumable import Resumable, serving
 from viewer_client.link import failures
 from viewer_client.link.address import Endpoint, is_local, parse_address, proxy_variable
+from viewer_client.link.connection import Connection
 from viewer_client.link.transport import RefusedError, list_models
 
 # --- addresses ---
@@ -258,3 +260,16 @@ def test_a_proxys_password_is_never_shown() -> None:
     with pytest.raises(InvalidValueError) as refusal:
         Endpoint("box:50051", proxy="https://me:secret@proxy:3128")
     assert "secret" not in str(refusal.value)
+
+
+def test_a_connection_says_what_it_tries() -> None:
+    proxied = Connection(Endpoint("box:50051", proxy="http://me:secret@proxy:3128"), m.Start)
+    assert proxied.status.sentence == "looking for box:50051 by the proxy proxy:3128"
+    assert Connection(Endpoint("box:50051"), m.Start).status.sentence == "looking for box:50051"
+
+
+def test_only_on_this_machine_a_server_is_to_be_started() -> None:
+    code, details = grpc.StatusCode.UNAVAILABLE, "Connection refused"
+    here, there = (failures.explain(code, details, Endpoint(one)).sentence for one in ("[::1]:5", "box:5"))
+    assert here == "no server at [::1]:5; start one with: python -m inference_server"
+    assert there == "no server at box:5; check the address, or start one on that machine"
