@@ -251,7 +251,7 @@ def test_a_grid_has_ten_columns_and_black_where_nothing_is() -> None:
         (["sample", *NO_MODEL, "--steps", "301"], "--steps 301 is outside 1…300"),
         (["sample", *NO_MODEL, "--count", "0"], "--count 0 is outside 1…100000"),
         (["sample", *NO_MODEL, "--guidance", "nan"], "--guidance nan is outside 0…8"),
-        (["sample", *NO_MODEL, "--sampler", "ddim", "--eta", "2"], "--eta 2.0 is outside 0…1"),
+        (["sample", *NO_MODEL, "--sampler", "ddim", "--eta", "2"], "--eta 2 is outside 0…1"),
         (["sample", *NO_MODEL, "--eta", "0.5"], "use --sampler ddim"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from diffusion_toy.contract.messages import Sampler
+from diffusion_toy.contract.messages import Sampler, check_range
 from diffusion_toy.diffusion.samplers import RULES, sampler_key, sampler_of_key
 from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
@@ -44,8 +44,7 @@ def check_flags(*flags: tuple[str, float, float, float]) -> None:
         InvalidValueError: a value outside its range, or not a number.
     """
     for flag, value, low, high in flags:
-        if not low <= value <= high:
-            raise InvalidValueError(flag, value, f"{low:g}…{high:g}" if high < 2**53 else f"{low:g}…2^63−1")
+        check_range(flag, value, low, high)
 
 
 def add_network_flags(p: argparse.ArgumentParser) -> None:

@@ -167,9 +167,9 @@ def test_evaluate_prints_one_table_and_writes_it(tmp_path: Path, capsys: pytest.
         (["--steps", "0"], "--steps 0 is outside 1…300"),
         (["--labels", "none", "12"], "--labels '12' is outside none, balanced, 0…9"),
         (["--sampler", "dpmpp", "--eta", "0.5"], "use --sampler ddim"),
-        (["--heal-radii", "0"], "--heal-radii 0.0 is outside 1…14"),
+        (["--heal-radii", "0"], "--heal-radii 0 is outside 1…14"),
         (["--heal-levels", "1.5"], "--heal-levels 1.5 is outside 0.001…1"),
-        (["--guidance", "9"], "--guidance 9.0 is outside 0…8"),
+        (["--guidance", "9"], "--guidance 9 is outside 0…8"),
     ],
 )
 def test_bad_flags_of_evaluate_end_with_one_sentence(
