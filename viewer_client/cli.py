@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from diffusion_toy.console import escape_what_cannot_be_shown
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from viewer_client import runners
 from viewer_client.checks import check_flags, endpoint_of, start_of, window_size
@@ -70,6 +71,7 @@ def run(flags: Flags) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the viewer; return the exit status: 0, 1 where nothing can be shown, 2 for a bad flag."""
+    escape_what_cannot_be_shown()
     try:
         run(parse_flags(argv))
     except DiffusionToyError as error:

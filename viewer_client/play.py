@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from diffusion_toy.console import escape_what_cannot_be_shown
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
 from viewer_client.flags import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED
@@ -134,6 +135,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Play until the window is closed; return the exit status."""
+    escape_what_cannot_be_shown()
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -22,6 +23,15 @@ ELLIPSIS = "…"
 def area(place: Rect) -> pygame.Rect:
     """Return a rectangle as PyGame has it."""
     return pygame.Rect(place.x, place.y, place.width, place.height)
+
+
+def drawable(text: str) -> str:
+    """Return a text without what no font can draw: control characters, and names that are not UTF-8."""
+    if text.isprintable():
+        return text
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
+    )
 
 
 class Text:
@@ -57,6 +67,7 @@ class Text:
 
     def width(self, text: str, points: float) -> int:
         """Return the width of a text, px."""
+        text = drawable(text)
         key = (text, self._size(points))
         if key not in self._widths:
             if len(self._widths) > TEXTS_KEPT:
@@ -79,6 +90,7 @@ class Text:
         """Write one line, shortened to `width` px; `x` is its left, middle or right; return its width."""
         if not text:
             return 0
+        text = drawable(text)
         image = self._image(text, points, color)
         if width is not None and image.get_width() > width:
             while text and self.width(text + ELLIPSIS, points) > width:
