@@ -48,12 +48,20 @@ def covered_share(points: Tensor, support: Tensor, radii: Tensor) -> float:
     return float(torch.cat(inside).float().mean())
 
 
-def precision_recall(features: Tensor, reference: Tensor) -> tuple[float, float]:
+def precision_recall(
+    features: Tensor, reference: Tensor, reference_radii: Tensor | None = None
+) -> tuple[float, float]:
     """Return improved precision and recall (Kynkäänniemi et al. 2019, k = 3).
 
-    Precision: share of the features on the reference's manifold; recall: the other way round.
+    Precision is the share of the features on the reference's manifold; recall is the other way round.
+
+    Args:
+        features: (N, F).
+        reference: (M, F).
+        reference_radii: (M,), the `neighbour_radii` of the reference if they are known already.
     """
-    precision = covered_share(features, reference, neighbour_radii(reference))
+    radii = neighbour_radii(reference) if reference_radii is None else reference_radii
+    precision = covered_share(features, reference, radii)
     recall = covered_share(reference, features, neighbour_radii(features))
     return precision, recall
 

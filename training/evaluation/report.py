@@ -148,8 +148,7 @@ class Evaluation:
         """Score uint8 images (N, C, H, W); `asked` (N,) are the classes they should have."""
         found = classify_images(self.classifier, images)
         features, reference = found.features, self._reference.features
-        precision = metrics.covered_share(features, reference, self._radii)
-        recall = metrics.covered_share(reference, features, metrics.neighbour_radii(features))
+        precision, recall = metrics.precision_recall(features, reference, self._radii)
         frechet = metrics.frechet_distance(features, reference)
         nearest = metrics.nearest_distances(images[:MEMORY_SAMPLE], self.training.images)
         return Scores(
