@@ -178,7 +178,7 @@ class Screen:
         room = place.right - x - text.px(20)
         self._draw_parts(surface, Rect(place.right - room, place.y, room, 0), model)
         sentence = model.notice or labels.state_sentence(model)
-        color = WARNING if model.notice else DIM
+        color = ACCENT if model.notice else DIM  # an answer is not always bad news
         y = place.y + text.line(15)
         text.put(surface, sentence, place.right, y, 13, color, width=room, align="right")
 
