@@ -208,11 +208,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class Disc:
-    """A disc with a hard edge, in fractions of the picture; origin top left. Its command checks it."""
+    """A disc with a hard edge. Its command checks it.
+
+    Attributes:
+        x: of the middle, in fractions of the picture's width; 0 is left.
+        y: of the middle, in fractions of its height; 0 is at the top.
+        radius: in fractions of its shorter side.
+    """
 
     x: float
     y: float
     radius: float
+
+    def covers(self, height: int, width: int) -> NDArray[np.bool_]:
+        """Return the pixels of a picture whose centres lie in the disc, (height, width)."""
+        side = min(height, width)
+        down = ((np.arange(height) + 0.5) / height - self.y) * (height / side)
+        right = ((np.arange(width) + 0.5) / width - self.x) * (width / side)
+        inside: NDArray[np.bool_] = down[:, None] ** 2 + right[None] ** 2 <= self.radius**2
+        return inside
 
 
 @dataclass(frozen=True)

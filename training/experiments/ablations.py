@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffusion_toy.contract.messages import InjectionRule, NoiseKind
+from diffusion_toy.contract.messages import Disc, InjectionRule, NoiseKind
 from diffusion_toy.diffusion.counter_noise import Purpose
 from diffusion_toy.diffusion.noise_kinds import noise_of_kind
 from diffusion_toy.diffusion.process import (
@@ -127,13 +127,10 @@ def scribbled(
     """
     channels, height, width = clean.shape[1:]
     shape = channels, height, width
-    rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
-    side = min(height, width)
     t, x = np.zeros((height, width)), clean
     g, n2 = torch.ones(height, width), torch.zeros(height, width)
     for number, (center_x, center_y, radius, amount) in enumerate(dabs):
-        down, right = (rows - center_y)[:, None] * height / side, (columns - center_x) * width / side
-        inside = down**2 + right**2 <= radius**2
+        inside = Disc(center_x, center_y, radius).covers(height, width)
         t_next = np.minimum(t + inside * amount, schedule.T)
         u, u_next = levels_of(schedule, t), levels_of(schedule, t_next)
         t = t_next

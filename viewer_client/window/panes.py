@@ -134,15 +134,10 @@ def _noisy_pixels(view: View, frame: Frame, _residual: Residual) -> Pixels:
 def _speckled(pixels: Pixels, speckles: tuple[Speckle, ...]) -> Pixels:
     """Return the picture with other noise where noise has just been added, before the server answers."""
     height, width = pixels.shape[:2]
-    rows = ((np.arange(height) + 0.5) / height)[:, None]
-    columns = ((np.arange(width) + 0.5) / width)[None, :]
     inside = np.zeros((height, width), bool)
     for speckle in speckles:
         disc = speckle.inject.disc
-        if disc is None:
-            inside[:] = True
-            break
-        inside |= (columns - disc.x) ** 2 + (rows - disc.y) ** 2 <= disc.radius**2
+        inside |= True if disc is None else disc.covers(height, width)
     noise = _random.integers(0, 256, (height, width, 1), np.uint8)
     mixed = (pixels * (1 - SPECKLE_SHARE) + noise * SPECKLE_SHARE).astype(np.uint8)
     return np.where(inside[..., None], mixed, pixels)

@@ -38,3 +38,14 @@ def test_each_member_has_words_of_its_own(members: type[IntEnum]) -> None:
     words = [member.words for member in members]  # type: ignore[attr-defined]
     assert all(words)
     assert len(set(words)) == len(members)
+
+
+def test_a_disc_covers_the_pixels_whose_centres_are_near_in_units_of_the_shorter_side() -> None:
+    wide = m.Disc(0.5, 0.5, 0.3).covers(10, 20)
+    assert wide.shape == (10, 20)
+    assert wide.any(axis=0).sum() == wide.any(axis=1).sum() == 6  # round, not stretched with the picture
+    assert (wide == m.Disc(0.5, 0.5, 0.3).covers(20, 10).T).all()
+    corner = m.Disc(0.0, 1.0, 0.1).covers(8, 8)
+    assert corner.sum() == 1
+    assert corner[7, 0]
+    assert m.Disc(0.5, 0.5, 1.0).covers(8, 8).all()

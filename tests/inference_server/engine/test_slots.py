@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from diffusion_toy.contract.messages import InjectionRule, NoiseKind
+from diffusion_toy.contract.messages import Disc, InjectionRule, NoiseKind
 from diffusion_toy.diffusion import process as diffusion
 from diffusion_toy.diffusion.schedule import make_schedule
 from inference_server.engine.kernel import Advanced, Gauge, Rows, advance
@@ -169,3 +169,12 @@ def test_a_new_schedule_keeps_the_levels_but_clamps_them_to_its_range() -> None:
     state.set_schedule(0, schedule)
     assert state.u.max() == pytest.approx(schedule.max_level)
     assert (state.u[0, 14:] == 0.25).all()
+
+
+@pytest.mark.parametrize("size", [(28, 28), (8, 20), (20, 8)])
+def test_a_disc_is_the_same_for_the_server_as_for_the_viewer(size: tuple[int, int]) -> None:
+    state = SlotState(1, (1, *size), CPU)
+    for number in range(50):
+        x, y, radius = torch.rand(3, generator=torch.Generator().manual_seed(number)).tolist()
+        inside = state.inside(*(torch.tensor([value]) for value in (x, y, radius)))[0].numpy()
+        assert (inside == Disc(x, y, radius).covers(*size)).all()

@@ -36,11 +36,11 @@ class Person:
         self.tour.observe(self.situation)
         return self
 
-    def sends(self, *commands: m.Command, lands: bool = True) -> Person:
+    def sends(self, *commands: m.Command, applied: bool = True) -> Person:
         for command in commands:
             self.sequence += 1
             self.tour.sent(command, self.sequence, 0.0, ahead=False)
-        if lands:
+        if applied:
             self.applied = self.sequence
         return self
 
@@ -93,7 +93,7 @@ def test_a_picture_that_is_clean_already_is_not_one_that_forms(person: Person) -
 
 def test_a_real_picture_that_replaces_a_noisy_one_has_not_formed(person: Person) -> None:
     person.sees(200.0)
-    person.sends(m.Restart(5, m.Origin(m.Example(), 0.0)), m.Play(m.Motion.FORWARD), lands=False)
+    person.sends(m.Restart(5, m.Origin(m.Example(), 0.0)), m.Play(m.Motion.FORWARD), applied=False)
     person.sees(190.0)  # of before the restart
     person.sends()
     person.sees(0.0, motion=m.Motion.FORWARD)
@@ -116,7 +116,7 @@ def test_what_does_not_go_towards_a_picture_is_told_how_to(
 def test_the_second_stage_is_over_when_a_scribble_has_been_applied_and_gone(person: Person) -> None:
     person.at(Stage.HEAL)
     assert person.tour.todo == Todo.TOUCH
-    person.sends(m.Inject(BRUSH, 30.0), lands=False).sees(0.0)
+    person.sends(m.Inject(BRUSH, 30.0), applied=False).sees(0.0)
     assert person.tour.stage is Stage.HEAL  # that was before it was applied
     person.sends().sees(60.0)
     assert person.tour.todo == Todo.SEE
@@ -131,7 +131,7 @@ def test_a_scribble_too_light_to_be_seen_asks_for_more(person: Person) -> None:
 
 def test_who_goes_on_scribbling_is_waited_for(person: Person) -> None:
     person.at(Stage.HEAL).sends(m.Inject(BRUSH, 30.0)).sees(60.0)
-    person.sends(m.Inject(BRUSH, 30.0), lands=False).sees(0.0)
+    person.sends(m.Inject(BRUSH, 30.0), applied=False).sees(0.0)
     assert person.tour.stage is Stage.HEAL
     assert person.sends().sees(40.0).sees(0.0).tour.stage is Stage.MISTELL
 

@@ -45,7 +45,7 @@ class Session:
         self.command_log.received(frame(step=step, applied=told, applied_sequence=self.applied))
 
     def do(self, step: int, *commands: m.Command, then: int | None = None) -> None:
-        """Commands that land before this step; then the session is at step `then` (without it, the same)."""
+        """Apply commands before this step; then the session is at step `then`, without it at the same."""
         sequences = self.send(*commands)
         self.tell(step if then is None else then, *((sequence, step) for sequence in sequences))
 
