@@ -170,7 +170,7 @@ class SettingsChange:
             check_range(path + "eta", self.eta, 0, 1)
 
     def apply_to(self, settings: Settings) -> Settings:
-        """The settings with this change made."""
+        """Return the settings with this change made."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(settings, **{name: value for name, value in given.items() if value is not None})
 

@@ -1,4 +1,4 @@
-"""The gauge: do the told, actual and measured noise levels agree, and is the noise Gaussian?"""
+"""The gauge: whether told, actual and measured levels agree, and whether the noise is Gaussian."""
 
 from __future__ import annotations
 

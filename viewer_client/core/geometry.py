@@ -31,10 +31,12 @@ class Rect:
 
     @property
     def right(self) -> int:
+        """Return the x just right of this rectangle."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
+        """Return the y just below this rectangle."""
         return self.y + self.height
 
     def inset(self, pad: int) -> Rect:
