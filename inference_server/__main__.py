@@ -185,6 +185,7 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         device=args.device,
         precision=args.precision,
         compiled=args.compile,
+        threads=args.threads,
         fixed_batch=args.fixed_batch,
         max_sessions=args.max_sessions,
         capacity=args.capacity,
@@ -219,13 +220,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _check(args)
         try:
-            import torch
-
             from inference_server.server import serve
         except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "server") from error
-        if args.threads:
-            torch.set_num_threads(args.threads)
+            raise MissingExtraError(error.name or "safetensors", "server") from error
         serve(config_of(args), lambda lines: print(*lines, sep="\n", flush=True))
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)

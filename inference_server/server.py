@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -18,14 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-import torch
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from diffusion_toy.contract.messages import Limits, SettingsChange, Start
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from diffusion_toy.predictors.forward import Precision, has_fast_bfloat16, pick_device
+from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
@@ -51,7 +51,6 @@ DEFAULT_MODELS = (MODELS / "mnist.safetensors", MODELS / "fashion-mnist.safetens
 KEEPALIVE_MIN_MS = 5_000  # clients may ping this often without being sent away
 REQUEST_BYTES_LEAST = 64 * 1024
 TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state
-COMPILED_SIZES = (1, 2, 4, 8, 16, 32, 64)
 CAPACITY_SIZES = (1, 8, 32)  # sessions at which the engine is timed
 CAPACITY_TICKS = 6
 CAPACITY_SHARE = 0.85  # of the measured rate; the rest is for streams and frames
@@ -72,7 +71,10 @@ class ServerConfig:
     models: tuple[Path, ...] = DEFAULT_MODELS
     device: str = "auto"
     precision: str = "auto"
+    predictor: str = "auto"
     compiled: bool = False
+    threads: int = 0  # 0: as many as there are cores
+    cache: Path | None = None  # for compiled programs
     fixed_batch: int = 0
     max_sessions: int = 64
     capacity: float = 0.0  # rows a second; 0: measured
@@ -89,26 +91,33 @@ class ServerConfig:
     metrics_port: int | None = None
 
 
-def engine_config(config: ServerConfig, device: torch.device) -> EngineConfig:
-    """What the flags mean on this device."""
-    precision = config.precision
-    if precision == "auto":
-        precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
-    sizes: tuple[int, ...] = ()
-    if config.fixed_batch:
-        sizes = (config.fixed_batch,)
-    elif config.compiled or device.type == "cuda":
-        most = 2 * config.max_sessions  # with guidance, a session takes two rows
-        sizes = (*(size for size in COMPILED_SIZES if size < most), min(most, COMPILED_SIZES[-1]))
+def engine_config(config: ServerConfig) -> EngineConfig:
+    """Return what the flags mean for an engine."""
     return EngineConfig(
         slots=config.max_sessions,
         tick_rate_hz=config.tick_rate_hz,
-        precision=Precision(precision),
-        compiled=config.compiled,
-        batch_sizes=tuple(sorted(set(sizes))),
         token_period_s=config.token_period_s,
         capacity=config.capacity or None,
     )
+
+
+def predictor_options(config: ServerConfig) -> PredictorOptions:
+    """Return what the flags mean for the network."""
+    return PredictorOptions(
+        kind="compiled" if config.compiled else config.predictor,
+        device=config.device,
+        precision=config.precision,
+        fixed_batch=config.fixed_batch,
+        rows=2 * config.max_sessions,  # with guidance, a session takes two
+        threads=config.threads or available_cores(),
+        cache=config.cache,
+    )
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def measure_capacity(engine: Engine) -> float:
@@ -154,21 +163,23 @@ def make_engines(config: ServerConfig, models: Sequence[LoadedModel]) -> dict[st
 
     Raises:
         InvalidValueError: no such device.
-        CompileError: it was to be compiled, and cannot be.
+        PredictorError: the network cannot run here.
     """
-    device = pick_device(config.device)
+    options = predictor_options(config)
     engines: dict[str, Engine] = {}
     for model in models:
-        engine = Engine(model, device, engine_config(config, device))
-        engine.forward.warm_up(*engine.shape, device)
+        predictor = make_predictor(model, options)
+        predictor.warm_up()
+        engine = Engine(model, predictor, engine_config(config))
         best = measure_capacity(engine)
         if engine.capacity is None:
             engine.capacity = CAPACITY_SHARE * best
         engines[model.name] = engine
         log.info(
             "model %s on %s: %.0f network rows a second, admits %.0f sessions at %g steps a second",
-            model.name, device, best, max(1, engine.capacity // config.tick_rate_hz), config.tick_rate_hz,
-            extra={"fingerprint": model.fingerprint, "precision": engine.config.precision.value},
+            model.name, predictor.description, best,
+            max(1, engine.capacity // config.tick_rate_hz), config.tick_rate_hz,
+            extra={"fingerprint": model.fingerprint},
         )  # fmt: skip
     for engine in engines.values():
         engine.neighbours = [other for other in engines.values() if other is not engine]
@@ -290,7 +301,7 @@ class Server:
         await self._set_health(serving=True)
 
     async def _compute(self, function: Callable[[], R]) -> R:
-        """The result of a function that uses torch."""
+        """Return the result of a function that computes."""
         return await asyncio.wrap_future(self._main_thread.submit(function))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -382,7 +393,7 @@ def request_bytes(models: Sequence[LoadedModel]) -> int:
     """How large a request may be: room for a resume token, or a picture, of any of these models."""
     largest = 0
     for model in models:
-        config = model.network.config
+        config = model.config
         pixels = config.height * config.width
         largest = max(largest, (2 * config.channels + 3) * 4 * pixels + config.channels * pixels)
     return max(REQUEST_BYTES_LEAST, largest + TOKEN_OVERHEAD_BYTES)

@@ -6,6 +6,7 @@ standard does not have, or has too slowly for small arrays, stands below.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,14 @@ def like(values: Any, array: Array, dtype: Any = None) -> Array:
     return namespace(array).asarray(host if host.flags.writeable else host.copy(), device=array.device)
 
 
+def zeros(shape: Sequence[int], device: Any = None) -> Array:
+    """Return float32 zeros: of NumPy, or of torch where a `torch.device` is given."""
+    if device is None:
+        return np.zeros(tuple(shape), np.float32)
+    torch = importlib.import_module("torch")
+    return torch.zeros(tuple(shape), device=device)
+
+
 def on_host(array: Array) -> NDArray[Any]:
     """Return the array as NumPy's; without a copy where it is in this computer's memory already."""
     if is_torch(array):
@@ -73,3 +82,18 @@ def constant(shape: Sequence[int], value: float, array: Array) -> Array:
     """Return an array of this shape that holds one value, of the kind and type of `array`."""
     xp = namespace(array)
     return xp.full(tuple(shape), value, dtype=array.dtype, device=array_api_compat.device(array))
+
+
+def place_in_rows(table: Array, values: Array) -> Array:
+    """Return how many of its row's sorted entries lie below each value: (R, N) int64.
+
+    Args:
+        table: (R, K), each row rising.
+        values: (R, N).
+    """
+    xp = namespace(table)
+    if values.shape[1] == 1:
+        return xp.count_nonzero(table < values, axis=1)[:, None]
+    if is_torch(table):
+        return xp.searchsorted(table, values.contiguous())
+    return np.stack([np.searchsorted(row, mine) for row, mine in zip(table, values, strict=True)])

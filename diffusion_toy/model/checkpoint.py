@@ -11,17 +11,22 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
+from diffusion_toy.diffusion.arrays import Array, on_host
 from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValueError
 from diffusion_toy.files import write_atomically
-from diffusion_toy.model.unet import UNet, UNetConfig
+from diffusion_toy.model.config import UNetConfig, weight_shapes
+
+if TYPE_CHECKING:
+    from diffusion_toy.model.unet import UNet
 
 FORMAT = "diffusion-toy-model"
 FORMAT_VERSION = 1
@@ -85,36 +90,53 @@ def _check_text(field: str, text: object) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """A few real pictures that travel with a model: (N, C, H, W) uint8, and (N,) int64 labels."""
+    """Hold a few real pictures that travel with a model: (N, C, H, W) uint8, and (N,) int64 labels."""
 
-    images: Tensor
-    labels: Tensor
+    images: Array
+    labels: Array
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A network in evaluation mode on the CPU, its metadata, examples, name and fingerprint.
+    """Hold a network's weights, its metadata, examples, name and fingerprint.
 
-    `name` is the file's stem; `fingerprint` the first 16 hex digits of the file's SHA-256;
-    `examples` is None where the file has none.
+    `weights` are float32, by the names of `config.weight_shapes`; `name` is the file's stem;
+    `fingerprint` the first 16 hex digits of the file's SHA-256; `examples`, of NumPy's arrays, is None
+    where the file has none.
     """
 
-    network: UNet
+    weights: Mapping[str, NDArray[np.float32]]
     metadata: ModelMetadata
     examples: Examples | None
     name: str
     fingerprint: str
 
+    @property
+    def config(self) -> UNetConfig:
+        """Return the network's shape."""
+        return self.metadata.config
+
+    @cached_property
+    def network(self) -> UNet:
+        """Return the network in torch, in evaluation mode on the CPU; made when first asked for."""
+        import torch
+
+        from diffusion_toy.model.unet import UNet
+
+        network = UNet(self.config)
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()})
+        return network.eval().requires_grad_(False)
+
 
 def save_model(
-    path: Path, weights: Mapping[str, Tensor], metadata: ModelMetadata, examples: Examples | None = None
+    path: Path, weights: Mapping[str, Array], metadata: ModelMetadata, examples: Examples | None = None
 ) -> None:
     """Write a model file atomically; `weights` is the network's state dict."""
     header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(metadata)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors = dict(weights)
     if examples is not None:
-        tensors[_EXAMPLE_IMAGES] = examples.images.contiguous()
-        tensors[_EXAMPLE_LABELS] = examples.labels.contiguous()
+        tensors |= {_EXAMPLE_IMAGES: examples.images, _EXAMPLE_LABELS: examples.labels}
+    tensors = {name: np.ascontiguousarray(on_host(tensor)) for name, tensor in tensors.items()}
     write_atomically(path, save(tensors, {_KEY: json.dumps(header)}))
 
 
@@ -153,10 +175,24 @@ def _check_examples(examples: Examples, config: UNetConfig) -> None:
     """
     images, labels = examples.images, examples.labels
     shape = (len(labels), config.channels, config.height, config.width)
-    if images.dtype != torch.uint8 or images.shape != shape:
+    if images.dtype != np.uint8 or images.shape != shape:
         raise ValueError(f"examples are {images.dtype} {tuple(images.shape)}, not uint8 {shape}")
-    if labels.dtype != torch.int64 or not ((labels >= 0) & (labels < config.num_classes)).all():
+    if labels.dtype != np.int64 or not ((labels >= 0) & (labels < config.num_classes)).all():
         raise ValueError(f"labels of examples are outside 0…{config.num_classes - 1}")
+
+
+def _check_weights(weights: Mapping[str, NDArray[Any]], config: UNetConfig) -> None:
+    """Refuse weights that are not those of a network of this shape.
+
+    Raises:
+        ValueError: one is missing, too many, or of another shape or type.
+    """
+    expected = weight_shapes(config)
+    if odd := expected.keys() ^ weights.keys():
+        raise ValueError(f"the weights {', '.join(sorted(odd)[:3])} are missing or not the network's")
+    for name, value in weights.items():
+        if value.shape != expected[name] or value.dtype.kind != "f":
+            raise ValueError(f"{name} is {value.dtype} {value.shape}, not a number of shape {expected[name]}")
 
 
 def check_readable(what: str, path: Path, remedy: str) -> None:
@@ -175,28 +211,28 @@ def check_readable(what: str, path: Path, remedy: str) -> None:
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Rebuild the network of a model file.
+    """Read a model file.
 
     Raises:
         CheckpointError: the file is missing, may not be read, is damaged, or not a Diffusion Toy model.
     """
     check_readable("model file", path, "give --model a .safetensors file")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = _parse_metadata(path, (file.metadata() or {}).get(_KEY))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         examples = None
         if _EXAMPLE_IMAGES in weights:
             examples = Examples(weights.pop(_EXAMPLE_IMAGES), weights.pop(_EXAMPLE_LABELS))
             _check_examples(examples, metadata.config)
-        network = UNet(metadata.config)
-        network.load_state_dict(weights)
+        _check_weights(weights, metadata.config)
     except CheckpointError:
         raise
     except (SafetensorError, DiffusionToyError, OSError, RuntimeError, ValueError, TypeError, KeyError) as e:
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
         raise CheckpointError(f"model file {path} is damaged ({reason}); fetch or export it again") from e
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+    weights = {name: value.astype(np.float32, copy=False) for name, value in weights.items()}
+    if not all(np.isfinite(value).all() for value in weights.values()):
         raise CheckpointError(f"model file {path} holds weights that are not finite; export it again")
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return LoadedModel(network.eval().requires_grad_(False), metadata, examples, path.stem, fingerprint)
+    return LoadedModel(weights, metadata, examples, path.stem, fingerprint)

@@ -8,67 +8,18 @@ the embedding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion_toy.errors import InvalidValueError
-
-UNSHUFFLE = 2  # the network works on 2×2 pixel blocks: 28×28 becomes 14×14
-MAP_FREQUENCIES = (0.5, 1.0, 2.0, 4.0)  # of π·u, per pixel
-MEAN_FREQUENCIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of π·u, for the map's mean and maximum
-
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """What rebuilds the network; stored in every checkpoint.
-
-    Attributes:
-        channels, height, width: of the image; height and width divisible by 4.
-        num_classes: labels are 0…num_classes−1, and num_classes itself means "no label".
-        base_width, mid_width: feature channels at half and at quarter resolution.
-        blocks: residual blocks per resolution and direction.
-        embedding_width: of the level-and-label embedding.
-        attention_heads: at quarter resolution; a divisor of mid_width.
-    """
-
-    channels: int = 1
-    height: int = 28
-    width: int = 28
-    num_classes: int = 10
-    base_width: int = 48
-    mid_width: int = 96
-    blocks: int = 2
-    embedding_width: int = 192
-    attention_heads: int = 4
-
-    def __post_init__(self) -> None:
-        for field in ("height", "width"):
-            size = getattr(self, field)
-            if size < 4 or size % 4:
-                raise InvalidValueError(field, size, "the multiples of 4 from 4 up")
-        for field in ("base_width", "mid_width"):
-            if getattr(self, field) < 8 or getattr(self, field) % 8:
-                raise InvalidValueError(field, getattr(self, field), "the multiples of 8 from 8 up")
-        for field in ("channels", "num_classes", "blocks", "embedding_width", "attention_heads"):
-            if getattr(self, field) < 1:
-                raise InvalidValueError(field, getattr(self, field), "1 and above")
-        if self.mid_width % self.attention_heads:
-            raise InvalidValueError(
-                "attention_heads", self.attention_heads, f"the divisors of mid_width {self.mid_width}"
-            )
+from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, mid_blocks_of
+from diffusion_toy.model.config import UNetConfig as UNetConfig
 
 
 def fourier_features(u: Tensor, frequencies: tuple[float, ...], dim: int) -> Tensor:
     """sin and cos of π·u at each frequency, concatenated along `dim`; float32 in and out."""
     angles = [u * (torch.pi * f) for f in frequencies]
     return torch.cat([torch.sin(a) for a in angles] + [torch.cos(a) for a in angles], dim)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(8, channels)
 
 
 def _zero(module: nn.Conv2d) -> nn.Conv2d:
@@ -82,12 +33,12 @@ def _zero(module: nn.Conv2d) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """norm-SiLU-conv twice, the second norm scaled and shifted by the embedding."""
 
-    def __init__(self, c_in: int, c_out: int, embedding_width: int) -> None:
+    def __init__(self, c_in: int, c_out: int, embedding_width: int, norm_groups: int) -> None:
         super().__init__()
-        self.norm1 = _norm(c_in)
+        self.norm1 = nn.GroupNorm(norm_groups, c_in)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
         self.scale_shift = nn.Linear(embedding_width, 2 * c_out)
-        self.norm2 = _norm(c_out)
+        self.norm2 = nn.GroupNorm(norm_groups, c_out)
         self.conv2 = _zero(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
@@ -100,13 +51,36 @@ class ResidualBlock(nn.Module):
         return out
 
 
+class SingleNormBlock(nn.Module):
+    """norm-conv-SiLU-conv, the norm scaled and shifted by the embedding.
+
+    A CPU runtime fuses the SiLU and the residual sum into the convolutions, so the norm is the only
+    other pass over the features.
+    """
+
+    def __init__(self, c_in: int, c_out: int, embedding_width: int, norm_groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(norm_groups, c_in)
+        self.scale_shift = nn.Linear(embedding_width, 2 * c_in)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.conv2 = _zero(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        residual = self.skip(h)  # (B, c_out, H, W)
+        scale, shift = self.scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv1(torch.addcmul(shift, self.norm(h), 1 + scale))
+        out: Tensor = self.conv2(F.silu(h)) + residual
+        return out
+
+
 class Attention(nn.Module):
     """Self-attention over all positions, residual."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, norm_groups: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = _norm(channels)
+        self.norm = nn.GroupNorm(norm_groups, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = _zero(nn.Conv2d(channels, channels, 1))
 
@@ -116,6 +90,25 @@ class Attention(nn.Module):
         q, k, v = qkv.transpose(-1, -2).unbind(1)  # each (B, heads, H*W, C/heads)
         mixed = F.scaled_dot_product_attention(q, k, v)
         out: Tensor = h + self.out(mixed.transpose(-1, -2).reshape(b, c, height, width))
+        return out
+
+
+class ConcatSkip(nn.Module):
+    """Join the features and the skip connection: twice the channels."""
+
+    def forward(self, h: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat([h, skip], 1)
+
+
+class AddSkip(nn.Module):
+    """Add the skip connection to the features through a 1×1 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, h: Tensor, skip: Tensor) -> Tensor:
+        out: Tensor = h + self.project(skip)
         return out
 
 
@@ -129,24 +122,42 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         c1, c2, e = config.base_width, config.mid_width, config.embedding_width
-        per_pixel = config.channels + 2 * len(MAP_FREQUENCIES)
+        pixels = config.patch**2
+        mid_blocks = mid_blocks_of(config)
+        joined = 2 if config.skips == "concat" else 1
+
+        def block(c_in: int, c_out: int) -> nn.Module:
+            kind = ResidualBlock if config.block == "double" else SingleNormBlock
+            return kind(c_in, c_out, e, config.norm_groups)
+
+        def attention(place: str) -> nn.Module:
+            if place not in config.attention:
+                return nn.Identity()
+            return Attention(c2, config.attention_heads, config.norm_groups)
+
+        def join(channels: int, count: int) -> nn.ModuleList:
+            concat = config.skips == "concat"
+            return nn.ModuleList(ConcatSkip() if concat else AddSkip(channels) for _ in range(count))
 
         self.label_embedding = nn.Embedding(config.num_classes + 1, e)
         self.embed = nn.Sequential(nn.Linear(4 * len(MEAN_FREQUENCIES), e), nn.SiLU(), nn.Linear(e, e))
-        self.conv_in = nn.Conv2d(per_pixel * UNSHUFFLE**2, c1, 3, padding=1)
-        self.down1 = nn.ModuleList(ResidualBlock(c1, c1, e) for _ in range(config.blocks))
-        self.downsample = nn.Conv2d(c1, c2, 3, stride=2, padding=1)
-        self.down2 = nn.ModuleList(ResidualBlock(c2, c2, e) for _ in range(config.blocks))
-        self.down2_attention = Attention(c2, config.attention_heads)
-        self.mid1 = ResidualBlock(c2, c2, e)
-        self.mid_attention = Attention(c2, config.attention_heads)
-        self.mid2 = ResidualBlock(c2, c2, e)
-        self.up2 = nn.ModuleList(ResidualBlock(2 * c2, c2, e) for _ in range(config.blocks))
-        self.up2_attention = Attention(c2, config.attention_heads)
-        self.upsample = nn.Conv2d(c2, c1, 3, padding=1)
-        self.up1 = nn.ModuleList(ResidualBlock(2 * c1, c1, e) for _ in range(config.blocks))
-        self.norm_out = _norm(c1)
-        self.conv_out = _zero(nn.Conv2d(c1, config.channels * UNSHUFFLE**2, 3, padding=1))
+        per_pixel = config.channels + 2 * len(MAP_FREQUENCIES)
+        self.conv_in = nn.Conv2d(per_pixel * pixels, c1, 3, padding=1)
+        self.down1 = nn.ModuleList(block(c1, c1) for _ in range(config.blocks))
+        self.downsample = _downsample(c1, c2, config.resample)
+        self.down2 = nn.ModuleList(block(c2, c2) for _ in range(mid_blocks))
+        self.down2_attention = attention("down")
+        self.mid1 = block(c2, c2)
+        self.mid_attention = attention("middle")
+        self.mid2 = block(c2, c2)
+        self.join2 = join(c2, mid_blocks)
+        self.up2 = nn.ModuleList(block(joined * c2, c2) for _ in range(mid_blocks))
+        self.up2_attention = attention("up")
+        self.upsample = _upsample(c2, c1, config.resample)
+        self.join1 = join(c1, config.blocks)
+        self.up1 = nn.ModuleList(block(joined * c1, c1) for _ in range(config.blocks))
+        self.norm_out = nn.GroupNorm(config.norm_groups, c1)
+        self.conv_out = _zero(nn.Conv2d(c1, config.channels * pixels, 3, padding=1))
 
     def forward(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
         """Predict v.
@@ -159,27 +170,48 @@ class UNet(nn.Module):
         Returns:
             v, (B, C, H, W) float32.
         """
+        patch = self.config.patch
         level_map = fourier_features(u[:, None], MAP_FREQUENCIES, dim=1)  # (B, 8, H, W)
         level = torch.stack([u.mean((1, 2)), u.amax((1, 2))], 1)  # (B, 2)
         embedding = self.embed(fourier_features(level, MEAN_FREQUENCIES, dim=1))
         embedding = F.silu(embedding + self.label_embedding(labels))  # (B, E)
 
-        h = self.conv_in(F.pixel_unshuffle(torch.cat([x, level_map], 1), UNSHUFFLE))
+        h = self.conv_in(F.pixel_unshuffle(torch.cat([x, level_map], 1), patch))
         skips = []
-        for block in self.down1:  # (B, c1, H/2, W/2)
+        for block in self.down1:  # (B, c1, H/patch, W/patch)
             h = block(h, embedding)
             skips.append(h)
         h = self.downsample(h)
-        for block in self.down2:  # (B, c2, H/4, W/4)
+        for block in self.down2:  # (B, c2, H/2patch, W/2patch)
             h = block(h, embedding)
             skips.append(h)
         h = self.down2_attention(h)
         h = self.mid2(self.mid_attention(self.mid1(h, embedding)), embedding)
-        for block in self.up2:
-            h = block(torch.cat([h, skips.pop()], 1), embedding)
-        h = self.up2_attention(h)
-        h = self.upsample(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-        for block in self.up1:
-            h = block(torch.cat([h, skips.pop()], 1), embedding)
-        v: Tensor = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), UNSHUFFLE)
+        for join, block in zip(self.join2, self.up2, strict=True):
+            h = block(join(h, skips.pop()), embedding)
+        h = self.upsample(self.up2_attention(h))
+        for join, block in zip(self.join1, self.up1, strict=True):
+            h = block(join(h, skips.pop()), embedding)
+        v: Tensor = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), patch)
         return v.float()
+
+
+class Upsample(nn.Conv2d):
+    """Double the resolution by repeating pixels, then convolve."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return super().forward(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+
+
+def _downsample(c_in: int, c_out: int, kind: str) -> nn.Module:
+    """Halve the resolution."""
+    if kind == "conv":
+        return nn.Conv2d(c_in, c_out, 3, stride=2, padding=1)
+    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * c_in, c_out, 1))
+
+
+def _upsample(c_in: int, c_out: int, kind: str) -> nn.Module:
+    """Double the resolution."""
+    if kind == "conv":
+        return Upsample(c_in, c_out, 3, padding=1)
+    return nn.Sequential(nn.Conv2d(c_in, 4 * c_out, 1), nn.PixelShuffle(2))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.arrays import on_host
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.controls import Controls
@@ -99,7 +99,6 @@ class Commands:
 
     # --- their turn ---
 
-    @torch.inference_mode()
     def apply(self) -> Applied:
         """Apply what has arrived; injections in rounds of at most one for each session."""
         done = Applied()
@@ -200,15 +199,14 @@ class Commands:
         if step != c.step[slot]:
             self._state.return_to(slot, step)
             top = float(self._state.levels[slot, session.settings.num_time_steps])
-            self._state.u[slot].clamp_(max=top)  # the schedule may be another one now
+            self._state.limit_levels(slot, top)  # the schedule may be another one now
         c.step[slot] = step
         self._rest(slot)
 
     def _jump_in_time(self, session: Session, time_step: float) -> None:
         c, slot, settings = self._controls, session.slot, session.settings
         m.check_range("jump.time_step", time_step, 0, settings.num_time_steps)
-        index = torch.tensor([slot], device=self._state.device)
-        now = float(self._state.time_steps(index).amax())
+        now = float(on_host(self._state.time_steps(self._state.array([slot], np.int64))).max())
         if time_step >= now:
             schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
             level = float(schedule.level_of_time_step(time_step))
@@ -238,12 +236,11 @@ class Commands:
             columns["rules"].append(inject.rule)
             session.injections += 1
         integers = ("slots", "seeds", "numbers", "kinds", "rules")
-        device = self._state.device
-        tensors = {
-            name: torch.tensor(values, dtype=torch.int64 if name in integers else torch.float32).to(device)
+        arrays = {
+            name: self._state.array(values, np.int64 if name in integers else np.float32)
             for name, values in columns.items()
         }
-        self._state.inject(InjectionRows(**tensors))
+        self._state.inject(InjectionRows(**arrays))
 
 
 def rejection(session: Session, sequence: int, error: InvalidValueError) -> Event:

@@ -7,6 +7,7 @@ and then steps.
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -14,19 +15,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffusion_toy.contract import messages as m
-from diffusion_toy.diffusion import process as diffusion
+from diffusion_toy.diffusion.arrays import Array, is_torch, on_host
+from diffusion_toy.diffusion.sampling import network_rows, predict_v
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel
-from diffusion_toy.predictors.forward import Forward, Precision
+from diffusion_toy.predictors.base import Predictor
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
 from inference_server.engine.frames import FrameBatch
-from inference_server.engine.kernel import Gauge, Rows, advance
+from inference_server.engine.kernel import Rows, advance, split
+from inference_server.engine.readings import Gauge, Readings
 from inference_server.engine.session import Event, Pending, Session, SessionSnapshot
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
@@ -66,18 +67,12 @@ class EngineConfig:
     Attributes:
         slots: sessions at most.
         tick_rate_hz: how often `tick` will be called; the fastest that a session can step.
-        precision: of the network.
-        compiled: whether network and tick are compiled.
-        batch_sizes: to which a batch is padded, rising; none: it is not.
         token_period_s: how often each session's snapshot is told; 0: never.
         capacity: rows a second that all sessions together may ask for, None for no limit.
     """
 
     slots: int = 32
     tick_rate_hz: float = 60.0
-    precision: Precision = Precision.FLOAT32
-    compiled: bool = False
-    batch_sizes: tuple[int, ...] = ()
     token_period_s: float = 0.0
     capacity: float | None = None
 
@@ -86,27 +81,26 @@ class Engine:
     """All sessions of one model.
 
     Args:
-        model: the network and its metadata.
-        device: where to run it.
+        model: what the file says of the network, and its examples.
+        predictor: runs the network. The state lies where its arrays do: on a GPU in torch, else in NumPy.
         config: how.
     """
 
-    def __init__(self, model: LoadedModel, device: torch.device, config: EngineConfig | None = None) -> None:
+    def __init__(self, model: LoadedModel, predictor: Predictor, config: EngineConfig | None = None) -> None:
         config = config or EngineConfig()
-        network = model.network.config
-        self.model, self.device, self.config = model, device, config
+        network = model.config
+        device = predictor.device
+        if device is not None and device.type == "cpu":
+            device = None  # NumPy is the lighter one for small arrays
+        self.model, self.predictor, self.device, self.config = model, predictor, device, config
         self.capacity = config.capacity
         self.num_classes = network.num_classes
         self.shape = (network.channels, network.height, network.width)
-        self.forward = Forward(
-            model.network.to(device), config.precision, config.batch_sizes, config.compiled
-        )
-        self._advance = torch.compile(advance, dynamic=True) if config.compiled else advance
+        self.state = SlotState(config.slots, self.shape, device)
         calibration = model.metadata.residual_calibration
         self.gauge = Gauge(
-            torch.tensor(calibration, device=device) if calibration else None, model.metadata.border_value
+            self.state.array(calibration, np.float32) if calibration else None, model.metadata.border_value
         )
-        self.state = SlotState(config.slots, self.shape, device)
         self.controls = Controls.for_slots(config.slots, self.state.kept_states)
         self._snapshot_schedule = SnapshotSchedule(config.slots, config.tick_rate_hz, config.token_period_s)
         self._setup = SessionSetup(model, self.state, self.controls, config.tick_rate_hz)
@@ -128,6 +122,7 @@ class Engine:
             dataset=model.metadata.dataset,
             border_value=model.metadata.border_value,
             has_examples=model.examples is not None,
+            predictor=predictor.description,
         )
 
     @property
@@ -209,7 +204,7 @@ class Engine:
             session.seed = branch_seed
         self._occupy(session, snapshot.motion, snapshot.applied)
         try:
-            self.state.unpack(slot, torch.from_numpy(snapshot.state.copy()))
+            self.state.unpack(slot, snapshot.state)
         except ValueError as error:
             self.leave(session)
             raise InvalidValueError("start.resume_token", str(error), "a state of this model") from error
@@ -288,13 +283,12 @@ class Engine:
         """The session of this name, None if it is not here."""
         return self._by_id.get(session_id)
 
-    @torch.inference_mode()
     def snapshots(self, sessions: Sequence[Session]) -> list[SessionSnapshot]:
         """What these need to go on elsewhere, as they are now."""
         if not sessions:
             return []
-        slots = torch.tensor([session.slot for session in sessions], device=self.device)
-        packed = self.state.packed(slots).cpu().numpy()
+        slots = self.state.array([session.slot for session in sessions], np.int64)
+        packed = on_host(self.state.packed(slots))
         c = self.controls
         return [
             SessionSnapshot(
@@ -333,7 +327,6 @@ class Engine:
         """So many ticks were not made, because the engine was idle."""
         self._snapshot_schedule.advance(ticks)
 
-    @torch.inference_mode()
     def tick(self) -> TickResult:
         """Apply commands, forward, publish, step. Takes one batch through the network at most."""
         self._snapshot_schedule.advance(1)
@@ -350,90 +343,79 @@ class Engine:
             return TickResult(None, events, applied=applied.kinds, ended=ended)
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
         steps = stepping[due]
-        slots = torch.from_numpy(due).to(self.device)
+        slots = self.state.array(due)
         rows = self._rows(due, slots, steps, applied.discs)
         began = time.perf_counter()
-        v, network_rows = self.predict_v(rows.state, c.label[due], c.guidance[due])
+        v, taken = self.predict_v(rows.state, c.label[due], c.guidance[due])
         forward_s = time.perf_counter() - began
-        advanced = self._advance(
+        advanced = advance(
             rows, v, self.gauge,
-            any_forward=self.config.compiled or bool((c.motion[due] == m.Motion.FORWARD).any()),
-            any_multistep=self.config.compiled or bool(c.multistep[due].any()),
+            any_noising=bool((c.motion[due] == m.Motion.FORWARD).any()),
+            any_multistep=bool(c.multistep[due].any()),
             uniform=bool(c.uniform[due].all()),
         )  # fmt: skip
-        pixels, readings, at_end, finite = self._to_host(
-            advanced.pixels, advanced.readings, advanced.at_end, advanced.finite
+        pixels, *columns, at_end, finite = self._to_host(
+            advanced.pixels, *advanced.readings, advanced.at_end, advanced.finite
         )
+        readings = Readings(*columns)
         c.frame_number[due] += 1
         frames = self._frames(due, pixels, readings, steps)
         c.dirty[due] = False
-        c.uniform[due] = readings[:, 0] == readings[:, 2]
+        c.uniform[due] = readings.even
         moving = due[steps]
         if len(moving):
-            index = slots if len(moving) == len(due) else torch.from_numpy(moving).to(self.device)
-            self.state.keep(index, torch.from_numpy(c.step[moving]).to(self.device), rows)
+            index = slots if len(moving) == len(due) else self.state.array(moving)
+            self.state.keep(index, self.state.array(c.step[moving]), rows)
             self.state.store(index, rows, advanced)
-            self._count_steps(moving, at_end[steps], readings[steps, 8])
+            self._count_steps(moving, at_end[steps], readings.time_step_max[steps])
         if applied.discs:
             self._confine_steps(due, rows, applied.discs)
         broken = int((~finite).sum())
-        return TickResult(frames, events, network_rows, forward_s, applied.kinds, broken, ended)
+        return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended)
 
     def _rows(
-        self, due: NDArray[np.int64], slots: Tensor, steps: NDArray[np.bool_], discs: Mapping[int, m.Disc]
+        self, due: NDArray[np.int64], slots: Array, steps: NDArray[np.bool_], discs: Mapping[int, m.Disc]
     ) -> Rows:
         c, state = self.controls, self.state
-        whole = torch.from_numpy(np.stack([c.seed[due], c.step[due]])).to(self.device)
-        parts = torch.from_numpy(np.stack([c.stride[due], c.eta[due]])).to(self.device)
         multistep = c.multistep[due]
         if discs:
             multistep &= ~np.isin(due, list(discs))
-        flags = np.stack([c.motion[due] == m.Motion.FORWARD, multistep, steps])
-        forward, multistep, stepping = torch.from_numpy(flags).to(self.device)
+        whole = state.array(np.stack([c.seed[due], c.step[due]]))
+        parts = state.array(np.stack([c.stride[due], c.eta[due]]))
+        flags = state.array(np.stack([c.motion[due] == m.Motion.FORWARD, multistep, steps]))
         return Rows(
-            state=state.state.index_select(0, slots),
-            earlier=state.earlier.index_select(0, slots),
-            earlier_level=state.earlier_level.index_select(0, slots),
-            table=state.levels.index_select(0, slots),
-            last=state.num_time_steps.index_select(0, slots),
+            state=state.take(state.state, slots),
+            earlier=state.take(state.earlier, slots),
+            earlier_level=state.take(state.earlier_level, slots),
+            table=state.take(state.levels, slots),
+            last=state.take(state.num_time_steps, slots),
             seeds=whole[0],
             steps=whole[1],
             stride=parts[0],
             eta=parts[1],
-            forward=forward,
-            multistep=multistep,
-            stepping=stepping,
+            noising=flags[0],
+            multistep=flags[1],
+            stepping=flags[2],
         )
 
     def predict_v(
-        self, state: Tensor, labels: NDArray[np.int64], guidance: NDArray[np.float32]
-    ) -> tuple[Tensor, int]:
-        """The velocity of each row, guided: (R, C, H, W), and how many rows the network took for it."""
-        channels = self.shape[0]
-        x, u = state[:, :channels], state[:, channels]
-        null = self.num_classes
-        unlabelled = (labels == m.NO_LABEL) | (guidance == 0)
-        row_labels = np.where(unlabelled, null, labels)
-        guided = np.flatnonzero(~unlabelled & (guidance != 1))
-        if not len(guided):
-            return self.forward(x, u, torch.from_numpy(row_labels).to(self.device)), len(labels)
-        where = torch.from_numpy(guided).to(self.device)
-        row_labels = np.concatenate([row_labels, np.full(len(guided), null)])
-        x, u = torch.cat([x, x[where]]), torch.cat([u, u[where]])
-        v = self.forward(x, u, torch.from_numpy(row_labels).to(self.device))
-        v_first, v_null = v[: len(labels)].clone(), v[len(labels) :]
-        weight = torch.from_numpy(guidance[guided]).to(self.device)[:, None, None, None]
-        v_first[where] = diffusion.guided_velocity(v_null, v_first[where], weight)
-        return v_first, len(row_labels)
+        self, state: Array, labels: NDArray[np.int64], guidance: NDArray[np.float32]
+    ) -> tuple[Array, int]:
+        """Return the velocity of each row, guided, (R, C, H, W), and how many rows the network took."""
+        planes, null = split(state), self.num_classes
+        told = np.where(labels == m.NO_LABEL, null, labels)
+        v = predict_v(self.predictor, planes.x, planes.u, self.state.array(told), null, guidance)
+        return v, network_rows(told, null, guidance)
 
-    def _to_host(self, *tensors: Tensor) -> list[NDArray[Any]]:
-        """Copies for the host; from a CUDA device all at once, into pinned memory."""
-        if self.device.type != "cuda":
-            return [tensor.numpy() for tensor in tensors]
+    def _to_host(self, *arrays: Array) -> list[NDArray[Any]]:
+        """Return copies for the host; from a CUDA device all at once, into pinned memory."""
+        if not is_torch(arrays[0]):
+            return list(arrays)
+        torch = importlib.import_module("torch")
         # Fresh pinned blocks come from torch's cache: those of the tick before may still be being sent.
-        copies = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
-        for copied, tensor in zip(copies, tensors, strict=True):
-            copied.copy_(tensor, non_blocking=True)
+        copies = [torch.empty(array.shape, dtype=array.dtype, pin_memory=True) for array in arrays]
+        for copied, array in zip(copies, arrays, strict=True):
+            copied.copy_(array, non_blocking=True)
         torch.cuda.current_stream(self.device).synchronize()
         return [copied.numpy() for copied in copies]
 
@@ -441,7 +423,7 @@ class Engine:
         self,
         due: NDArray[np.int64],
         pixels: NDArray[np.float16],
-        readings: NDArray[np.float32],
+        readings: Readings,
         steps: NDArray[np.bool_],
     ) -> FrameBatch:
         c = self.controls
@@ -482,10 +464,10 @@ class Engine:
     def _confine_steps(self, due: NDArray[np.int64], rows: Rows, discs: Mapping[int, m.Disc]) -> None:
         """All of some pictures has taken a step of which only a disc was meant."""
         slots = np.array(list(discs))
-        places = torch.tensor([(disc.x, disc.y, disc.radius) for disc in discs.values()], device=self.device)
-        before = rows.state[torch.from_numpy(np.searchsorted(due, slots)).to(self.device)]
-        index = torch.from_numpy(slots).to(self.device)
-        self.state.confine(index, before, self.state.inside(*places.unbind(1)))
+        places = [(disc.x, disc.y, disc.radius) for disc in discs.values()]
+        x, y, radius = (self.state.array(values, np.float32) for values in zip(*places, strict=True))
+        before = rows.state[self.state.array(np.searchsorted(due, slots))]
+        self.state.confine(self.state.array(slots), before, self.state.inside(x, y, radius))
         self._setup.update_ended(slots)
         self.controls.uniform[slots] = False
 

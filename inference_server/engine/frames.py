@@ -5,6 +5,7 @@ A frame that is replaced before it is sent never costs more than a reference to 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Applied, Settings
+from inference_server.engine.readings import Readings
 from inference_server.engine.session import Session
 
 
@@ -24,7 +26,7 @@ class FrameBatch:
         seeds, numbers, steps, applied, first_kept, watchers, motion: (R,) int64, as in the `Frame` message.
         idle: (R,) bool.
         pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other.
-        readings: (R, 12) float32, see `kernel.readings`.
+        readings: of each, in NumPy.
         stepping: how many of the sessions take a step.
         shape: C, H, W.
         people: sessions on this server.
@@ -44,7 +46,7 @@ class FrameBatch:
     motion: NDArray[np.int64]
     idle: NDArray[np.bool_]
     pixels: NDArray[np.float16]
-    readings: NDArray[np.float32]
+    readings: Readings
     stepping: int
     shape: tuple[int, int, int]
     people: int
@@ -69,7 +71,28 @@ class FrameBatch:
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     @cached_property
-    def readings_of_rows(self) -> list[list[float]]:
-        """Each row's readings, likewise."""
-        rows: list[list[float]] = self.readings.tolist()
-        return rows
+    def _readings_of_rows(self) -> list[Readings]:
+        return [Readings(*row) for row in zip(*(column.tolist() for column in self.readings), strict=True)]
+
+    def readings_of(self, row: int) -> Readings:
+        """Return a row's readings as Python's numbers."""
+        return self._readings_of_rows[row]
+
+    def _part(self, row: int, first: int, values: int) -> bytes:
+        begin = 2 * (row * self.pixels.shape[1] + first)  # bytes: two for each value
+        return self.content[begin : begin + 2 * values]
+
+    def x_t(self, row: int) -> bytes:
+        """Return a row's picture, C·H·W float16, little-endian."""
+        return self._part(row, 0, math.prod(self.shape))
+
+    def x0_hat(self, row: int) -> bytes:
+        """Return a row's prediction, likewise."""
+        return self._part(row, math.prod(self.shape), math.prod(self.shape))
+
+    def levels(self, row: int) -> bytes:
+        """Return a row's level map, H·W float16, little-endian; empty where it has one level."""
+        readings = self.readings_of(row)
+        if readings.nominal_min == readings.nominal_max:
+            return b""
+        return self._part(row, 2 * math.prod(self.shape), math.prod(self.shape[1:]))

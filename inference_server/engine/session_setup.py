@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.diffusion.arrays import on_host
 from diffusion_toy.diffusion.counter_noise import Purpose, uniform_words
 from diffusion_toy.diffusion.samplers import RULES
 from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
@@ -29,7 +28,7 @@ class SessionSetup:
 
     def __init__(self, model: LoadedModel, state: SlotState, controls: Controls, tick_rate_hz: float) -> None:
         self._model, self._state, self._controls = model, state, controls
-        self._num_classes = model.network.config.num_classes
+        self._num_classes = model.config.num_classes
         self._tick_rate_hz = tick_rate_hz
 
     def checked_settings(self, change: m.SettingsChange, before: m.Settings) -> m.Settings:
@@ -70,7 +69,7 @@ class SessionSetup:
         c, slot, settings = self._controls, session.slot, session.settings
         c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
         c.stride[slot] = settings.stride
-        c.eta[slot] = {m.Sampler.DDPM: 1.0, m.Sampler.DDIM: settings.eta}.get(settings.sampler, 0.0)
+        c.eta[slot] = RULES[settings.sampler].eta(settings.eta)
         c.multistep[slot] = RULES[settings.sampler].remembers
         self._state.forget_earlier(slot)
         c.label[slot] = settings.label
@@ -83,7 +82,6 @@ class SessionSetup:
         self._state.set_schedule(session.slot, schedule)
         return schedule
 
-    @torch.inference_mode()
     def begin(self, session: Session) -> None:
         """Put the session's picture at its origin, with its seed, at step 0."""
         slot, origin, settings = session.slot, session.origin, session.settings
@@ -94,11 +92,11 @@ class SessionSetup:
             case m.PureNoise():
                 self._state.start_from_noise(slot, level, session.seed)
             case m.Pixels(content):
-                picture = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(self._state.shape)
-                self._state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
+                picture = np.frombuffer(content, np.uint8).reshape(self._state.shape)
+                self._state.start_from_picture(slot, to_unit_range(picture), level, session.seed)
             case m.Example(label):
                 picture = self._example(label, session.seed)
-                self._state.start_from_picture(slot, picture.float() / 127.5 - 1, level, session.seed)
+                self._state.start_from_picture(slot, to_unit_range(picture), level, session.seed)
         c = self._controls
         c.seed[slot] = session.seed
         c.step[slot] = c.first_kept[slot] = 0
@@ -108,16 +106,22 @@ class SessionSetup:
 
     def update_ended(self, slots: NDArray[np.int64]) -> None:
         """Note whether the sessions of these slots have anywhere to go."""
-        at_end = self._state.at_end(torch.from_numpy(slots).to(self._state.device)).cpu().numpy()
+        at_end = on_host(self._state.at_end(self._state.array(slots)))
         forward = self._controls.motion[slots] == m.Motion.FORWARD
         self._controls.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
 
-    def _example(self, label: int | None, seed: int) -> Tensor:
+    def _example(self, label: int | None, seed: int) -> NDArray[np.uint8]:
         """A bundled picture, chosen by the seed: (C, H, W) uint8."""
         examples = self._model.examples
         assert examples is not None  # check_origin has refused this
-        which = torch.arange(len(examples.labels))
-        if label is not None and bool((examples.labels == label).any()):
+        which = np.arange(len(examples.labels))
+        if label is not None and (examples.labels == label).any():
             which = which[examples.labels == label]
-        word = uniform_words(torch.tensor([seed]), Purpose.CHOICE, torch.tensor([0]), 1)
-        return examples.images[which[int(word) % len(which)]]
+        word = uniform_words(np.array([seed]), Purpose.CHOICE, np.array([0]), 1)
+        picture: NDArray[np.uint8] = examples.images[which[int(word[0, 0]) % len(which)]]
+        return picture
+
+
+def to_unit_range(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return bytes 0…255 as float32 in [−1, 1]."""
+    return picture.astype(np.float32) / np.float32(127.5) - 1

@@ -1,4 +1,4 @@
-"""The state of all sessions as tensors, one slot each, and the arithmetic on rows of slots.
+"""The state of all sessions as arrays, one slot each, and the arithmetic on rows of slots.
 
 Everything is vectorised over rows: a method takes the slot numbers it concerns, and no loop here
 runs over sessions.
@@ -6,18 +6,29 @@ runs over sessions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import InjectionRule, NoiseKind
 from diffusion_toy.diffusion import process as diffusion
+from diffusion_toy.diffusion.arrays import Array, clip, column, flat, like, namespace, zeros
 from diffusion_toy.diffusion.counter_noise import Purpose, standard_normal
 from diffusion_toy.diffusion.noise_kinds import noise_of_kind
+from diffusion_toy.diffusion.sampling import of_images
 from diffusion_toy.diffusion.schedule import T_MAX, NoiseSchedule
-from inference_server.engine.kernel import NO_LEVEL, Advanced, Rows, levels_of, time_steps
+from inference_server.engine.kernel import (
+    EXTRA_PLANES,
+    NO_LEVEL,
+    Advanced,
+    Rows,
+    levels_of,
+    split,
+    time_steps,
+)
 
 HISTORY_STATES_MAX = 120
 HISTORY_BYTES_MAX = 2 * 2**20  # of a session
@@ -26,22 +37,22 @@ PADDING_LEVEL = 2.0  # above every level, so that a search in a schedule's table
 
 @dataclass(frozen=True, eq=False)
 class InjectionRows:
-    """A round of injections, at most one for each session. All tensors have R rows.
+    """A round of injections, at most one for each session. All arrays have R rows.
 
     `slots` int64; `seeds`, `numbers` int64 (for the noise); `center_x`, `center_y`, `radius`
     float32 in fractions of the picture (radius infinite: everywhere); `amount` float32, time
     steps; `kinds`, `rules` int64, values of `NoiseKind` and `InjectionRule`.
     """
 
-    slots: Tensor
-    seeds: Tensor
-    numbers: Tensor
-    center_x: Tensor
-    center_y: Tensor
-    radius: Tensor
-    amount: Tensor
-    kinds: Tensor
-    rules: Tensor
+    slots: Array
+    seeds: Array
+    numbers: Array
+    center_x: Array
+    center_y: Array
+    radius: Array
+    amount: Array
+    kinds: Array
+    rules: Array
 
 
 def history_states(shape: tuple[int, int, int]) -> int:
@@ -52,7 +63,7 @@ def history_states(shape: tuple[int, int, int]) -> int:
 
 
 class SlotState:
-    """The tensors that sessions own.
+    """The arrays that sessions own.
 
     Attributes (S slots, P = C + 3 planes, K kept states):
         state: (S, P, H, W) float32: the noisy picture, the nominal level, the gain, the noise variance.
@@ -64,35 +75,42 @@ class SlotState:
         num_time_steps: (S,) float32, T of each.
     """
 
-    def __init__(self, slots: int, shape: tuple[int, int, int], device: torch.device) -> None:
+    def __init__(self, slots: int, shape: tuple[int, int, int], device: Any = None) -> None:
         self.shape, self.device = shape, device
         channels, height, width = shape
-        self.state = torch.zeros(slots, channels + 3, height, width, device=device)
-        self.x = self.state[:, :channels]
-        self.u, self.g, self.n2 = (self.state[:, channels + i] for i in range(3))
-        self.g.fill_(1.0)
-        self.earlier = torch.zeros(slots, *shape, device=device)
-        self.earlier_level = torch.full((slots,), NO_LEVEL, device=device)
+        self.state = zeros((slots, channels + EXTRA_PLANES, height, width), device)
+        self.x, self.u, self.g, self.n2 = split(self.state)
+        self.g[:] = 1.0
+        self.earlier = zeros((slots, *shape), device)
+        self.earlier_level = zeros((slots,), device) + NO_LEVEL
         # Pages that no session has written take no memory on the CPU.
-        self.history = torch.zeros(slots, history_states(shape), *self.state.shape[1:], device=device)
-        self.levels = torch.full((slots, T_MAX + 1), PADDING_LEVEL, device=device)
-        self.num_time_steps = torch.ones(slots, device=device)
-        self._pixel_y = ((torch.arange(height, device=device) + 0.5) / height)[None, :, None]
-        self._pixel_x = ((torch.arange(width, device=device) + 0.5) / width)[None, None, :]
+        self.history = zeros((slots, history_states(shape), *self.state.shape[1:]), device)
+        self.levels = zeros((slots, T_MAX + 1), device) + PADDING_LEVEL
+        self.num_time_steps = zeros((slots,), device) + 1
+        self._pixel_y = self.array((np.arange(height) + 0.5) / height, np.float32)[None, :, None]
+        self._pixel_x = self.array((np.arange(width) + 0.5) / width, np.float32)[None, None, :]
         # fractions of each axis to fractions of the shorter side, which is what a radius is in
         self._scale_y = height / min(height, width)
         self._scale_x = width / min(height, width)
+
+    def array(self, values: Any, dtype: Any = None) -> Array:
+        """Return values as an array of the state's kind, on its device."""
+        return like(values, self.state, dtype)
 
     # --- single sessions: starts and changes of schedule ---
 
     def set_schedule(self, slot: int, schedule: NoiseSchedule) -> None:
         """Give a session a schedule; its levels stay, clamped to the new range."""
-        table = torch.from_numpy(schedule.levels.astype(np.float32))
+        table = schedule.levels.astype(np.float32)
         self.levels[slot] = PADDING_LEVEL
-        self.levels[slot, : len(table)] = table.to(self.device)
+        self.levels[slot, : len(table)] = self.array(table)
         self.num_time_steps[slot] = schedule.T
-        self.u[slot].clamp_(max=float(table[-1]))
+        self.limit_levels(slot, float(table[-1]))
         self.forget_earlier(slot)
+
+    def limit_levels(self, slot: int, top: float) -> None:
+        """Lower the levels of a session that are above `top`."""
+        self.u[slot] = clip(self.u[slot], 0.0, top)
 
     def start_from_noise(self, slot: int, level: float, seed: int) -> None:
         """Unit noise, nominal to be at `level`."""
@@ -100,22 +118,21 @@ class SlotState:
         self.u[slot], self.g[slot], self.n2[slot] = level, 0.0, 1.0
         self.forget_earlier(slot)
 
-    def start_from_picture(self, slot: int, x0: Tensor, level: float, seed: int) -> None:
+    def start_from_picture(self, slot: int, x0: Array, level: float, seed: int) -> None:
         """A clean picture (C, H, W) in [−1, 1], noised to `level`."""
-        u = torch.tensor(level, device=self.device)
-        self.x[slot] = diffusion.q_sample(x0.to(self.device), u, self._start_noise(seed))
+        x0, u = self.array(x0), self.array([level], np.float32)
+        self.x[slot] = diffusion.q_sample(x0, u, self._start_noise(seed))
         self.u[slot] = level
         self.forget_earlier(slot)
-        self.g[slot], self.n2[slot] = diffusion.alpha(u), diffusion.sigma(u) ** 2
+        self.g[slot], self.n2[slot] = float(diffusion.alpha(u)[0]), float(diffusion.sigma(u)[0]) ** 2
         if level == 0:
             self.x[slot] = x0
 
-    def _start_noise(self, seed: int) -> Tensor:
-        seeds = torch.tensor([seed], device=self.device)
-        noise: Tensor = standard_normal(seeds, Purpose.START, torch.zeros_like(seeds), self.shape)[0]
-        return noise
+    def _start_noise(self, seed: int) -> Array:
+        seeds = self.array([seed], np.int64)
+        return standard_normal(seeds, Purpose.START, seeds * 0, self.shape)[0]
 
-    def forget_earlier(self, slots: int | Tensor) -> None:
+    def forget_earlier(self, slots: int | Array) -> None:
         """The next DPM-Solver++ step of these is of first order."""
         self.earlier_level[slots] = NO_LEVEL
 
@@ -126,76 +143,85 @@ class SlotState:
 
     def noise_up_to(self, slot: int, level: float, seed: int, number: int) -> None:
         """The forward process for every pixel below `level`, with the noise of injection `number`."""
-        u = self.u[slot]
-        u_new = u.clamp(min=level)
-        one = torch.tensor([seed], device=self.device)
-        z = standard_normal(one, Purpose.INJECTION, torch.full_like(one, number), self.shape)
-        update = diffusion.forward_increment(u[None], u_new[None])
-        self._store(torch.tensor([slot], device=self.device), update, u_new[None], z)
+        slots = self.array([slot], np.int64)
+        u = self.take(self.u, slots)
+        u_new = clip(u, level)
+        seeds, numbers = self.array([seed], np.int64), self.array([number], np.int64)
+        z = standard_normal(seeds, Purpose.INJECTION, numbers, self.shape)
+        self._store(slots, diffusion.forward_increment(u, u_new), u_new, z)
         self.forget_earlier(slot)
 
-    def packed(self, slots: Tensor) -> Tensor:
+    def packed(self, slots: Array) -> Array:
         """Everything but the history, to be kept elsewhere: (R, N) float32, see `unpack`."""
-        whole = [self.state[slots].flatten(1), self.earlier[slots].flatten(1)]
-        return torch.cat([*whole, self.earlier_level[slots][:, None]], 1)
+        parts = (
+            self.take(self.state, slots),
+            self.take(self.earlier, slots),
+            self.take(self.earlier_level, slots),
+        )
+        return namespace(self.state).concat([flat(part) for part in parts], axis=1)
 
-    def unpack(self, slot: int, values: Tensor) -> None:
+    def unpack(self, slot: int, values: NDArray[np.float32]) -> None:
         """Take over a row of `packed`.
 
         Raises:
             ValueError: of another size, or not finite.
         """
-        sizes = [self.state[slot].numel(), self.earlier[slot].numel(), 1]
-        if values.shape != (sum(sizes),) or not torch.isfinite(values).all():
-            raise ValueError(f"a state of {tuple(values.shape)} values, not {sum(sizes)} finite ones")
-        state, earlier, level = torch.split(values.to(self.device), sizes)
-        self.state[slot] = state.reshape(self.state[slot].shape)
-        self.u[slot].clamp_(0, 1)
-        self.earlier[slot] = earlier.reshape(self.shape)
-        self.earlier_level[slot] = level[0]
+        state_size, picture_size = math.prod(self.state.shape[1:]), math.prod(self.shape)
+        size = state_size + picture_size + 1
+        if values.shape != (size,) or not np.isfinite(values).all():
+            raise ValueError(f"a state of {tuple(values.shape)} values, not {size} finite ones")
+        self.state[slot] = self.array(values[:state_size]).reshape(self.state.shape[1:])
+        self.limit_levels(slot, 1.0)
+        self.earlier[slot] = self.array(values[state_size:-1]).reshape(self.shape)
+        self.earlier_level[slot] = float(values[-1])
 
     # --- rows of sessions ---
+
+    @staticmethod
+    def take(values: Array, slots: Array) -> Array:
+        """Return a copy of these slots' values, (R, ...)."""
+        return namespace(values).take(values, slots, axis=0)
 
     @property
     def kept_states(self) -> int:
         """How many states a session keeps to return to."""
-        return self.history.shape[1]
+        return int(self.history.shape[1])
 
-    def at_end(self, slots: Tensor) -> Tensor:
+    def at_end(self, slots: Array) -> Array:
         """Whether every pixel is clean, and whether every pixel is at T: (R, 2) bool."""
-        u = self.u[slots].flatten(1)
-        top = self.levels[slots, self.num_time_steps[slots].long()]
-        return torch.stack([u.amax(1) == 0, u.amin(1) >= top], 1)
+        xp, u = namespace(self.state), flat(self.take(self.u, slots))
+        last = xp.astype(self.take(self.num_time_steps, slots), xp.int64)
+        top = self.levels[slots, last]
+        return xp.stack([xp.max(u, axis=1) == 0, xp.min(u, axis=1) >= top], axis=1)
 
-    def time_steps(self, slots: Tensor) -> Tensor:
-        """The time step of each pixel in its session's schedule: (R, H, W) float32."""
-        return time_steps(self.levels[slots], self.u[slots])
+    def time_steps(self, slots: Array) -> Array:
+        """Return the time step of each pixel in its session's schedule: (R, H, W) float32."""
+        return time_steps(self.take(self.levels, slots), self.take(self.u, slots))
 
-    def levels_of(self, slots: Tensor, t: Tensor) -> Tensor:
-        """The levels at time steps `t` (R, H, W), each within 0…T of its session."""
-        return levels_of(self.levels[slots], t)
+    def levels_of(self, slots: Array, t: Array) -> Array:
+        """Return the levels at time steps `t` (R, H, W), each within 0…T of its session."""
+        return levels_of(self.take(self.levels, slots), t)
 
-    def keep(self, slots: Tensor, steps: Tensor, rows: Rows) -> None:
+    def keep(self, slots: Array, steps: Array, rows: Rows) -> None:
         """Keep the state of these slots before their steps (R,), to return to."""
-        kept = self.kept_states
         state = rows.state if len(slots) == len(rows.stepping) else rows.state[rows.stepping]
-        self.history.view(-1, *self.history.shape[2:]).index_copy_(0, slots * kept + steps % kept, state)
+        self.history[slots, steps % self.kept_states] = state
 
-    def store(self, slots: Tensor, rows: Rows, advanced: Advanced) -> None:
+    def store(self, slots: Array, rows: Rows, advanced: Advanced) -> None:
         """Write the stepping rows back; `slots` are theirs."""
         new = advanced.state, advanced.earlier, advanced.earlier_level
         if len(slots) < len(rows.stepping):
             new = new[0][rows.stepping], new[1][rows.stepping], new[2][rows.stepping]
         for mine, values in zip((self.state, self.earlier, self.earlier_level), new, strict=True):
-            mine.index_copy_(0, slots, values)
+            mine[slots] = values
 
-    def inside(self, center_x: Tensor, center_y: Tensor, radius: Tensor) -> Tensor:
+    def inside(self, center_x: Array, center_y: Array, radius: Array) -> Array:
         """Which pixels lie in discs (R,), in fractions as in `InjectionRows`: (R, H, W) bool."""
-        dx = (self._pixel_x - center_x[:, None, None]) * self._scale_x
-        dy = (self._pixel_y - center_y[:, None, None]) * self._scale_y
-        return dx.square() + dy.square() <= radius[:, None, None].square()
+        dx = (self._pixel_x - column(center_x, 3)) * self._scale_x
+        dy = (self._pixel_y - column(center_y, 3)) * self._scale_y
+        return dx * dx + dy * dy <= column(radius * radius, 3)
 
-    def confine(self, slots: Tensor, before: Tensor, inside: Tensor) -> None:
+    def confine(self, slots: Array, before: Array, inside: Array) -> None:
         """Take back what a step has changed outside of a disc.
 
         Args:
@@ -203,48 +229,40 @@ class SlotState:
             before: (R, P, H, W) float32, their state before the step.
             inside: (R, H, W) bool, the pixels for which the step counts.
         """
-        self.state[slots] = torch.where(inside[:, None], self.state[slots], before)
+        self.state[slots] = namespace(before).where(inside[:, None], self.state[slots], before)
         self.forget_earlier(slots)
 
     def inject(self, rows: InjectionRows) -> None:
         """Apply a round of injections: noise under a disc or everywhere, by each row's rule."""
-        slots = rows.slots
-        column = (slice(None), None, None)
+        xp, slots = namespace(self.state), rows.slots
         inside = self.inside(rows.center_x, rows.center_y, rows.radius)
         t = self.time_steps(slots)
-        t_new = self._clamped(slots, t + torch.where(inside, rows.amount[column], 0.0))
-        u = self.u[slots]
-        u_new = torch.where(t_new == t, u, self.levels_of(slots, t_new))
-        truth = diffusion.forward_increment(u, u_new)
-        naive = diffusion.naive_injection(u, u_new)
-        is_naive = (rows.rules == InjectionRule.NAIVE)[column]
-        is_lie = (rows.rules == InjectionRule.LIE)[column]
-        update = diffusion.Update(
-            A=torch.zeros_like(u),
-            B=torch.where(is_naive, naive.B, truth.B),
-            C=torch.where(is_naive, naive.C, truth.C),
-            moves=truth.moves & ~is_lie,
-        )
-        z = torch.empty(len(slots), *self.shape, device=self.device)
-        for kind in sorted(set(rows.kinds.tolist())):
-            chosen = (rows.kinds == kind).nonzero()[:, 0]
-            z[chosen] = noise_of_kind(NoiseKind(kind), rows.seeds[chosen], rows.numbers[chosen], self.shape)
+        last = column(self.take(self.num_time_steps, slots), 3)
+        t_new = xp.minimum(clip(t + xp.where(inside, column(rows.amount, 3), 0.0), 0.0), last)
+        u = self.take(self.u, slots)
+        u_new = xp.where(t_new == t, u, self.levels_of(slots, t_new))
+        truth, naive = diffusion.forward_increment(u, u_new), diffusion.naive_injection(u, u_new)
+        update = diffusion.choose(column(rows.rules == int(InjectionRule.NAIVE), 3), naive, truth)
+        told_only = column(rows.rules == int(InjectionRule.LIE), 3)
+        update = diffusion.Update(update.A, update.B, update.C, update.moves & ~told_only)
+        z = zeros((len(slots), *self.shape), self.device)
+        for kind in NoiseKind:
+            chosen = xp.nonzero(rows.kinds == int(kind))[0]
+            if len(chosen):
+                z[chosen] = noise_of_kind(kind, rows.seeds[chosen], rows.numbers[chosen], self.shape)
         self._store(slots, update, u_new, z)
         self.forget_earlier(slots)
 
-    def _clamped(self, slots: Tensor, t: Tensor) -> Tensor:
-        return torch.minimum(t.clamp(min=0), self.num_time_steps[slots][:, None, None])
-
-    def _store(self, slots: Tensor, update: diffusion.Update, u_new: Tensor, z: Tensor) -> None:
+    def _store(self, slots: Array, update: diffusion.Update, u_new: Array, z: Array) -> None:
         """Write an update without a prediction back; rows that would not be finite stay as they are."""
-        image = diffusion.Update(*(c[:, None] for c in (update.A, update.B, update.C, update.moves)))
-        x_new = image.apply_forward(self.x[slots], z)
-        finite = torch.isfinite(x_new).flatten(1).all(1)
-        if not finite.all():
-            keep = finite.nonzero()[:, 0]
+        xp = namespace(self.state)
+        x_new = of_images(update).apply_forward(self.take(self.x, slots), z)
+        finite = xp.all(flat(xp.isfinite(x_new)), axis=1)
+        if not bool(xp.all(finite)):
+            keep = xp.nonzero(finite)[0]
             slots, x_new, u_new = slots[keep], x_new[keep], u_new[keep]
-            update = diffusion.Update(*(c[keep] for c in (update.A, update.B, update.C, update.moves)))
+            update = update.map(lambda coefficient: coefficient[keep])
         self.x[slots] = x_new
-        self.g[slots] = update.gain(self.g[slots])
-        self.n2[slots] = update.noise_variance(self.n2[slots])
+        self.g[slots] = update.gain(self.take(self.g, slots))
+        self.n2[slots] = update.noise_variance(self.take(self.n2, slots))
         self.u[slots] = u_new

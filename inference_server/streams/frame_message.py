@@ -29,24 +29,23 @@ class FrameMessage:
     def fill(self, record: FrameRecord) -> pb.DenoiseResponse:
         """One row of a tick's batch. The message holds until the next call."""
         batch, row, frame = record.batch, record.row, self._frame
-        channels, height, width = batch.shape
-        image, plane = 2 * channels * height * width, 2 * height * width  # bytes
-        begin = row * (2 * image + plane)
-        content = batch.content
         number, step, applied, motion, idle, seed, first_kept, watchers = batch.numbers_of_rows[row]
         frame.number, frame.step, frame.applied_sequence = number, step, applied
         frame.motion = motion  # type: ignore[assignment]
         frame.idle, frame.seed, frame.first_kept_step, frame.watchers = idle, seed, first_kept, watchers
-        readings = batch.readings_of_rows[row]
-        frame.x_t = content[begin : begin + image]
-        frame.x0_hat = content[begin + image : begin + 2 * image]
-        constant = readings[0] == readings[2]
-        frame.level_map = b"" if constant else content[begin + 2 * image : begin + 2 * image + plane]
+        readings = batch.readings_of(row)
+        frame.x_t, frame.x0_hat, frame.level_map = batch.x_t(row), batch.x0_hat(row), batch.levels(row)
         nominal, actual, time_step = self._ranges
-        nominal.min, nominal.mean, nominal.max = readings[0:3]
-        actual.min, actual.mean, actual.max = readings[3:6]
-        time_step.min, time_step.mean, time_step.max = readings[6:9]
-        for name, value in zip(MEASURED, readings[9:12], strict=True):
+        nominal.min, nominal.mean, nominal.max = (
+            readings.nominal_min,
+            readings.nominal_mean,
+            readings.nominal_max,
+        )
+        actual.min, actual.mean, actual.max = readings.actual_min, readings.actual_mean, readings.actual_max
+        time_step.min, time_step.max = readings.time_step_min, readings.time_step_max
+        time_step.mean = readings.time_step_mean
+        for name in MEASURED:
+            value = getattr(readings, name)
             if value == value:
                 setattr(frame, name, value)
             else:  # NaN says that there is nothing to say

@@ -15,7 +15,7 @@ from diffusion_toy.diffusion.samplers import RULES, sampler_key, sampler_of_key
 from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.predictors.forward import pick_device
+from diffusion_toy.predictors.eager import pick_device
 from training.drawing.generation import Pipeline, make_pipeline
 from training.objectives.config import PRECISIONS
 from training.objectives.recipes import DiffusionNetwork
@@ -103,7 +103,7 @@ def pipeline_of(args: argparse.Namespace, network: DiffusionNetwork) -> Pipeline
 
     Raises:
         InvalidValueError: no such device.
-        CompileError: it cannot be compiled here.
+        PredictorError: it cannot be compiled here.
     """
     schedule = make_schedule(getattr(args, "schedule", network.schedule[0]), args.time_steps)
     return make_pipeline(network, pick_device(args.device), args.precision, args.compile, schedule)

@@ -14,7 +14,9 @@ from diffusion_toy.diffusion.sampling import SamplingPlan, heal, image_seeds, sa
 from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.unet import UNetConfig
-from diffusion_toy.predictors.forward import Forward, Precision
+from diffusion_toy.predictors.base import Precision
+from diffusion_toy.predictors.compiled import CompiledPredictor
+from diffusion_toy.predictors.eager import EagerPredictor
 from training.data.images import to_bytes, to_unit_range
 from training.objectives.recipes import DiffusionNetwork
 
@@ -37,7 +39,7 @@ class Pipeline:
         device: where.
     """
 
-    forward: Forward
+    forward: EagerPredictor
     config: UNetConfig
     schedule: NoiseSchedule
     device: torch.device
@@ -58,11 +60,12 @@ def make_pipeline(
     """Make `network` ready to draw, by its own schedule unless another is given.
 
     Raises:
-        CompileError: it cannot be compiled here.
+        PredictorError: it cannot be compiled here.
     """
     config, sizes = network.config, (BATCH,) if compiled else ()
-    forward = Forward(network.to(device), Precision(precision), sizes, compiled)
-    forward.warm_up(config.channels, config.height, config.width, device)
+    kind = CompiledPredictor if compiled else EagerPredictor
+    forward = kind(network, config, device, Precision(precision), sizes)
+    forward.warm_up()
     return Pipeline(forward, config, schedule or make_schedule(*network.schedule), device)
 
 

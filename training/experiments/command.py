@@ -13,7 +13,7 @@ import torch
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.files import check_file, write_atomically
-from diffusion_toy.predictors.forward import pick_device
+from diffusion_toy.predictors.eager import pick_device
 from training.drawing.commandline import AddParser, add_network_flags, check_flags, progress_bar
 from training.drawing.generation import make_pipeline
 from training.evaluation.classifier import check_classifier, load_classifier, shipped_classifier

@@ -24,7 +24,7 @@ from diffusion_toy.errors import CheckpointError, DiffusionToyError, InvalidValu
 from diffusion_toy.files import write_atomically
 from diffusion_toy.model.checkpoint import check_readable
 from diffusion_toy.model.unet import UNetConfig
-from diffusion_toy.predictors.forward import CompileError
+from diffusion_toy.predictors.base import PredictorError
 from training.data.images import ImageSet, class_difference, to_unit_range
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
@@ -207,7 +207,7 @@ class Trainer:
             return self.recipe.loss(self._forward, x0, u, eps, labels)
         except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
-            raise CompileError(
+            raise PredictorError(
                 f"the network cannot be compiled here ({reason}); install a C++ compiler such as g++, "
                 "or leave out --compile"
             ) from error

@@ -20,7 +20,7 @@ from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.files import check_new_folder
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.unet import UNetConfig
-from diffusion_toy.predictors.forward import pick_device
+from diffusion_toy.predictors.eager import pick_device
 from training.data.images import Splits
 from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.commandline import DEVICES, AddParser, check_flags, naming_flags

@@ -179,9 +179,9 @@ def test_the_shipped_model_draws_what_the_label_says() -> None:
     x_T = torch.randn(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     sampler = SamplingPlan(Sampler.DDIM, 25)
     *_, last = sample(model.network, x_T, labels, 10, make_schedule(), sampler, no_noise)
-    real = model.examples.images.float().div(127.5).sub(1).flatten(1)
+    real = torch.from_numpy(model.examples.images).float().div(127.5).sub(1).flatten(1)
     distances = torch.cdist(last.x0_hat.flatten(1), real)
-    nearest = model.examples.labels[distances.argmin(1)]
+    nearest = torch.from_numpy(model.examples.labels)[distances.argmin(1)]
     assert (nearest == labels).float().mean() > 0.5
     ink = (last.x0_hat > 0).float().mean((1, 2, 3))
     assert ((ink > 0.03) & (ink < 0.4)).all()  # strokes on an empty ground, as digits are

@@ -7,6 +7,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -32,7 +33,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, expected[name])
     assert model.examples is not None
-    assert model.examples.images.dtype == torch.uint8
+    assert model.examples.images.dtype == np.uint8
 
 
 def test_a_model_may_come_without_examples(tmp_path: Path) -> None:

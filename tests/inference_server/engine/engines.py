@@ -6,10 +6,17 @@ import numpy as np
 import torch
 
 from diffusion_toy.contract import messages as m
-from inference_server.engine.engine import Engine, TickResult
+from diffusion_toy.model.checkpoint import LoadedModel
+from diffusion_toy.predictors.eager import EagerPredictor
+from inference_server.engine.engine import Engine, EngineConfig, TickResult
 from inference_server.engine.session import Pending, Session, Skip
 
 CPU = torch.device("cpu")
+
+
+def engine_of(model: LoadedModel, config: EngineConfig, sizes: tuple[int, ...] = ()) -> Engine:
+    """Return an engine that runs the model's network in torch, eager and in float32."""
+    return Engine(model, EagerPredictor(model.network, model.config, CPU, sizes=sizes), config)
 
 
 def start(**changes: object) -> m.Start:
@@ -34,18 +41,18 @@ def row_of(result: TickResult, session: Session) -> int:
 def time_step(result: TickResult, session: Session) -> tuple[float, float]:
     """Least and greatest."""
     assert result.frames is not None
-    readings = result.frames.readings[row_of(result, session)]
-    return float(readings[6]), float(readings[8])
+    readings = result.frames.readings_of(row_of(result, session))
+    return readings.time_step_min, readings.time_step_max
 
 
 def picture(engine: Engine, session: Session) -> torch.Tensor:
     """The session's x_t as it is now, (C, H, W)."""
-    return engine.state.x[session.slot].clone()
+    return torch.from_numpy(engine.state.x[session.slot].copy())
 
 
 def whole_state(engine: Engine, session: Session) -> torch.Tensor:
     """The session's picture, level, gain and noise variance, (C + 3, H, W)."""
-    return engine.state.state[session.slot].clone()
+    return torch.from_numpy(engine.state.state[session.slot].copy())
 
 
 def under(disc: m.Disc, height: int = 28, width: int = 28) -> torch.Tensor:

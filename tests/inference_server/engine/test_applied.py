@@ -12,14 +12,14 @@ from inference_server.engine.engine import Engine, EngineConfig, TickResult
 from inference_server.engine.session import APPLIED_KEPT, Skip
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.outbox import FrameRecord, Outbox
-from tests.inference_server.engine.engines import CPU, applied, send, start
+from tests.inference_server.engine.engines import applied, engine_of, send, start
 from tests.inference_server.streams.frames import any_session, frame_batch
 from tests.models import tiny_model
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return Engine(tiny_model(tmp_path), CPU, EngineConfig(4))
+    return engine_of(tiny_model(tmp_path), EngineConfig(4))
 
 
 # --- in the engine ---

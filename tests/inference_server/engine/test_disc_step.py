@@ -12,7 +12,7 @@ from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.session import Session
 from tests.inference_server.engine.engines import (
-    CPU,
+    engine_of,
     picture,
     run_out,
     send,
@@ -29,7 +29,7 @@ AT_THE_BORDER = m.Disc(1.0, 0.0, 0.25)
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     """One whose network takes each row by itself, so that equal rows are equal to the bit."""
-    return Engine(tiny_model(tmp_path), CPU, EngineConfig(8, batch_sizes=(1,)))
+    return engine_of(tiny_model(tmp_path), EngineConfig(8), (1,))
 
 
 def paused(engine: Engine, **changes: object) -> Session:
@@ -43,7 +43,7 @@ def paused(engine: Engine, **changes: object) -> Session:
 
 def levels(engine: Engine, session: Session) -> torch.Tensor:
     """The session's time steps, (H, W)."""
-    return engine.state.time_steps(torch.tensor([session.slot]))[0]
+    return torch.from_numpy(engine.state.time_steps(np.array([session.slot]))[0])
 
 
 @pytest.mark.parametrize("sampler", list(m.Sampler))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
-from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.engine import EngineConfig
 from inference_server.engine.loop import EngineLoop
 from inference_server.ops.monitoring import Load, Metrics
+from tests.inference_server.engine.engines import engine_of
 from tests.models import tiny_model
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_call_to_a_loop_that_has_ended_is_answered(tmp_path: Path, fails: bool) -> None:
-    engine = Engine(tiny_model(tmp_path), torch.device("cpu"), EngineConfig(2))
+    engine = engine_of(tiny_model(tmp_path), EngineConfig(2))
     failures: list[BaseException] = []
     loop = EngineLoop([engine], lambda _: None, failures.append, Metrics(Load))
     if fails:

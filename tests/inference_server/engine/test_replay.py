@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from diffusion_toy.contract import messages as m
-from inference_server.engine.engine import Engine, EngineConfig, TickResult
+from inference_server.engine.engine import EngineConfig, TickResult
 from inference_server.engine.session import Pending
 from tests.client import Client
-from tests.inference_server.engine.engines import CPU, applied, whole_state
+from tests.inference_server.engine.engines import applied, engine_of, whole_state
 from tests.models import tiny_model, write_model
 from tests.tools import ServerProcess, running_server
 
@@ -52,7 +52,7 @@ def stepped(result: TickResult) -> list[tuple[int, bytes]]:
 
 def test_a_session_is_repeated_to_the_bit_from_what_its_frames_list(tmp_path: Path) -> None:
     start = m.Start(seed=5, settings=m.SettingsChange(stride=3), motion=m.Motion.PAUSED)
-    engine = Engine(tiny_model(tmp_path), CPU, EngineConfig(2))
+    engine = engine_of(tiny_model(tmp_path), EngineConfig(2))
     session = engine.join(start, 1)
     sent: dict[int, m.Command] = {}
     recipe: Recipe = []
@@ -69,7 +69,7 @@ def test_a_session_is_repeated_to_the_bit_from_what_its_frames_list(tmp_path: Pa
     assert len(recipe) == len(sent)
     assert len(steps) > 40
 
-    again = Engine(tiny_model(tmp_path), CPU, EngineConfig(2))
+    again = engine_of(tiny_model(tmp_path), EngineConfig(2))
     twin = again.join(start, 1)
     for sequence, (command, step) in enumerate(recipe, 2):
         again.submit(twin, Pending(sequence, command, at_step=step))

@@ -11,7 +11,7 @@ from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.session import SessionSnapshot
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
-from tests.inference_server.engine.engines import CPU, send, start, whole_state
+from tests.inference_server.engine.engines import engine_of, send, start, whole_state
 from tests.models import tiny_model
 
 DISC = m.Disc(0.4, 0.6, 0.3)
@@ -19,7 +19,7 @@ DISC = m.Disc(0.4, 0.6, 0.3)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return Engine(tiny_model(tmp_path), CPU, EngineConfig(4, token_period_s=1.0))
+    return engine_of(tiny_model(tmp_path), EngineConfig(4, token_period_s=1.0))
 
 
 def told(engine: Engine, ticks: int) -> list[tuple[int, SessionSnapshot]]:

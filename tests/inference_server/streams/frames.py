@@ -8,6 +8,7 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from inference_server.engine.frames import FrameBatch
+from inference_server.engine.readings import Readings
 from inference_server.engine.session import Session
 
 
@@ -33,7 +34,7 @@ def frame_batch(
         motion=column,
         idle=column < 0,
         pixels=np.zeros((rows, 3), np.float16),
-        readings=np.zeros((rows, 12), np.float32),
+        readings=Readings(*np.zeros((12, rows), np.float32)),
         stepping=rows,
         shape=(1, 1, 1),
         people=1,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from diffusion_toy.contract import messages as m
+from inference_server.engine.readings import Readings
 from inference_server.streams.frame_message import FrameMessage
 from inference_server.streams.outbox import FrameRecord
 from tests.inference_server.streams.frames import any_session, frame_batch
@@ -16,7 +17,7 @@ def records() -> tuple[FrameRecord, FrameRecord]:
     """Two frames that share no value, the second of which leaves out what it can."""
     applied = m.Applied(7, 4), m.Applied(8, 5)
     full, spare = frame_batch(5, [any_session()], {0: applied}), frame_batch(0, [any_session()])
-    readings = np.arange(1, 13, dtype=np.float32)[None]
+    readings = Readings(*np.arange(1, 13, dtype=np.float32)[:, None])
     full = replace(
         full,
         pixels=np.ones((1, 3), np.float16),
@@ -24,8 +25,8 @@ def records() -> tuple[FrameRecord, FrameRecord]:
         settings=[m.Settings(label=3, stride=2)],
         idle=np.array([True]),
     )
-    nothing = np.full((1, 12), 0.5, np.float32)
-    nothing[0, 9:] = np.nan
+    half, nan = np.full(1, 0.5, np.float32), np.full(1, np.nan, np.float32)
+    nothing = Readings(*[half] * 9, *[nan] * 3)
     return FrameRecord.of(full, 0), FrameRecord.of(replace(spare, readings=nothing), 0)
 
 

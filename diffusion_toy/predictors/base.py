@@ -1,0 +1,53 @@
+"""What a predictor is: the network made ready to run. No torch."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Protocol
+
+from diffusion_toy.diffusion.arrays import Array
+from diffusion_toy.errors import DiffusionToyError
+
+
+class Precision(Enum):
+    """Name the type of the network's matrix products; all around them is float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class PredictorError(DiffusionToyError):
+    """The network cannot be made to run in this way here."""
+
+
+class Predictor(Protocol):
+    """Predict v for any number of rows.
+
+    The result is valid until the next call: whoever keeps it copies it.
+    """
+
+    device: Any
+    """Where the arrays lie that it takes: a `torch.device`, or None for NumPy's."""
+
+    @property
+    def description(self) -> str:
+        """Say what computes and how, for people: "OpenVINO bfloat16", for instance."""
+        ...
+
+    def __call__(self, x: Array, u: Array, labels: Array) -> Array:
+        """Return v, (R, C, H, W) float32.
+
+        Args:
+            x: (R, C, H, W) float32, the noisy pictures.
+            u: (R, H, W) float32, the levels.
+            labels: (R,) int64; the number of classes stands for no label.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Compile and run every batch size once, so that nobody waits for it later.
+
+        Raises:
+            PredictorError: it cannot run here.
+        """
+        ...

@@ -1,0 +1,276 @@
+"""The network in OpenVINO, for CPUs: its graph built from the configuration and the weights. No torch.
+
+`Graph` mirrors `model.unet.UNet` layer by layer. The level features are computed in NumPy, in float32,
+before the graph: bfloat16 cannot tell one of 300 time steps from the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffusion_toy.errors import MissingExtraError
+from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetConfig, mid_blocks_of
+from diffusion_toy.predictors.base import Precision, PredictorError
+from diffusion_toy.predictors.padded import in_parts, padded
+
+try:
+    import openvino
+    from openvino import opset13 as ops
+except ImportError as error:
+    raise MissingExtraError("openvino", "server") from error
+
+log = logging.getLogger(__name__)
+
+Weights = Mapping[str, NDArray[np.float32]]
+Node = Any
+SIZES = (1, 2, 4, 8, 16, 32)  # batch sizes with a program of their own; see `padded`
+EPSILON = 1e-5  # of group normalisation, as torch's
+
+
+def fourier_features(u: NDArray[np.float32], frequencies: Sequence[float], axis: int) -> NDArray[np.float32]:
+    """Return sin and cos of π·u at each frequency, concatenated along `axis`; as `unet.fourier_features`."""
+    angles = [u * np.float32(math.pi * frequency) for frequency in frequencies]
+    return np.concatenate([*map(np.sin, angles), *map(np.cos, angles)], axis)
+
+
+class Graph:
+    """Build the network for one batch size.
+
+    Args:
+        config: of the network.
+        weights: by their names in `config.weight_shapes`.
+    """
+
+    def __init__(self, config: UNetConfig, weights: Weights) -> None:
+        self._config, self._weights = config, weights
+
+    def model(self, rows: int) -> openvino.Model:
+        """Return the graph of v from (x, map features, level features, labels)."""
+        config = self._config
+        height, width = config.height, config.width
+        x = ops.parameter([rows, config.channels, height, width], np.float32, "x")
+        level_map = ops.parameter([rows, 2 * len(MAP_FREQUENCIES), height, width], np.float32, "level_map")
+        level = ops.parameter([rows, 4 * len(MEAN_FREQUENCIES)], np.float32, "level")
+        labels = ops.parameter([rows], np.int64, "labels")
+        told = ops.gather(self._weight("label_embedding.weight"), labels, 0)
+        embedding = self._linear("embed.2", ops.swish(self._linear("embed.0", level)))
+        v = self._body(ops.concat([x, level_map], 1), ops.swish(ops.add(embedding, told)))
+        return openvino.Model([v], [x, level_map, level, labels], "unet")
+
+    def _body(self, h: Node, embedding: Node) -> Node:
+        config = self._config
+        conv_resample = config.resample == "conv"
+        h = self._conv("conv_in", ops.space_to_depth(h, "depth_first", config.patch))
+        skips = []
+        for i in range(config.blocks):
+            h = self._block(f"down1.{i}", h, embedding)
+            skips.append(h)
+        if conv_resample:
+            h = self._conv("downsample", h, stride=2)
+        else:
+            h = self._conv("downsample.1", ops.space_to_depth(h, "depth_first", 2))
+        for i in range(mid_blocks_of(config)):
+            h = self._block(f"down2.{i}", h, embedding)
+            skips.append(h)
+        h = self._attention("down2_attention", "down", h)
+        h = self._block("mid1", h, embedding)
+        h = self._attention("mid_attention", "middle", h)
+        h = self._block("mid2", h, embedding)
+        for i in range(mid_blocks_of(config)):
+            h = self._block(f"up2.{i}", self._join(f"join2.{i}", h, skips.pop()), embedding)
+        h = self._attention("up2_attention", "up", h)
+        if conv_resample:
+            h = self._conv("upsample", self._repeat(h))
+        else:
+            h = ops.depth_to_space(self._conv("upsample.0", h), "depth_first", 2)
+        for i in range(config.blocks):
+            h = self._block(f"up1.{i}", self._join(f"join1.{i}", h, skips.pop()), embedding)
+        h = self._conv("conv_out", ops.swish(self._norm("norm_out", h)))
+        return ops.depth_to_space(h, "depth_first", config.patch)
+
+    # --- layers ---
+
+    def _weight(self, name: str) -> Node:
+        return ops.constant(self._weights[name])
+
+    def _linear(self, name: str, h: Node) -> Node:
+        product = ops.matmul(h, self._weight(f"{name}.weight"), transpose_a=False, transpose_b=True)
+        return ops.add(product, self._weight(f"{name}.bias"))
+
+    def _conv(self, name: str, h: Node, stride: int = 1) -> Node:
+        kernel = self._weights[f"{name}.weight"]
+        edge = [kernel.shape[-1] // 2] * 2
+        out = ops.convolution(h, self._weight(f"{name}.weight"), [stride] * 2, edge, edge, [1, 1])
+        return ops.add(out, ops.constant(self._weights[f"{name}.bias"].reshape(1, -1, 1, 1)))
+
+    def _norm(self, name: str, h: Node) -> Node:
+        # Not `group_normalization`: compiling that in float32 ends the process in OpenVINO 2026.4.
+        rows, channels, height, width = h.get_output_shape(0)
+        groups = self._config.norm_groups
+        grouped = ops.reshape(h, [rows, groups, channels // groups * height * width], special_zero=False)
+        normal = ops.mvn(grouped, [2], True, EPSILON, "inside_sqrt")
+        normal = ops.reshape(normal, [rows, channels, height, width], special_zero=False)
+        scale, shift = (
+            ops.constant(self._weights[f"{name}.{part}"].reshape(1, -1, 1, 1)) for part in ("weight", "bias")
+        )
+        return ops.add(ops.multiply(normal, scale), shift)
+
+    def _modulated(self, name: str, h: Node, embedding: Node) -> Node:
+        """Scale and shift by the embedding: `h·(1 + scale) + shift`."""
+        both = self._linear(name, embedding)
+        both = ops.reshape(both, [0, 0, 1, 1], special_zero=True)
+        scale, shift = ops.split(both, 1, 2).outputs()
+        return ops.add(ops.multiply(h, ops.add(scale, np.float32(1))), shift)
+
+    def _block(self, name: str, h: Node, embedding: Node) -> Node:
+        residual = self._conv(f"{name}.skip", h) if f"{name}.skip.weight" in self._weights else h
+        if self._config.block == "double":
+            h = self._conv(f"{name}.conv1", ops.swish(self._norm(f"{name}.norm1", h)))
+            h = ops.swish(self._modulated(f"{name}.scale_shift", self._norm(f"{name}.norm2", h), embedding))
+        else:
+            h = self._modulated(f"{name}.scale_shift", self._norm(f"{name}.norm", h), embedding)
+            h = ops.swish(self._conv(f"{name}.conv1", h))
+        return ops.add(self._conv(f"{name}.conv2", h), residual)
+
+    def _attention(self, name: str, place: str, h: Node) -> Node:
+        if place not in self._config.attention:
+            return h
+        config = self._config
+        heads, channels = config.attention_heads, config.mid_width
+        height, width = (size // (2 * config.patch) for size in (config.height, config.width))
+        qkv = self._conv(f"{name}.qkv", self._norm(f"{name}.norm", h))
+        qkv = ops.reshape(qkv, [0, 3, heads, channels // heads, height * width], special_zero=True)
+        q, k, v = (ops.squeeze(part, 1) for part in ops.split(qkv, 1, 3).outputs())  # (B, heads, C/heads, N)
+        scores = ops.multiply(ops.matmul(q, k, True, False), np.float32((channels // heads) ** -0.5))
+        mixed = ops.matmul(v, ops.softmax(scores, -1), False, True)  # (B, heads, C/heads, N)
+        mixed = ops.reshape(mixed, [0, channels, height, width], special_zero=True)
+        return ops.add(h, self._conv(f"{name}.out", mixed))
+
+    def _join(self, name: str, h: Node, skip: Node) -> Node:
+        if self._config.skips == "concat":
+            return ops.concat([h, skip], 1)
+        return ops.add(h, self._conv(f"{name}.project", skip))
+
+    def _repeat(self, h: Node) -> Node:
+        """Double the resolution by repeating pixels."""
+        return ops.interpolate(
+            h, ops.constant(np.array([2, 2], np.float32)), "nearest", "scales", nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric", axes=ops.constant(np.array([2, 3], np.int64)),
+        )  # fmt: skip
+
+
+def has_fast_bfloat16() -> bool:
+    """Tell whether this CPU multiplies bfloat16 matrices itself."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoPredictor:
+    """Run the network by OpenVINO, at a few batch sizes; see `base.Predictor`.
+
+    Args:
+        config, weights: of the network.
+        precision: of the matrix products; None for the fastest that this CPU multiplies itself.
+        sizes: batch sizes, rising.
+        threads: to compute with; 0 for as many as there are cores.
+        cache: a folder that keeps what was compiled for the next start; None for none.
+    """
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        weights: Weights,
+        precision: Precision | None = None,
+        sizes: Sequence[int] = SIZES,
+        threads: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        if precision is None:
+            precision = Precision.BFLOAT16 if has_fast_bfloat16() else Precision.FLOAT32
+        self.device: Any = None  # NumPy's arrays
+        self._graph, self._sizes, self.precision = Graph(config, weights), tuple(sizes), precision
+        self._core = openvino.Core()
+        # Pinned threads wait for the core that another process has; unpinned ones move to a free one.
+        self._options = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BFLOAT16 else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(threads),
+            "ENABLE_CPU_PINNING": "NO",
+        }
+        if cache is not None and (folder := usable_cache(cache)) is not None:
+            self._options["CACHE_DIR"] = str(folder)
+        self._requests: dict[int, Any] = {}
+
+    @property
+    def description(self) -> str:
+        """Say what computes."""
+        version = openvino.get_version().partition("-")[0]
+        return f"OpenVINO {version} {self.precision.value}, batches of {', '.join(map(str, self._sizes))}"
+
+    def __call__(
+        self, x: NDArray[np.float32], u: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return v; see `base.Predictor`."""
+        level_map = fourier_features(u[:, None], MAP_FREQUENCIES, 1)
+        flat = u.reshape(len(u), -1)
+        level = fourier_features(np.stack([flat.mean(1), flat.max(1)], 1), MEAN_FREQUENCIES, 1)
+        inputs = x, level_map, level, labels
+        calls = in_parts(len(x), self._sizes)
+        if len(calls) == 1:
+            return self._run(calls[0][1], inputs)[: len(x)]
+        v = np.empty(x.shape, np.float32)
+        for rows, size in calls:
+            part = self._run(size, tuple(values[rows] for values in inputs))
+            v[rows] = part[: rows.stop - rows.start]
+        return v
+
+    def _run(self, size: int, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        request = self._requests.get(size)
+        if request is None:
+            request = self._requests[size] = self._compiled(size)
+        rows = [np.ascontiguousarray(padded(values, size)) for values in inputs]
+        results = request.infer(rows, share_inputs=True, share_outputs=True)
+        v: NDArray[np.float32] = results[0]
+        return v
+
+    def _compiled(self, size: int) -> Any:
+        began = time.perf_counter()
+        try:
+            request = self._core.compile_model(self._graph.model(size), "CPU", self._options)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
+            raise PredictorError(
+                f"OpenVINO cannot run this network here ({reason}); use --predictor eager, which needs torch"
+            ) from error
+        log.debug("batch of %d ready after %.2f s", size, time.perf_counter() - began)
+        return request.create_infer_request()
+
+    def warm_up(self) -> None:
+        """Compile every batch size; see `base.Predictor`."""
+        for size in self._sizes:
+            if size not in self._requests:
+                self._requests[size] = self._compiled(size)
+
+
+def usable_cache(folder: Path) -> Path | None:
+    """Return the folder if programs can be kept there, else None, and say so."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning(
+            "programs are not kept for the next start: %s cannot be written (%s); choose another --cache-dir",
+            folder, error.strerror or error,
+        )  # fmt: skip
+        return None
+    return folder

@@ -1,0 +1,43 @@
+"""Any number of rows through programs of fixed batch sizes: cut into parts, and the last one padded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from diffusion_toy.diffusion.arrays import Array, constant, namespace
+
+CALL_ROWS = 2.5  # what a call costs beside its rows, in rows; measured with OpenVINO and torch on a CPU
+
+
+@lru_cache(maxsize=1024)
+def parts_of(rows: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the batch sizes, in their order, that run so many rows the fastest; the last may be padded.
+
+    Args:
+        rows: how many there are, 1 and above.
+        sizes: those that there are programs for, rising.
+    """
+    fitting = [size for size in sizes if size <= rows]
+    above = next((size for size in sizes if size >= rows), None)
+    choices: list[tuple[int, ...]] = [] if above is None else [(above,)]
+    if fitting and fitting[-1] < rows:
+        choices.append((fitting[-1], *parts_of(rows - fitting[-1], sizes)))
+    return min(choices, key=lambda parts: sum(parts) + CALL_ROWS * len(parts))
+
+
+def padded(array: Array, size: int) -> Array:
+    """Return (R, ...) with rows of zeros appended up to `size` rows."""
+    missing = size - array.shape[0]
+    if not missing:
+        return array
+    return namespace(array).concat([array, constant((missing, *array.shape[1:]), 0, array)], axis=0)
+
+
+def in_parts(rows: int, sizes: Sequence[int]) -> list[tuple[slice, int]]:
+    """Return which rows go into each call, and its batch size."""
+    calls, first = [], 0
+    for size in parts_of(rows, tuple(sizes)):
+        calls.append((slice(first, min(first + size, rows)), size))
+        first += size
+    return calls

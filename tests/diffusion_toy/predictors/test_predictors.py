@@ -1,0 +1,175 @@
+"""Every predictor gives what the network in torch, eager and in float32, gives."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.model.checkpoint import LoadedModel, load_model
+from diffusion_toy.model.config import SHAPES, UNetConfig, weight_shapes
+from diffusion_toy.model.unet import UNet
+from diffusion_toy.predictors.base import Precision, Predictor
+from diffusion_toy.predictors.compiled import CompiledPredictor
+from diffusion_toy.predictors.eager import EagerPredictor
+from diffusion_toy.predictors.make import PredictorOptions, make_predictor
+from diffusion_toy.predictors.openvino import OpenVinoPredictor
+from diffusion_toy.predictors.padded import parts_of
+from tests.models import TINY, random_network, write_model
+from tests.tools import SHIPPED_MODEL
+
+CPU = torch.device("cpu")
+Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def inputs(rows: int, config: UNetConfig = TINY) -> Inputs:
+    rng = np.random.default_rng(rows)
+    x = rng.standard_normal((rows, config.channels, config.height, config.width), np.float32)
+    return x, rng.random((rows, config.height, config.width), np.float32), np.arange(rows) % 11
+
+
+def expected(network: torch.nn.Module, batch: Inputs) -> np.ndarray:
+    with torch.no_grad():
+        v: np.ndarray = network(*map(torch.from_numpy, batch)).numpy()
+        return v
+
+
+def openvino_of(
+    network: UNet, precision: Precision = Precision.FLOAT32, sizes: tuple[int, ...] = (1, 4)
+) -> Predictor:
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return OpenVinoPredictor(network.config, weights, precision, sizes, threads=1)
+
+
+MAKERS: dict[str, Callable[[UNet], Predictor]] = {
+    "openvino": openvino_of,
+    "eager": lambda network: EagerPredictor(network, network.config, CPU),
+    "eager, padded": lambda network: EagerPredictor(network, network.config, CPU, sizes=(1, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 9])
+def test_any_number_of_rows_gives_what_the_network_gives(kind: str, rows: int) -> None:
+    network, batch = random_network(), inputs(rows)
+    predictor = MAKERS[kind](network)
+    predictor.warm_up()
+    np.testing.assert_allclose(predictor(*batch), expected(network, batch), atol=2e-4)
+    assert predictor.description
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("picture", [(1, 28, 28), (3, 16, 32)])
+def test_openvino_builds_every_shape_of_the_network(shape: str, picture: tuple[int, int, int]) -> None:
+    channels, height, width = picture
+    kinds = {name: value for name, value in SHAPES[shape].items() if not name.endswith("width")}
+    narrow = {"base_width": 16, "mid_width": 32, "embedding_width": 16, "attention_heads": 2}
+    config = UNetConfig(channels, height, width, **{**narrow, **kinds})
+    network, batch = random_network(config), inputs(2, config)
+    np.testing.assert_allclose(openvino_of(network)(*batch), expected(network, batch), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_names_and_shapes_of_the_weights_are_the_networks(shape: str) -> None:
+    config = UNetConfig(**SHAPES[shape])
+    assert weight_shapes(config) == {k: tuple(v.shape) for k, v in UNet(config).state_dict().items()}
+
+
+def test_bfloat16_is_as_close_as_torchs() -> None:
+    model = load_model(SHIPPED_MODEL)
+    batch = inputs(4, model.config)
+    predictor = OpenVinoPredictor(model.config, model.weights, Precision.BFLOAT16, (4,), threads=1)
+    error = predictor(*batch) - expected(model.network, batch)
+    assert np.sqrt(np.mean(error**2)) < 0.02  # v has a standard deviation of 1; torch's bfloat16 gives 0.007
+
+
+def test_padding_changes_nothing_where_there_is_one_batch_size() -> None:
+    predictor = openvino_of(random_network(), sizes=(4,))
+    x, u, labels = inputs(4)
+    alone = predictor(x[:1], u[:1], labels[:1]).copy()
+    np.testing.assert_array_equal(alone, predictor(x, u, labels)[:1])
+
+
+def test_compiled_is_the_same_network() -> None:
+    network, batch = random_network(), inputs(3)
+    predictor = CompiledPredictor(network, network.config, CPU, sizes=(4,))
+    np.testing.assert_allclose(predictor(*batch), expected(network, batch), atol=1e-4)
+
+
+def test_a_batch_is_cut_and_padded_as_it_is_fastest() -> None:
+    sizes = (1, 2, 4, 8, 16, 32)
+    assert parts_of(1, sizes) == (1,)
+    assert parts_of(7, sizes) == (8,)
+    assert parts_of(17, sizes) == (16, 1)
+    assert parts_of(65, sizes) == (32, 32, 1)
+    assert parts_of(3, (8,)) == (8,)
+    assert all(sum(parts_of(rows, sizes)) >= rows for rows in range(1, 200))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> LoadedModel:
+    return load_model(write_model(tmp_path / "m.safetensors"))
+
+
+def test_a_fixed_batch_is_float32_and_the_default_is_openvino_on_a_cpu(model: LoadedModel) -> None:
+    fixed = make_predictor(model, PredictorOptions(device="cpu", fixed_batch=8))
+    assert "OpenVINO" in fixed.description
+    assert fixed.description.endswith("float32, batches of 8")
+    eager = make_predictor(model, PredictorOptions("eager", "cpu", "float32"))
+    assert "torch" in eager.description
+
+
+def test_an_unknown_predictor_and_one_that_does_not_fit_the_device_are_refused(model: LoadedModel) -> None:
+    with pytest.raises(InvalidValueError, match=r"--predictor tensorflow .* openvino"):
+        make_predictor(model, PredictorOptions("tensorflow"))
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidValueError, match="--device cuda"):
+            make_predictor(model, PredictorOptions(device="cuda"))
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_gone_on_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    network = random_network()
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    with caplog.at_level(logging.WARNING):
+        predictor = OpenVinoPredictor(
+            TINY, weights, Precision.FLOAT32, (1,), 1, cache=tmp_path / "file" / "cache"
+        )
+    assert "--cache-dir" in caplog.text
+    assert predictor(*inputs(1)).shape == (1, 1, 28, 28)
+
+
+def test_a_cache_keeps_programs(tmp_path: Path) -> None:
+    network = random_network()
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    OpenVinoPredictor(TINY, weights, Precision.FLOAT32, (1,), 1, cache=tmp_path / "cache").warm_up()
+    assert list((tmp_path / "cache").iterdir())
+
+
+def test_the_light_way_needs_neither_torch_nor_a_connection(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.safetensors")
+    program = f"""
+import socket, sys
+def refused(*_):
+    raise AssertionError("a connection was opened")
+socket.socket.connect = socket.create_connection = refused
+from pathlib import Path
+import numpy as np
+from diffusion_toy.model.checkpoint import load_model
+from diffusion_toy.predictors.make import PredictorOptions, make_predictor
+model = load_model(Path({str(path)!r}))
+predictor = make_predictor(model, PredictorOptions(device="cpu", fixed_batch=1, threads=1))
+predictor(np.zeros((1, 1, 28, 28), np.float32), np.zeros((1, 28, 28), np.float32), np.zeros(1, np.int64))
+sys.exit("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stderr
