@@ -6,6 +6,7 @@ a recipe is short and can be read and compared.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -48,9 +49,17 @@ def request_from_json(document: dict[str, Any]) -> m.Request:
     """
     message = pb.DenoiseRequest()
     try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, at which protobuf fails
+        raise wire.WireError("a text is no Unicode") from None
+    try:
         json_format.ParseDict(document, message)
     except json_format.ParseError as error:
         raise wire.WireError(_sentence(str(error))) from None
+    except (
+        OverflowError
+    ) as error:  # an infinite number for a name or a whole number, which it forgets to catch
+        raise wire.WireError(f"a number is infinite ({error})") from None
     return wire.request_from_proto(message)
 
 
