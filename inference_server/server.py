@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import statistics
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
+from inference_server.engine.capacity import BUSY
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.main_thread import MainThread
@@ -51,9 +53,8 @@ DEFAULT_MODELS = (MODELS / "mnist.safetensors", MODELS / "fashion-mnist.safetens
 KEEPALIVE_MIN_MS = 5_000  # clients may ping this often without being sent away
 REQUEST_BYTES_LEAST = 64 * 1024
 TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state
-CAPACITY_SIZES = (1, 8, 32)  # sessions at which the engine is timed
+CAPACITY_SIZES = (1, 8, 16, 32)  # sessions at which the engine is timed
 CAPACITY_TICKS = 6
-CAPACITY_SHARE = 0.85  # of the measured rate; the rest is for streams and frames
 RESTARTS_MAX, RESTARTS_WITHIN_S = 3, 60.0
 SWEEP_S = 5.0  # how often silent streams are looked for
 
@@ -120,12 +121,15 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def measure_capacity(engine: Engine) -> float:
-    """Network rows a second that the engine manages at its best batch size; leaves no session behind."""
-    best = 0.0
+def measure_capacity(engine: Engine) -> None:
+    """Time the engine's ticks at a few numbers of sessions; leaves no session behind.
+
+    Where the operator has set the capacity, a single session shows that the engine works.
+    """
     endless = SettingsChange(num_time_steps=1000)
-    capacity, engine.capacity = engine.capacity, None
-    for count in CAPACITY_SIZES:
+    seconds: dict[int, float] = {}
+    busy = False
+    for count in CAPACITY_SIZES if engine.capacity.source != "given" else (1,):
         if count > engine.config.slots:
             break
         sessions = [engine.join(Start(seed=seed, settings=endless)) for seed in range(count)]
@@ -134,12 +138,14 @@ def measure_capacity(engine: Engine) -> float:
             began = time.perf_counter()
             engine.tick()
             times.append(time.perf_counter() - began)
-        best = max(best, count / sorted(times)[CAPACITY_TICKS // 2])
+        seconds[count] = statistics.median(times)
+        busy |= seconds[count] > BUSY * min(times)
         for session in sessions:
             engine.leave(session)
     engine.tick()
-    engine.capacity = capacity
-    return best
+    engine.capacity.measured(seconds, time.perf_counter())
+    if busy:
+        log.warning("capacity was measured on a busy machine; it is corrected while the server runs")
 
 
 def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
@@ -171,18 +177,19 @@ def make_engines(config: ServerConfig, models: Sequence[LoadedModel]) -> dict[st
         predictor = make_predictor(model, options)
         predictor.warm_up()
         engine = Engine(model, predictor, engine_config(config))
-        best = measure_capacity(engine)
-        if engine.capacity is None:
-            engine.capacity = CAPACITY_SHARE * best
         engines[model.name] = engine
         log.info(
-            "model %s on %s: %.0f network rows a second, admits %.0f sessions at %g steps a second",
-            model.name, predictor.description, best,
-            max(1, engine.capacity // config.tick_rate_hz), config.tick_rate_hz,
-            extra={"fingerprint": model.fingerprint},
-        )  # fmt: skip
+            "model %s on %s", model.name, predictor.description, extra={"fingerprint": model.fingerprint}
+        )
     for engine in engines.values():
         engine.neighbours = [other for other in engines.values() if other is not engine]
+        measure_capacity(engine)
+        promised = engine.capacity.rows_per_second or 0.0
+        log.info(
+            "model %s: %.0f network rows a second (%s), admits %.0f sessions at %g steps a second",
+            engine.model.name, promised, engine.capacity.source,
+            max(1, promised // config.tick_rate_hz), config.tick_rate_hz,
+        )  # fmt: skip
     return engines
 
 
@@ -326,7 +333,7 @@ class Server:
             sessions=len(sessions),
             detached_sessions=sum(session.suspended for session in sessions),
             watchers=int(sum(engine.controls.watchers.sum() for engine in engines)),
-            capacity=max((engine.capacity or 0.0 for engine in engines), default=0.0),
+            capacity=max((engine.capacity.rows_per_second or 0.0 for engine in engines), default=0.0),
             demand=sum(engine.demand for engine in engines),
             unacknowledged_frames=self._service.unacknowledged,
         )

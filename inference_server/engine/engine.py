@@ -23,6 +23,7 @@ from diffusion_toy.diffusion.sampling import network_rows, predict_v
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.predictors.base import Predictor
+from inference_server.engine.capacity import Capacity
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
 from inference_server.engine.frames import FrameBatch
@@ -93,7 +94,7 @@ class Engine:
         if device is not None and device.type == "cpu":
             device = None  # NumPy is the lighter one for small arrays
         self.model, self.predictor, self.device, self.config = model, predictor, device, config
-        self.capacity = config.capacity
+        self.capacity = Capacity(config.capacity, config.tick_rate_hz, config.slots)
         self.num_classes = network.num_classes
         self.shape = (network.channels, network.height, network.width)
         self.state = SlotState(config.slots, self.shape, device)
@@ -151,8 +152,9 @@ class Engine:
     def _check_capacity(self, before: m.Settings, after: m.Settings) -> None:
         more = demand_of(after) - demand_of(before)
         alone = self.device_demand == demand_of(before)
-        if more > 0 and not alone and self.capacity is not None:
-            free = self.capacity - self.device_demand
+        promised = self.capacity.rows_per_second
+        if more > 0 and not alone and promised is not None:
+            free = promised - self.device_demand
             if more > free:
                 raise InvalidValueError(
                     "settings",
@@ -217,10 +219,8 @@ class Engine:
 
     def _seat(self, settings: m.Settings) -> int:
         """A free slot for a session of these settings; one that nobody holds any more if need be."""
-        needed = demand_of(settings)
-        while not self._free or (
-            self.capacity is not None and 0 < self.device_demand > self.capacity - needed
-        ):
+        needed, promised = demand_of(settings), self.capacity.rows_per_second
+        while not self._free or (promised is not None and 0 < self.device_demand > promised - needed):
             abandoned = next((s for s in self.sessions.values() if s.suspended), None)
             if abandoned is None:
                 raise ServerFullError(

@@ -97,6 +97,11 @@ class EngineLoop:
         duration = time.perf_counter() - began
         if result.frames is not None:
             result.frames.server_ms[0] = duration * 1000
+            if engine.capacity.ticked(result.rows, duration, began):
+                log.info(
+                    "model %s: %.0f network rows a second are promised now, by what ticks have taken",
+                    engine.model.name, engine.capacity.rows_per_second,
+                )  # fmt: skip
             self._metrics.tick(duration, result.forward_s, result.rows, int(result.frames.stepping))
         if result.broken:
             log.error("%d states were not finite and were not taken over", result.broken)

@@ -1,0 +1,108 @@
+"""How many network rows a second a server can promise: measured at start, corrected while it runs.
+
+What is admitted is served: the figure is not the best rate of any batch size, but that of the most
+sessions for whom a tick still ends within its period.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Mapping
+from itertools import pairwise
+
+SHARE = 0.85  # of a tick's period that the engine may take; the rest is for streams and frames
+TICKS = 300  # after so many the measured times are compared with the promised ones
+TOLERANCE = 0.15  # by which they may differ before the promise changes, so that it does not wander
+BUSY = 1.5  # a median so many times the least says that others were at work
+
+
+def promised_rows(seconds: Mapping[int, float], tick_rate_hz: float, most: int) -> float:
+    """Return the rows a second that hold with each session at the full rate.
+
+    Args:
+        seconds: that a tick takes, by the sessions in it.
+        tick_rate_hz: ticks a second.
+        most: sessions that there are seats for.
+    """
+    budget = SHARE / tick_rate_hz
+    points = sorted(seconds.items())
+    first, first_seconds = points[0]
+    if first_seconds > budget:  # not even the fewest: they are slower, and nobody else is admitted
+        return SHARE * first / first_seconds
+    last, last_seconds = points[-1]
+    sessions = float(last)
+    for (few, fast), (many, slow) in pairwise(points):
+        if slow > budget:
+            sessions = few + (many - few) * (budget - fast) / (slow - fast)
+            break
+    else:
+        if last < most:  # the cost of a row does not rise beyond the largest batch
+            sessions = last * max(1.0, budget / last_seconds)
+    return min(sessions, most) * tick_rate_hz
+
+
+class Capacity:
+    """Say how many rows a second are promised, and where the figure is from.
+
+    Args:
+        given: rows a second that the operator has set; None to measure.
+        tick_rate_hz: ticks a second.
+        most: sessions that there are seats for.
+
+    Attributes:
+        rows_per_second: the promise; None before anything was measured: everybody is admitted.
+        source: `given`, `start` (measured then) or `ticks` (corrected by what they have taken since).
+        measured_at: by the clock of whoever measured; None where nothing was.
+    """
+
+    def __init__(self, given: float | None, tick_rate_hz: float, most: int) -> None:
+        self.rows_per_second = given
+        self.source = "given" if given is not None else "start"
+        self.measured_at: float | None = None
+        self._tick_rate_hz, self._most = tick_rate_hz, most
+        self._curve: list[tuple[int, float]] = []
+        self._slowdown = 1.0  # of the promise, against the curve
+        self._observed: deque[float] = deque(maxlen=TICKS)
+
+    def measured(self, seconds: Mapping[int, float], now: float) -> None:
+        """Take over the seconds that ticks took at the start, by the sessions in them."""
+        self._curve = sorted(seconds.items())
+        if self.source != "given":
+            self.measured_at = now
+            self._promise()
+
+    def ticked(self, rows: int, seconds: float, now: float) -> bool:
+        """Learn from a tick; return whether the promise has changed.
+
+        Args:
+            rows: that went through the network, above 0.
+            seconds: that the tick took.
+            now: the time.
+        """
+        if self.source == "given" or not self._curve:
+            return False
+        self._observed.append(seconds / self._expected(rows))
+        if len(self._observed) < TICKS:
+            return False
+        slowdown = statistics.median(self._observed)
+        self._observed.clear()
+        if abs(slowdown / self._slowdown - 1) <= TOLERANCE:
+            return False
+        self._slowdown, self.source, self.measured_at = slowdown, "ticks", now
+        self._promise()
+        return True
+
+    def _promise(self) -> None:
+        seconds = {rows: took * self._slowdown for rows, took in self._curve}
+        self.rows_per_second = promised_rows(seconds, self._tick_rate_hz, self._most)
+
+    def _expected(self, rows: int) -> float:
+        """Return the seconds that a tick of so many rows took at the start."""
+        first, last = self._curve[0], self._curve[-1]
+        if rows <= first[0]:
+            return first[1]
+        if rows >= last[0]:
+            return last[1] * rows / last[0]
+        few, many = next(pair for pair in pairwise(self._curve) if rows <= pair[1][0])
+        return few[1] + (many[1] - few[1]) * (rows - few[0]) / (many[0] - few[0])
