@@ -24,7 +24,7 @@ WEIGHTS = {
     for dataset in ("mnist", "fashion-mnist")
 }
 SCRIPTS = ("diffusion-toy-server", "diffusion-toy-viewer", "diffusion-toy-train")
-VIEWER_MIB_MAX = 160  # beyond an empty environment
+VIEWER_MIB_MAX = 165  # beyond an empty environment
 MADE_ANEW = ("RECORD", "WHEEL")  # name the archive that they are in
 
 
