@@ -34,6 +34,7 @@ from inference_server.engine.loop import EngineLoop
 from inference_server.engine.main_thread import MainThread
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
 from inference_server.streams.delivery import Delivery
+from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
 from inference_server.transport.grpc_service import DenoiseService
 from inference_server.transport.security import (
@@ -268,8 +269,8 @@ class Server:
             ],
         )
         self._delivery = Delivery(loop)
-        self._service = DenoiseService(self._delivery, limits, sealer, self.metrics, config.streams_per_peer)
-        denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(self._service, self._grpc)
+        self._sessions = Sessions(self._delivery, limits, sealer, self.metrics, config.streams_per_peer)
+        denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(DenoiseService(self._sessions), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection(
             (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc
@@ -304,7 +305,7 @@ class Server:
             self.metrics,
         )
         self._ticking = asyncio.wrap_future(self._main_thread.submit(self._engine_loop.run))
-        self._service.open(self._engines, self._engine_loop)
+        self._sessions.open(self._engines, self._engine_loop)
         await self._set_health(serving=True)
 
     async def _compute(self, function: Callable[[], R]) -> R:
@@ -320,7 +321,7 @@ class Server:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(SWEEP_S, self.config.idle_s / 2))
-            self._service.end_idle(loop.time())
+            self._sessions.end_idle(loop.time())
 
     def _refused(self) -> None:
         self.metrics.stream_failed("unauthenticated")
@@ -335,7 +336,7 @@ class Server:
             watchers=int(sum(engine.controls.watchers.sum() for engine in engines)),
             capacity=max((engine.capacity.rows_per_second or 0.0 for engine in engines), default=0.0),
             demand=sum(engine.demand for engine in engines),
-            unacknowledged_frames=self._service.unacknowledged,
+            unacknowledged_frames=self._sessions.unacknowledged,
         )
 
     async def wait(self) -> None:
@@ -358,7 +359,7 @@ class Server:
         for task in list(self._tasks):
             task.cancel()
         await self._set_health(serving=False)
-        await self._service.drain("the server is shutting down; try again in a moment")
+        await self._sessions.drain("the server is shutting down; try again in a moment")
         await self._grpc.stop(self.config.drain_s)
         self._engine_loop.stop()
         await self._ticking
@@ -366,7 +367,7 @@ class Server:
 
     def _fail(self, error: BaseException) -> None:
         """The engine's thread has ended: start it anew, unless that has not helped before."""
-        self._service.close("the engine failed; the server is restarting it")
+        self._sessions.close("the engine failed; the server is restarting it")
         now = time.monotonic()
         self._restarts.append(now)
         while self._restarts and now - self._restarts[0] > RESTARTS_WITHIN_S:

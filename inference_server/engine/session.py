@@ -39,7 +39,7 @@ def new_session_id() -> str:
 
 @dataclass(eq=False)
 class Session:
-    """A session's host side. Only the engine's thread touches it after the join.
+    """A session's host side. Only the engine's thread touches it, but for `id` and `waiting`.
 
     `applied` are the newest commands that have been applied, in their order.
     """
@@ -54,6 +54,10 @@ class Session:
     injections: int = 0
     suspended: bool = False  # its client has gone, and may come back
     suspensions: int = 0  # so many times so far
+
+    def waiting(self) -> int:
+        """Return the number of commands that wait for their turn; any thread may ask."""
+        return len(self.pending)
 
 
 @dataclass(frozen=True, eq=False)

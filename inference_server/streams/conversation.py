@@ -6,32 +6,30 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import grpc
-
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract import wire
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.rate import TokenBucket
 from diffusion_toy.v1 import denoise_pb2 as pb
-from inference_server.engine.session import Pending, Session, SessionSnapshot, Skip
+from inference_server.engine.session import Pending, SessionSnapshot, Skip
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
 from inference_server.streams.outbox import FrameRecord
 from inference_server.streams.snapshots import seal
+from inference_server.streams.status import Status, StreamError
+from inference_server.streams.stream import BrokenStreamError, Stream
 from inference_server.streams.tokens import Sealer
-from inference_server.transport.grpc_status import ServiceError
 
 BURST_SECONDS = 4.0
 LAST_WORDS_S = 1.0  # how long a stream may take to end once it has to
-BREAK_S = 0.05  # within this time after its last request, a broken stream is known to be broken
 
 
 class Conversation:
     """Reads and writes one stream.
 
     Args:
-        context: the stream.
+        stream: where it reads and writes.
         connection: what the client is to be told, and how it stands with its acknowledgements.
         limits: what it is held to.
         sealer: makes the resume tokens.
@@ -40,26 +38,32 @@ class Conversation:
 
     def __init__(
         self,
-        context: grpc.aio.ServicerContext[Any, Any],
+        stream: Stream,
         connection: Connection,
         limits: m.Limits,
         sealer: Sealer,
         metrics: Metrics,
     ) -> None:
-        self._context, self._connection = context, connection
+        self._stream, self._connection = stream, connection
         self._limits, self._sealer, self._metrics = limits, sealer, metrics
 
     async def drive(
-        self, session: Session, applied: int, submit: Callable[[Pending], None], *, repeats: bool
+        self,
+        applied: int,
+        submit: Callable[[Pending], None],
+        waiting: Callable[[], int],
+        *,
+        repeats: bool,
     ) -> None:
         """Converse with the client that runs a session.
 
         Args:
             applied: all commands up to this sequence have been applied.
             submit: takes the others, in their order.
+            waiting: the number of commands that wait for their turn.
             repeats: the client may send some again that have been applied.
         """
-        await self._converse(self._read(session, applied, submit, repeats))
+        await self._converse(self._read(applied, submit, waiting, repeats))
 
     async def watch(self) -> None:
         """Converse with a client that may only acknowledge."""
@@ -86,7 +90,7 @@ class Conversation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(
-        self, session: Session, applied: int, submit: Callable[[Pending], None], repeating: bool
+        self, applied: int, submit: Callable[[Pending], None], waiting: Callable[[], int], repeating: bool
     ) -> None:
         """Take requests until the client is done; ends the connection in every case."""
         connection = self._connection
@@ -95,7 +99,7 @@ class Conversation:
         bucket = TokenBucket(rate, BURST_SECONDS * rate, now())
         last_sequence = applied
         try:
-            while (message := await self._context.read()) is not grpc.aio.EOF:
+            while (message := await self._stream.read()) is not None:
                 connection.heard = now()
                 kind = message.WhichOneof("request")
                 if kind == "acknowledge":
@@ -115,7 +119,7 @@ class Conversation:
                 last_sequence = sequence
                 command: m.Command | Skip
                 try:
-                    command = self._checked_command(message, session, bucket.take(now()))
+                    command = self._checked_command(message, waiting(), bucket.take(now()))
                 except InvalidValueError as error:
                     self._metrics.command(kind or "unknown", "rejected")
                     connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
@@ -124,11 +128,9 @@ class Conversation:
                 if isinstance(command, Skip):
                     at_step = None
                 submit(Pending(sequence, command, at_step))
-            # A connection that breaks reads like one that is done, but the call is cancelled then.
-            await asyncio.sleep(BREAK_S)
             connection.finish()
-        except asyncio.CancelledError:
-            raise
+        except BrokenStreamError as error:
+            connection.close(error)
         except Exception as error:
             connection.finish(error)
 
@@ -137,7 +139,7 @@ class Conversation:
         connection = self._connection
         now = asyncio.get_running_loop().time
         try:
-            while (message := await self._context.read()) is not grpc.aio.EOF:
+            while (message := await self._stream.read()) is not None:
                 connection.heard = now()
                 kind = message.WhichOneof("request")
                 if kind is None:
@@ -148,19 +150,19 @@ class Conversation:
                 text = f"{kind}: you are watching; only the one who runs the session can touch it"
                 connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
             connection.finish()
-        except asyncio.CancelledError:
-            raise
+        except BrokenStreamError as error:
+            connection.close(error)
         except Exception as error:
             connection.finish(error)
 
-    def _checked_command(self, message: pb.DenoiseRequest, session: Session, in_time: bool) -> m.Command:
+    def _checked_command(self, message: pb.DenoiseRequest, waiting: int, in_time: bool) -> m.Command:
         """The command of a message.
 
         Raises:
             InvalidValueError: to be rejected; the stream goes on.
-            ServiceError, WireError: the protocol is broken.
+            StreamError, WireError: the protocol is broken.
         """
-        rate, waiting = self._limits.commands_per_second, len(session.pending)
+        rate = self._limits.commands_per_second
         if not in_time:
             raise InvalidValueError(
                 "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
@@ -169,8 +171,8 @@ class Conversation:
             raise InvalidValueError("commands", f"beyond {waiting} waiting", "the queue", "send fewer")
         body = wire.request_from_proto(message).body
         if isinstance(body, m.Start):
-            raise ServiceError(
-                grpc.StatusCode.FAILED_PRECONDITION,
+            raise StreamError(
+                Status.FAILED_PRECONDITION,
                 "the session has started already; send restart, or open another stream",
             )
         assert not isinstance(body, m.Acknowledge)
@@ -198,4 +200,4 @@ class Conversation:
                     response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
                 case m.Moving():
                     response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
-            await self._context.write(response)
+            await self._stream.write(response)

@@ -1,0 +1,364 @@
+"""A session's life: how streams begin and end, and who may have one; `conversation` is what lies between.
+
+A session is *attached* to the stream that drives it. When that stream breaks, the session is
+*detached*: it pauses and waits for its client for `Limits.grace_s`, and *reattaches* when the client
+comes back with its resume token. Watchers see a session without driving it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+
+from diffusion_toy import __version__
+from diffusion_toy.contract import messages as m
+from diffusion_toy.contract import wire
+from diffusion_toy.diffusion.schedule import make_schedule
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.v1 import denoise_pb2 as pb
+from inference_server.engine.commands import INJECTIONS_PER_TICK
+from inference_server.engine.engine import Engine, NotHereError
+from inference_server.engine.loop import EngineLoop
+from inference_server.engine.session import Pending, Session, SessionSnapshot
+from inference_server.ops.monitoring import Metrics
+from inference_server.streams.conversation import Conversation
+from inference_server.streams.delivery import Connection, Delivery
+from inference_server.streams.snapshots import seal, unseal
+from inference_server.streams.status import Status, StreamError, status_of
+from inference_server.streams.stream import BrokenStreamError, Stream
+from inference_server.streams.tokens import Sealer
+
+log = logging.getLogger(__name__)
+
+WELCOME_S = 20.0  # how long a client may take to let its welcome through
+DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting down
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that a stream has begun, resumed or watches.
+
+    The engines' thread copies `seed` and `settings`, which only it may read in the session.
+    `before` is the connection that drove the session until now.
+    """
+
+    engine: Engine
+    session: Session
+    seed: int
+    settings: m.Settings
+    applied: int
+    resumed: bool
+    before: Connection | None = None
+
+    @classmethod
+    def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
+        """Describe a session; call it in the engines' thread."""
+        applied = int(engine.controls.applied[session.slot])
+        return cls(engine, session, session.seed, session.settings, applied, resumed, before)
+
+
+class Sessions:
+    """Serves streams with the sessions of some engines; answers UNAVAILABLE until it is opened.
+
+    Args:
+        delivery: brings what the engines publish.
+        limits: what clients are told and held to.
+        sealer: makes and reads resume tokens.
+        metrics: what is counted.
+        streams_per_peer: at most, from one address, over all transports.
+    """
+
+    _engines: Mapping[str, Engine]
+    _loop: EngineLoop
+
+    def __init__(
+        self, delivery: Delivery, limits: m.Limits, sealer: Sealer, metrics: Metrics, streams_per_peer: int
+    ) -> None:
+        self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
+        self._streams_per_peer = streams_per_peer
+        self._streams: Counter[str] = Counter()  # by the peer's host
+        self._unavailable: str | None = "the server is loading its model; try again in a moment"
+
+    def open(self, engines: Mapping[str, Engine], engine_loop: EngineLoop) -> None:
+        """Accept streams for these engines (by model name, the first is the default)."""
+        self._engines, self._loop = engines, engine_loop
+        self._unavailable = None
+
+    def close(self, reason: str) -> None:
+        """Refuse new streams and end the present ones with UNAVAILABLE."""
+        self._unavailable = reason
+        self._delivery.close_all(StreamError(Status.UNAVAILABLE, reason))
+
+    async def drain(self, reason: str) -> None:
+        """Freeze every session, send its newest token, and close."""
+        if self._unavailable is None:
+            self._unavailable = reason
+            freezing = self._loop.call(self._freeze)
+            with contextlib.suppress(TimeoutError):
+                frozen = await asyncio.wait_for(asyncio.wrap_future(freezing), DRAIN_SNAPSHOT_S)
+                for session, snapshot in frozen:
+                    if (driver := self._delivery.driver(session)) is not None:
+                        driver.offer(m.Moving(seal(snapshot, self._sealer), reason))
+        self.close(reason)
+
+    def _freeze(self) -> list[tuple[Session, SessionSnapshot]]:
+        """Stop all sessions where they are; runs in the engines' thread."""
+        frozen: list[tuple[Session, SessionSnapshot]] = []
+        for engine in self._engines.values():
+            sessions = list(engine.sessions.values())
+            frozen += zip(sessions, engine.snapshots(sessions), strict=True)
+            for session in sessions:
+                engine.suspend(session)
+        return frozen
+
+    def end_idle(self, now: float) -> None:
+        """End the streams that have been silent for too long; `now` is the event loop's time."""
+        for _, connection in self._delivery.connections():
+            if now - connection.heard > self._limits.idle_s:
+                text = f"nothing came from the client for {self._limits.idle_s:g} s; connect again to go on"
+                connection.close(StreamError(Status.DEADLINE_EXCEEDED, text))
+
+    @property
+    def unacknowledged(self) -> int:
+        """The number of frames on their way to all clients."""
+        return sum(connection.outbox.unacknowledged for _, connection in self._delivery.connections())
+
+    def models(self) -> list[m.ModelInfo]:
+        """Return the models that a `Start` can name.
+
+        Raises:
+            StreamError: the server has not loaded them yet, or shuts down.
+        """
+        if self._unavailable is not None:
+            raise StreamError(Status.UNAVAILABLE, self._unavailable)
+        return [engine.info for engine in self._engines.values()]
+
+    async def serve(self, stream: Stream) -> tuple[Status, str] | None:
+        """Serve one stream from `Start` to its end.
+
+        Returns:
+            The status and the text to end the stream with; None if it ended in good order or is broken.
+        """
+        try:
+            with self._counted(stream.peer):
+                await self._serve(stream)
+        except BrokenStreamError:
+            return None
+        except Exception as error:
+            status, details = status_of(error)
+            self._metrics.stream_failed(status.name.lower())
+            return status, details
+        return None
+
+    @contextlib.contextmanager
+    def _counted(self, host: str) -> Iterator[None]:
+        """Hold a peer to its number of streams."""
+        if self._streams[host] >= self._streams_per_peer:
+            text = f"{self._streams[host]} streams are open from this address, which is the limit"
+            raise StreamError(Status.RESOURCE_EXHAUSTED, text)
+        self._streams[host] += 1
+        try:
+            yield
+        finally:
+            self._streams[host] -= 1
+            if not self._streams[host]:
+                del self._streams[host]
+
+    async def _serve(self, stream: Stream) -> None:
+        if self._unavailable is not None:
+            raise StreamError(Status.UNAVAILABLE, self._unavailable)
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                first = await stream.read()
+        except TimeoutError:
+            raise StreamError(Status.DEADLINE_EXCEEDED, "no start came") from None
+        if first is None:
+            return
+        request = wire.request_from_proto(first)
+        start = request.body
+        if not isinstance(start, m.Start):
+            kind = first.WhichOneof("request")
+            raise StreamError(Status.FAILED_PRECONDITION, f"the first request is {kind}; it must be start")
+        if request.sequence > m.SEQUENCE_MAX:
+            raise InvalidValueError("sequence", request.sequence, "0…2^63−1")
+        connection = Connection(start.window, asyncio.get_running_loop().time())
+        if start.watch:
+            await self._watch(stream, start, connection)
+        else:
+            await self._drive(stream, start, request.sequence, connection)
+
+    # --- driving a session ---
+
+    async def _drive(self, stream: Stream, start: m.Start, sequence: int, connection: Connection) -> None:
+        opening = self._loop.call(self._opener(start, sequence, connection))
+        held: Opened | None = None
+        try:
+            held = opened = await asyncio.wrap_future(opening)
+            if opened.before is not None:
+                text = "another stream has taken this session over"
+                opened.before.close(StreamError(Status.ABORTED, text))
+            if self._unavailable is not None:  # closed while we joined
+                raise StreamError(Status.UNAVAILABLE, self._unavailable)
+            how = "resumes" if opened.resumed else "starts"
+            log.info(
+                "session %s", how,
+                extra={"session": opened.session.id, "seed": opened.seed, "peer": stream.peer},
+            )  # fmt: skip
+            (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
+            await self._welcome(stream, opened, start.window, watching=False)
+            conversation = Conversation(stream, connection, self._limits, self._sealer, self._metrics)
+            submit = partial(self._post, opened, connection)
+            waiting = opened.session.waiting
+            await conversation.drive(opened.applied, submit, waiting, repeats=opened.resumed)
+        finally:
+            if held is None:  # cancelled while joining: the engine may still take the start
+                opening.add_done_callback(partial(self._detach_if_opened, connection))
+            else:
+                self._detach(held, connection)
+
+    def _opener(self, start: m.Start, sequence: int, connection: Connection) -> Callable[[], Opened]:
+        """Return what the engines' thread has to do to open the session so that no frame is missed.
+
+        Raises:
+            StreamError, TokenError, InvalidValueError: a start that cannot be.
+        """
+        if not start.resume_token:
+            return partial(self._join, self._engine(start.model), start, sequence, connection)
+        snapshot = unseal(start.resume_token, self._sealer)
+        return partial(self._reattach, self._engine(snapshot.model), snapshot, start.seed, connection)
+
+    def _join(self, engine: Engine, start: m.Start, sequence: int, connection: Connection) -> Opened:
+        """Begin a session; runs in the engines' thread."""
+        session = engine.join(start, sequence)
+        self._delivery.connect(session, connection)
+        return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
+
+    def _reattach(
+        self, engine: Engine, snapshot: SessionSnapshot, seed: int | None, connection: Connection
+    ) -> Opened:
+        """Go on with a session that still waits, or restore it; runs in the engines' thread."""
+        session = engine.find(snapshot.session_id) if seed is None else None
+        if session is None:
+            session = engine.restore(snapshot, seed)
+        else:
+            engine.take_up(session)
+        before = self._delivery.connect(session, connection)
+        return Opened.of(engine, session, resumed=True, before=before)
+
+    def _post(self, opened: Opened, connection: Connection, pending: Pending) -> None:
+        """Take a command to the engines' thread."""
+        self._loop.post(partial(self._submit, opened, connection, pending))
+
+    def _submit(self, opened: Opened, connection: Connection, pending: Pending) -> None:
+        """Give the engine a command, unless another stream drives by now; runs in the engines' thread."""
+        if self._delivery.driver(opened.session) is connection:
+            opened.engine.submit(opened.session, pending)
+
+    def _detach(self, opened: Opened, connection: Connection) -> None:
+        """End the session of a stream that has ended, or let it wait for its client."""
+        engine, session = opened.engine, opened.session
+        if not self._delivery.disconnect(session, connection):
+            return  # another stream drives it by now
+        over = connection.finished or self._unavailable is not None or not self._limits.grace_s
+        log.info("session %s", "ends" if over else "waits", extra={"session": session.id})
+        if over:
+            self._metrics.session_ended("finished" if connection.finished else "closed")
+            self._loop.post(partial(engine.leave, session))
+        else:
+            self._loop.post(partial(self._suspend, engine, session, asyncio.get_running_loop()))
+
+    def _suspend(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        """Pause a session and end it after its grace; runs in the engines' thread."""
+        if engine.suspend(session):
+            expire = partial(self._loop.post, partial(self._expire, engine, session, session.suspensions))
+            loop.call_soon_threadsafe(loop.call_later, self._limits.grace_s, expire)
+
+    def _expire(self, engine: Engine, session: Session, count: int) -> None:
+        """End a session that still waits, unless it was resumed since; runs in the engines' thread."""
+        if session.suspended and session.suspensions == count and engine.find(session.id) is session:
+            self._metrics.session_ended("expired")
+            engine.leave(session)
+
+    def _detach_if_opened(self, connection: Connection, opening: Future[Opened]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            connection.finished = True  # its client does not know of it
+            self._detach(opening.result(), connection)
+
+    def _engine(self, name: str) -> Engine:
+        if not name:
+            return next(iter(self._engines.values()))
+        if name not in self._engines:
+            known = ", ".join(self._engines)
+            raise NotHereError(f"there is no model {name!r}; there is: {known}")
+        return self._engines[name]
+
+    async def _welcome(self, stream: Stream, opened: Opened, window: int, *, watching: bool) -> None:
+        """Tell a client what its session is.
+
+        Raises:
+            StreamError: the client did not take the message in time.
+        """
+        settings, engine = opened.settings, opened.engine
+        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
+        welcome = m.Welcome(
+            session_id=opened.session.id,
+            seed=opened.seed,
+            model=engine.info,
+            schedule=m.Schedule(settings.schedule, schedule.alphas_cumprod),
+            limits=replace(
+                self._limits, history_states=engine.kept_states, injections_per_tick=INJECTIONS_PER_TICK
+            ),
+            settings=settings,
+            window=window,
+            server_version=__version__,
+            applied_sequence=opened.applied,
+            resumed=opened.resumed,
+            watching=watching,
+        )
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                await stream.write(pb.DenoiseResponse(welcome=wire.welcome_to_proto(welcome)))
+        except TimeoutError:
+            raise StreamError(Status.DEADLINE_EXCEEDED, "the client did not take its welcome") from None
+
+    # --- watching one ---
+
+    async def _watch(self, stream: Stream, start: m.Start, connection: Connection) -> None:
+        looking = self._loop.call(partial(self._add_watcher, start.watch, connection))
+        held: Opened | None = None
+        try:
+            held = opened = await asyncio.wrap_future(looking)
+            await self._welcome(stream, opened, start.window, watching=True)
+            await Conversation(stream, connection, self._limits, self._sealer, self._metrics).watch()
+        finally:
+            if held is None:
+                looking.add_done_callback(partial(self._unwatch_if_opened, connection))
+            else:
+                self._unwatch(held, connection)
+
+    def _add_watcher(self, session_id: str, connection: Connection) -> Opened:
+        """Let a connection see a session; runs in the engines' thread.
+
+        Raises:
+            NotHereError: no engine has the session.
+        """
+        for engine in self._engines.values():
+            if (session := engine.find(session_id)) is not None:
+                self._delivery.watch(session, connection)
+                engine.add_watchers(session, 1)
+                return Opened.of(engine, session, resumed=False, before=None)
+        raise NotHereError("there is no such session; ask the one who runs it for its name")
+
+    def _unwatch(self, opened: Opened, connection: Connection) -> None:
+        self._delivery.disconnect(opened.session, connection)
+        self._loop.post(partial(opened.engine.add_watchers, opened.session, -1))
+
+    def _unwatch_if_opened(self, connection: Connection, looking: Future[Opened]) -> None:
+        if not looking.cancelled() and looking.exception() is None:
+            self._unwatch(looking.result(), connection)
