@@ -1,17 +1,29 @@
 # Every target sets up what it needs; `make help` lists them.
 #
 #   PYTHON=python3.12   another interpreter for the environment (3.11 or later)
-#   INDEX=URL           an extra package index, for instance the one with torch's CPU builds
+#   GPU=1 or GPU=0      `make play` with PyTorch, or without; by default it depends on whether there is an NVIDIA GPU
+#   INDEX=URL           an extra package index, for instance the one with PyTorch's CPU builds
 
 PYTHON ?= python3
 INDEX ?=
+GPU ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	$(if $(INDEX),--extra-index-url $(INDEX))
 
+# What playing installs: the server without PyTorch (OpenVINO runs the network), or with it for a GPU.
+NVIDIA = $(shell nvidia-smi --list-gpus 2>/dev/null | grep -c GPU)
+ifeq ($(GPU),auto)
+PLAY = $(if $(filter-out 0,$(NVIDIA)),gpu,server)
+else
+PLAY = $(if $(filter-out 0,$(GPU)),gpu,server)
+endif
+WHY_server = without PyTorch, since $(if $(filter auto,$(GPU)),there is no NVIDIA GPU,GPU=$(GPU)): about 400 MB (GPU=1 installs PyTorch)
+WHY_gpu = with PyTorch, since $(if $(filter auto,$(GPU)),there is an NVIDIA GPU,GPU=$(GPU)): about 5 GB and some minutes (GPU=0 does without)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup play test check bench bench-full format proto clean python-ok
+.PHONY: help setup play test check bench bench-full soak format proto clean python-ok
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,22 +38,20 @@ python-ok:
 
 setup: $(VENV)/ready-all ## make .venv with everything, for work on the code
 
-# What playing takes, and the rest on top of it: somebody who only plays installs no test tools.
-$(VENV)/ready-play: pyproject.toml constraints.txt | python-ok
-	@echo "setting up $(VENV) (torch is large: a few minutes the first time)"
+# Somebody who only plays installs no test tools.
+$(VENV)/ready-play-%: pyproject.toml constraints.txt | python-ok
+	@echo "setting up $(VENV) $(WHY_$*)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) -e ".[viewer,server]"
+	@$(INSTALL) -e ".[viewer,$*]"
 	@touch $@
 
-$(VENV)/ready-all: $(VENV)/ready-play
-	@$(INSTALL) -e ".[viewer,server,train,dev]"
-	@touch $@
+$(VENV)/ready-all: pyproject.toml constraints.txt | python-ok
+	@echo "setting up $(VENV) with everything (PyTorch is large: some minutes the first time)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@$(INSTALL) -e ".[viewer,server,gpu,train,dev]"
+	@touch $@ $(VENV)/ready-play-server $(VENV)/ready-play-gpu
 
-$(VENV)/ready-bench: $(VENV)/ready-all
-	@$(INSTALL) -e ".[viewer,server,train,dev,bench]"
-	@touch $@
-
-play: $(VENV)/ready-play ## a local server and the viewer; without a display, records demo.gif
+play: $(VENV)/ready-play-$(PLAY) ## a local server and the viewer; without a display, records demo.gif
 	@$(BIN)/python -m viewer_client.play
 
 test: $(VENV)/ready-all ## the tests, without those marked slow
@@ -58,7 +68,7 @@ bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and
 	@echo "## The engine beside the bare network" && echo
 	@$(BIN)/python tests/benchmarks/bench_engine.py --modes float32 bfloat16 --openvino --rounds 25
 	@echo && echo "## The whole, with viewers" && echo
-	@$(BIN)/python tests/benchmarks/bench_server.py --most
+	@$(BIN)/python tests/benchmarks/bench_server.py --most 2 --beside a354779
 	@echo && echo "## The front end beside an empty gRPC server" && echo
 	@$(BIN)/python tests/benchmarks/bench_frontend.py
 	@echo && echo "## The window" && echo
@@ -68,11 +78,11 @@ bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and
 	@echo && echo "## The plain toy, a process for each viewer" && echo
 	@$(BIN)/python tests/benchmarks/bench_toy_loop.py
 
-bench-full: $(VENV)/ready-bench ## the same, compiled too, and beside OpenVINO; needs a C++ compiler (20 minutes)
+bench-full: $(VENV)/ready-all ## the same, compiled too, and beside OpenVINO; needs a C++ compiler (20 minutes)
 	@echo "## The engine beside the bare network" && echo
 	@$(BIN)/python tests/benchmarks/bench_engine.py --openvino
 	@echo && echo "## The whole, with viewers" && echo
-	@$(BIN)/python tests/benchmarks/bench_server.py --most --compile
+	@$(BIN)/python tests/benchmarks/bench_server.py --most 1 --server-flags="--compile"
 	@echo && echo "## The front end beside an empty gRPC server" && echo
 	@$(BIN)/python tests/benchmarks/bench_frontend.py --rounds 4
 	@echo && echo "## The plain toy, a process for each viewer" && echo
