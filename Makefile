@@ -55,7 +55,8 @@ play: $(VENV)/ready-play-$(PLAY) ## a local server and the viewer; without a dis
 	@$(BIN)/python -m viewer_client.play
 
 test: $(VENV)/ready-all ## the tests, without those marked slow
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" --ignore=tests/training
+	@$(BIN)/python -m pytest -m "not slow" tests/training # on its own: PyTorch and OpenVINO in one process can crash
 
 check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs, all tests
 	@$(BIN)/ruff format --check .

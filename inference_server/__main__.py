@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference_server.server import ServerConfig
 
 DEVICES = ("auto", "cpu", "cuda")
+PREDICTORS = ("auto", "openvino", "eager", "compiled")  # as in diffusion_toy.predictors.make
 RESUME_KEY_BYTES = 16
 RESUME_KEY_VARIABLE = "DIFFUSION_TOY_RESUME_KEY"
 TOKEN_VARIABLE = "DIFFUSION_TOY_TOKEN"  # the viewer reads the same one
@@ -50,6 +51,19 @@ def parser() -> argparse.ArgumentParser:
         help="a folder: all .safetensors model files in it are served as well, in the order of their names",
     )
     p.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    p.add_argument(
+        "--predictor",
+        choices=PREDICTORS,
+        default="auto",
+        help="what runs the network; auto: OpenVINO on a CPU, PyTorch with CUDA graphs on a GPU; "
+        "eager and compiled are PyTorch's",
+    )
+    p.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder that keeps what OpenVINO compiled, so that the next start is faster (without it: none)",
+    )
     p.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
@@ -183,6 +197,8 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         port=args.port,
         models=(*(args.model or DEFAULT_MODELS), *_models_in(args.models_dir)),
         device=args.device,
+        predictor=args.predictor,
+        cache=args.cache_dir,
         precision=args.precision,
         compiled=args.compile,
         threads=args.threads,
