@@ -65,9 +65,9 @@ check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
 
-bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and the commit (7 minutes)
+bench: $(VENV)/ready-all ## the benchmarks: tables, with the hardware and the commit, beside an earlier commit
 	@echo "## The engine beside the bare network" && echo
-	@$(BIN)/python tests/benchmarks/bench_engine.py --modes float32 bfloat16 --openvino --rounds 25
+	@$(BIN)/python tests/benchmarks/bench_engine.py --rounds 25
 	@echo && echo "## The whole, with viewers" && echo
 	@$(BIN)/python tests/benchmarks/bench_server.py --most 2 --beside a354779
 	@echo && echo "## The front end beside an empty gRPC server" && echo
@@ -79,11 +79,11 @@ bench: $(VENV)/ready-all ## the benchmarks, eager: tables, with the hardware and
 	@echo && echo "## The plain toy, a process for each viewer" && echo
 	@$(BIN)/python tests/benchmarks/bench_toy_loop.py
 
-bench-full: $(VENV)/ready-all ## the same, compiled too, and beside OpenVINO; needs a C++ compiler (20 minutes)
+bench-full: $(VENV)/ready-all ## the same, with PyTorch eager and compiled too; needs a C++ compiler
 	@echo "## The engine beside the bare network" && echo
-	@$(BIN)/python tests/benchmarks/bench_engine.py --openvino
+	@$(BIN)/python tests/benchmarks/bench_engine.py --predictors auto eager compiled
 	@echo && echo "## The whole, with viewers" && echo
-	@$(BIN)/python tests/benchmarks/bench_server.py --most 1 --server-flags="--compile"
+	@$(BIN)/python tests/benchmarks/bench_server.py --most 1 --server-flags="--predictor compiled"
 	@echo && echo "## The front end beside an empty gRPC server" && echo
 	@$(BIN)/python tests/benchmarks/bench_frontend.py --rounds 4
 	@echo && echo "## The plain toy, a process for each viewer" && echo

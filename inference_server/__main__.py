@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from diffusion_toy import __version__
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingExtraError
+from diffusion_toy.predictors.base import PREDICTORS
 from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
 from inference_server.ops.environment import add_environment
 from inference_server.ops.logs import configure_logging
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from inference_server.server import ServerConfig
 
 DEVICES = ("auto", "cpu", "cuda")
-PREDICTORS = ("auto", "openvino", "eager", "compiled")  # as in diffusion_toy.predictors.make
 RESUME_KEY_BYTES = 16
 RESUME_KEY_VARIABLE = "DIFFUSION_TOY_RESUME_KEY"
 TOKEN_VARIABLE = "DIFFUSION_TOY_TOKEN"  # the viewer reads the same one
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         choices=PREDICTORS,
         default="auto",
         help="what runs the network; auto: OpenVINO on a CPU, PyTorch with CUDA graphs on a GPU; "
-        "eager and compiled are PyTorch's",
+        "eager and compiled are PyTorch's; compiled takes minutes at the start and a C++ compiler",
     )
     p.add_argument(
         "--cache-dir",
@@ -69,12 +69,6 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "float32", "bfloat16"),
         default="auto",
         help="of the network's matrix products; auto: bfloat16 where the hardware multiplies it",
-    )
-    p.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the networks first: minutes of start-up for each model (--model serves one alone) and "
-        "a C++ compiler, for more speed",
     )
     p.add_argument(
         "--fixed-batch",
@@ -200,7 +194,6 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         predictor=args.predictor,
         cache=args.cache_dir,
         precision=args.precision,
-        compiled=args.compile,
         threads=args.threads,
         fixed_batch=args.fixed_batch,
         max_sessions=args.max_sessions,

@@ -74,7 +74,6 @@ class ServerConfig:
     device: str = "auto"
     precision: str = "auto"
     predictor: str = "auto"
-    compiled: bool = False
     threads: int = 0  # 0: as many as there are cores
     cache: Path | None = None  # for compiled programs
     fixed_batch: int = 0
@@ -106,7 +105,7 @@ def engine_config(config: ServerConfig) -> EngineConfig:
 def predictor_options(config: ServerConfig) -> PredictorOptions:
     """Return what the flags mean for the network."""
     return PredictorOptions(
-        kind="compiled" if config.compiled else config.predictor,
+        kind=config.predictor,
         device=config.device,
         precision=config.precision,
         fixed_batch=config.fixed_batch,

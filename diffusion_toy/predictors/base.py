@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from diffusion_toy.diffusion.arrays import Array
 from diffusion_toy.errors import DiffusionToyError
 
+PREDICTORS = ("auto", "openvino", "eager", "compiled")  # what a command line can ask for
+
 
 class Precision(Enum):
     """Name the type of the network's matrix products; all around them is float32."""

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from diffusion_toy.errors import InvalidValueError, MissingExtraError
 from diffusion_toy.model.checkpoint import LoadedModel
-from diffusion_toy.predictors.base import Precision, Predictor
+from diffusion_toy.predictors.base import PREDICTORS, Precision, Predictor
 
 log = logging.getLogger(__name__)
 
-PREDICTORS = ("auto", "openvino", "eager", "compiled")
 TORCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.arrays import Array
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from diffusion_toy.predictors.base import Predictor
-from diffusion_toy.predictors.make import PREDICTORS, PredictorOptions, make_predictor
+from diffusion_toy.predictors.base import PREDICTORS, Predictor
+from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from inference_server.engine.engine import Engine, EngineConfig
 from tests.benchmarks.environment import describe
 from tests.tools import SHIPPED_MODEL
