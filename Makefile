@@ -63,7 +63,8 @@ check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore=tests/training
+	@$(BIN)/python -m pytest tests/training # on its own, as above
 
 bench: $(VENV)/ready-all ## the benchmarks: tables, with the hardware and the commit, beside an earlier commit
 	@echo "## The engine beside the bare network" && echo
