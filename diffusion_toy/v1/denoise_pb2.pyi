@@ -59,6 +59,23 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 12. Fields and messages that a client does not know are to be ignored; a server that meets an
    unknown command answers as to an empty request.
 
+## Over a WebSocket
+
+A server with a page speaks the same contract at `/api/denoise` of the page's address, for browsers. The
+subprotocol is `diffusion-toy.v1`; one binary message is one `DenoiseRequest` or `DenoiseResponse`; a text
+message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
+
+- `Denoise` ends with a close code: 1000 for OK, 4000 + gRPC's number for every other status, as in 4008 for
+  RESOURCE_EXHAUSTED; the reason is the message, cut to the 123 bytes that a close frame has room for. A
+  message above `Limits.request_bytes` closes with 1009, which counts as RESOURCE_EXHAUSTED.
+- Half-closing (rule 8) is a close with the code 1000. Any other end, a page that is left (1001) among them,
+  is a broken stream.
+- The bearer token travels in `Start.bearer_token`.
+- `ListModels` is `GET /api/models`, with `Authorization: Bearer TOKEN` where the server asks for one. It
+  answers a `ListModelsResponse`: as protobuf's JSON, or in binary to `Accept: application/x-protobuf`. Errors
+  are an HTTP status with one sentence as text: 401 without the token, 429 after too many wrong ones, 503
+  while the models are being loaded.
+
 ## A worked exchange
 
     client                                         server
@@ -363,6 +380,7 @@ class Start(_message.Message):
     MOTION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     WATCH_FIELD_NUMBER: _builtins.int
+    BEARER_TOKEN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name, one of `ListModels`. Default (empty): the server's first model.
     Error: NOT_FOUND.
@@ -391,6 +409,11 @@ class Start(_message.Message):
     """Watches the session of this `Welcome.session_id`; all other fields but `window` are ignored.
     Error: NOT_FOUND.
     """
+    bearer_token: _builtins.str
+    """The server's bearer token, where it asks for one and the stream is a WebSocket: a page cannot set
+    headers. Ignored over gRPC, where the metadata has it: `authorization: Bearer TOKEN`.
+    Error: UNAUTHENTICATED for no token or a wrong one.
+    """
     @_builtins.property
     def origin(self) -> Global___Origin:
         """What the session starts from. Default: pure noise at t = T."""
@@ -410,10 +433,11 @@ class Start(_message.Message):
         motion: Global___Motion.ValueType = ...,
         resume_token: _builtins.bytes = ...,
         watch: _builtins.str = ...,
+        bearer_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "origin", b"origin", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "model", b"model", "motion", b"motion", "origin", b"origin", "resume_token", b"resume_token", "seed", b"seed", "settings", b"settings", "watch", b"watch", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "bearer_token", b"bearer_token", "model", b"model", "motion", b"motion", "origin", b"origin", "resume_token", b"resume_token", "seed", b"seed", "settings", b"settings", "watch", b"watch", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

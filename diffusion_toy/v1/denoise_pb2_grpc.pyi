@@ -59,6 +59,23 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 12. Fields and messages that a client does not know are to be ignored; a server that meets an
    unknown command answers as to an empty request.
 
+## Over a WebSocket
+
+A server with a page speaks the same contract at `/api/denoise` of the page's address, for browsers. The
+subprotocol is `diffusion-toy.v1`; one binary message is one `DenoiseRequest` or `DenoiseResponse`; a text
+message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
+
+- `Denoise` ends with a close code: 1000 for OK, 4000 + gRPC's number for every other status, as in 4008 for
+  RESOURCE_EXHAUSTED; the reason is the message, cut to the 123 bytes that a close frame has room for. A
+  message above `Limits.request_bytes` closes with 1009, which counts as RESOURCE_EXHAUSTED.
+- Half-closing (rule 8) is a close with the code 1000. Any other end, a page that is left (1001) among them,
+  is a broken stream.
+- The bearer token travels in `Start.bearer_token`.
+- `ListModels` is `GET /api/models`, with `Authorization: Bearer TOKEN` where the server asks for one. It
+  answers a `ListModelsResponse`: as protobuf's JSON, or in binary to `Accept: application/x-protobuf`. Errors
+  are an HTTP status with one sentence as text: 401 without the token, 429 after too many wrong ones, 503
+  while the models are being loaded.
+
 ## A worked exchange
 
     client                                         server
