@@ -77,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
         help="always run batches of this size, 1…1024, so that a session's pictures do not depend, bit for "
         "bit, on who else is there; 0: of any size",
     )
-    p.add_argument("--max-sessions", type=int, default=64, help="people served at a time, per model, 1…4096")
+    p.add_argument(
+        "--max-sessions", type=int, default=64, help="sessions served at a time, per model, 1…4096"
+    )
     p.add_argument(
         "--capacity",
         type=float,

@@ -331,7 +331,7 @@ class Server:
         sessions = [session for engine in engines for session in list(engine.sessions.values())]
         return Load(
             sessions=len(sessions),
-            detached_sessions=sum(session.suspended for session in sessions),
+            detached_sessions=sum(session.detached for session in sessions),
             watchers=int(sum(engine.controls.watchers.sum() for engine in engines)),
             capacity=max((engine.capacity.rows_per_second or 0.0 for engine in engines), default=0.0),
             demand=sum(engine.demand for engine in engines),

@@ -221,7 +221,7 @@ class Engine:
         """A free slot for a session of these settings; one that nobody holds any more if need be."""
         needed, promised = demand_of(settings), self.capacity.rows_per_second
         while not self._free or (promised is not None and 0 < self.device_demand > promised - needed):
-            abandoned = next((s for s in self.sessions.values() if s.suspended), None)
+            abandoned = next((s for s in self.sessions.values() if s.detached), None)
             if abandoned is None:
                 raise ServerFullError(
                     f"the server is full: it serves {len(self.sessions)} sessions; try again later"
@@ -252,19 +252,19 @@ class Engine:
             self._free.append(session.slot)
             self._ended.append(session)
 
-    def suspend(self, session: Session) -> bool:
+    def detach(self, session: Session) -> bool:
         """Let a session wait for its client, where it is; False if it has ended already."""
         if self.sessions.get(session.slot) is not session:
             return False
-        session.suspended = True
-        session.suspensions += 1
+        session.detached = True
+        session.detachments += 1
         self._commands.forget(session)  # the client sends again what has not been applied
         self.controls.active[session.slot] = False
         return True
 
-    def take_up(self, session: Session) -> None:
+    def reattach(self, session: Session) -> None:
         """Go on with a session for a client that has come (back)."""
-        session.suspended = False
+        session.detached = False
         self._commands.forget(session)
         self._commands.recall(session)  # what was in frames that this client may not have got
         self._snapshot_schedule.again(session.slot)
@@ -310,7 +310,7 @@ class Engine:
 
     def submit(self, session: Session, pending: Pending) -> None:
         """Queue a command; it is applied in a later tick, in order."""
-        if self.sessions.get(session.slot) is session and not session.suspended:
+        if self.sessions.get(session.slot) is session and not session.detached:
             self._commands.submit(session, pending)
 
     # --- the tick ---
@@ -323,7 +323,7 @@ class Engine:
         untold = self._snapshot_schedule.untold(c.active, c.frame_number).any()
         return not (self._ended or c.stepping.any() or changed or untold or self._commands.ready)
 
-    def pass_over(self, ticks: int) -> None:
+    def skip_ticks(self, ticks: int) -> None:
         """So many ticks were not made, because the engine was idle."""
         self._snapshot_schedule.advance(ticks)
 
@@ -443,7 +443,7 @@ class Engine:
             readings=readings,
             stepping=int(steps.sum()),
             shape=self.shape,
-            people=len(self.sessions),
+            num_sessions=len(self.sessions),
             applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
         )
 

@@ -29,10 +29,10 @@ class FrameBatch:
         readings: of each, in NumPy.
         stepping: how many of the sessions take a step.
         shape: C, H, W.
-        people: sessions on this server.
+        num_sessions: sessions on this server.
         applied_of_rows: the commands that have been applied since each row's frame before, in their order;
             rows without any are left out.
-        server_ms: duration of the tick; set when it is known.
+        server_ms: duration of the tick that made them; 0 while it runs.
     """
 
     sessions: list[Session]
@@ -49,9 +49,9 @@ class FrameBatch:
     readings: Readings
     stepping: int
     shape: tuple[int, int, int]
-    people: int
+    num_sessions: int
     applied_of_rows: dict[int, tuple[Applied, ...]] = field(default_factory=dict)
-    server_ms: list[float] = field(default_factory=lambda: [0.0])
+    server_ms: float = 0.0
 
     def __len__(self) -> int:
         return len(self.sessions)

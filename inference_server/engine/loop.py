@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeVar
 
 from inference_server.engine.engine import Engine, TickResult
@@ -77,7 +78,7 @@ class EngineLoop:
                     self._wake.wait()
                     deadline = time.perf_counter()
                     for engine in self._engines:
-                        engine.pass_over(int((deadline - began) / period))
+                        engine.skip_ticks(int((deadline - began) / period))
                     continue
                 for engine in self._engines:
                     self._tick(engine)
@@ -96,7 +97,7 @@ class EngineLoop:
         result = engine.tick()
         duration = time.perf_counter() - began
         if result.frames is not None:
-            result.frames.server_ms[0] = duration * 1000
+            result = replace(result, frames=replace(result.frames, server_ms=duration * 1000))
             if engine.capacity.ticked(result.rows, duration, began):
                 log.info(
                     "model %s: %.0f network rows a second are promised now, by what ticks have taken",

@@ -52,8 +52,8 @@ class Session:
     pending: deque[Pending] = field(default_factory=deque)
     applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
-    suspended: bool = False  # its client has gone, and may come back
-    suspensions: int = 0  # so many times so far
+    detached: bool = False  # its client has gone, and may come back
+    detachments: int = 0  # so many times so far
 
     def waiting(self) -> int:
         """Return the number of commands that wait for their turn; any thread may ask."""

@@ -57,5 +57,5 @@ class FrameMessage:
             del frame.applied[:]
             frame.applied.extend(pb.Applied(sequence=one.sequence, step=one.step) for one in record.applied)
             self._applied = record.applied
-        frame.server_ms, frame.sessions = batch.server_ms[0], batch.people
+        frame.server_ms, frame.sessions = batch.server_ms, batch.num_sessions
         return self._response

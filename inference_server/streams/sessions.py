@@ -114,7 +114,7 @@ class Sessions:
             sessions = list(engine.sessions.values())
             frozen += zip(sessions, engine.snapshots(sessions), strict=True)
             for session in sessions:
-                engine.suspend(session)
+                engine.detach(session)
         return frozen
 
     def end_idle(self, now: float) -> None:
@@ -247,7 +247,7 @@ class Sessions:
         if session is None:
             session = engine.restore(snapshot, seed)
         else:
-            engine.take_up(session)
+            engine.reattach(session)
         before = self._delivery.connect(session, connection)
         return Opened.of(engine, session, resumed=True, before=before)
 
@@ -271,17 +271,17 @@ class Sessions:
             self._metrics.session_ended("finished" if connection.finished else "closed")
             self._loop.post(partial(engine.leave, session))
         else:
-            self._loop.post(partial(self._suspend, engine, session, asyncio.get_running_loop()))
+            self._loop.post(partial(self._begin_grace, engine, session, asyncio.get_running_loop()))
 
-    def _suspend(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin_grace(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         """Pause a session and end it after its grace; runs in the engines' thread."""
-        if engine.suspend(session):
-            expire = partial(self._loop.post, partial(self._expire, engine, session, session.suspensions))
+        if engine.detach(session):
+            expire = partial(self._loop.post, partial(self._expire, engine, session, session.detachments))
             loop.call_soon_threadsafe(loop.call_later, self._limits.grace_s, expire)
 
     def _expire(self, engine: Engine, session: Session, count: int) -> None:
         """End a session that still waits, unless it was resumed since; runs in the engines' thread."""
-        if session.suspended and session.suspensions == count and engine.find(session.id) is session:
+        if session.detached and session.detachments == count and engine.find(session.id) is session:
             self._metrics.session_ended("expired")
             engine.leave(session)
 

@@ -75,10 +75,10 @@ def test_who_comes_back_is_told_the_last_commands_again(engine: Engine) -> None:
     engine.tick()
     send(engine, session, m.Inject(None, 5.0))
     engine.tick()
-    engine.suspend(session)
-    engine.take_up(session)
-    engine.suspend(session)  # it was broken off before a frame came
-    engine.take_up(session)
+    engine.detach(session)
+    engine.reattach(session)
+    engine.detach(session)  # it was broken off before a frame came
+    engine.reattach(session)
     send(engine, session, m.Pause())
     assert applied(engine.tick(), session) == [(1, 0), (2, 1), (3, 2)]
     assert engine.tick().frames is None
@@ -88,7 +88,7 @@ def test_a_session_remembers_only_so_many(engine: Engine) -> None:
     session = engine.join(start())
     send(engine, session, *[m.Configure(m.SettingsChange(stride=2))] * (APPLIED_KEPT + 10))
     assert len(applied(engine.tick(), session)) == APPLIED_KEPT + 10
-    engine.take_up(session)
+    engine.reattach(session)
     again = applied(engine.tick(), session)
     assert [sequence for sequence, _ in again] == list(range(11, APPLIED_KEPT + 11))
 
@@ -97,7 +97,7 @@ def test_the_next_in_a_slot_hears_nothing_of_the_one_before(engine: Engine) -> N
     session = engine.join(start())
     send(engine, session, m.Pause())
     engine.tick()
-    engine.take_up(session)
+    engine.reattach(session)
     engine.leave(session)
     following = engine.join(start())
     assert following.slot == session.slot

@@ -412,20 +412,20 @@ def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine)
     for _ in range(5):
         engine.tick()
     engine.add_watchers(session, 1)
-    engine.suspend(session)
-    engine.take_up(session)
+    engine.detach(session)
+    engine.reattach(session)
     frames = engine.tick().frames
     assert frames is not None
     assert int(frames.numbers[0]) == 6
 
 
-def test_a_suspended_session_takes_no_command(engine: Engine) -> None:
+def test_a_detached_session_takes_no_command(engine: Engine) -> None:
     session = engine.join(start())
     engine.tick()
-    engine.suspend(session)
+    engine.detach(session)
     send(engine, session, m.Restart(7))
     assert engine.idle
-    engine.take_up(session)
+    engine.reattach(session)
     engine.tick()
     assert session.seed != 7
 
@@ -442,15 +442,15 @@ def test_a_snapshot_of_another_model_or_of_another_size_is_refused(engine: Engin
         engine.join(m.Start(seed=seed))
 
 
-def test_a_suspended_session_rests_and_goes_on_where_it_was(engine: Engine) -> None:
+def test_a_detached_session_rests_and_goes_on_where_it_was(engine: Engine) -> None:
     session = engine.join(start())
     for _ in range(5):
         engine.tick()
     before = picture(engine, session)
-    assert engine.suspend(session)
+    assert engine.detach(session)
     assert engine.idle
     assert engine.tick().frames is None
-    engine.take_up(session)
+    engine.reattach(session)
     frames = engine.tick().frames
     assert frames is not None
     assert (int(frames.numbers[0]), int(frames.steps[0])) == (1, 5)
@@ -461,9 +461,9 @@ def test_a_newcomer_takes_the_seat_of_a_session_that_only_waits(engine: Engine) 
     sessions = [engine.join(m.Start(seed=seed)) for seed in range(8)]
     with pytest.raises(ServerFullError):
         engine.join(m.Start())
-    engine.suspend(sessions[3])
+    engine.detach(sessions[3])
     engine.join(m.Start())
-    assert not engine.suspend(sessions[3])
+    assert not engine.detach(sessions[3])
     assert engine.find(sessions[3].id) is None
 
 

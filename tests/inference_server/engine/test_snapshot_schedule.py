@@ -81,7 +81,7 @@ def test_ticks_that_nobody_needed_count_as_time(engine: Engine) -> None:
     told(engine, 70)
     for _ in range(5):
         assert engine.idle
-        engine.pass_over(60)
+        engine.skip_ticks(60)
         send(engine, session, m.Step())
         (tick, snapshot), *_ = told(engine, 70)
         assert tick <= 3
@@ -93,9 +93,9 @@ def test_who_comes_back_is_told_even_if_nothing_has_changed(engine: Engine) -> N
     send(engine, session, m.Pause())
     told(engine, 70)
     for _ in range(3):
-        engine.suspend(session)
+        engine.detach(session)
         assert engine.idle
-        engine.take_up(session)
+        engine.reattach(session)
         assert told(engine, 62)
 
 

@@ -37,6 +37,6 @@ def frame_batch(
         readings=Readings(*np.zeros((12, rows), np.float32)),
         stepping=rows,
         shape=(1, 1, 1),
-        people=1,
+        num_sessions=1,
         applied_of_rows=dict(applied or {}),
     )

@@ -101,7 +101,7 @@ async def test_a_session_ends_with_its_stream_and_waits_when_the_stream_breaks(
         assert (resumed.seed, resumed.resumed) == (5, True)
         # The same session went on, or a new one was made of its token.
         assert len(engine.sessions) == 1
-        assert next(iter(engine.sessions.values())).suspensions == int(broken)
+        assert next(iter(engine.sessions.values())).detachments == int(broken)
         assert resumed.session_id == welcome.session_id
         again.end(None)
         async with asyncio.timeout(HANGS_S):
