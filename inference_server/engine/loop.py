@@ -96,19 +96,19 @@ class EngineLoop:
         began = time.perf_counter()
         result = engine.tick()
         duration = time.perf_counter() - began
-        if result.frames is not None:
-            result = replace(result, frames=replace(result.frames, server_ms=duration * 1000))
+        if (frames := result.frames) is not None:
+            result = replace(result, frames=replace(frames, server_ms=duration * 1000))
             if engine.capacity.ticked(result.rows, duration, began):
                 log.info(
                     "model %s: %.0f network rows a second are promised now, by what ticks have taken",
                     engine.model.name, engine.capacity.rows_per_second,
                 )  # fmt: skip
-            self._metrics.tick(duration, result.forward_s, result.rows, int(result.frames.stepping))
+            self._metrics.tick(duration, result.forward_s, result.rows, frames.stepping)
         if result.broken:
             log.error("%d states were not finite and were not taken over", result.broken)
         for kind in result.applied:
             self._metrics.command(kind.__name__.lower(), "applied")
-        if result.frames is not None or result.events or result.ended:
+        if frames is not None or result.events or result.ended:
             self._publish(result)
 
     def _make_calls(self) -> None:
