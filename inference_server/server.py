@@ -327,14 +327,15 @@ class Server:
 
     def _load(self) -> Load:
         """For whoever asks for the metrics; reads numbers only."""
-        engines = list(self._engines.values())
+        engines, now = list(self._engines.values()), time.perf_counter()
         sessions = [session for engine in engines for session in list(engine.sessions.values())]
         return Load(
             sessions=len(sessions),
             detached_sessions=sum(session.detached for session in sessions),
             watchers=int(sum(engine.controls.watchers.sum() for engine in engines)),
-            capacity=max((engine.capacity.rows_per_second or 0.0 for engine in engines), default=0.0),
             demand=sum(engine.demand for engine in engines),
+            load=sum(engine.load for engine in engines),
+            capacities={engine.model.name: info for engine in engines if (info := engine.capacity.info(now))},
             unacknowledged_frames=self._sessions.unacknowledged,
         )
 

@@ -180,6 +180,16 @@ def request_from_proto(message: pb.DenoiseRequest) -> m.Request:
 
 # --- responses -------------------------------------------------------------------------------
 
+CAPACITY = Table(
+    m.CapacityInfo,
+    pb.Capacity,
+    "capacity",
+    {
+        "rows_per_second": SAME,
+        "source": enum_field(m.CapacitySource, m.CapacitySource.START),
+        "age_s": OPTIONAL,
+    },
+)
 MODEL = Table(
     m.ModelInfo,
     pb.Model,
@@ -195,6 +205,7 @@ MODEL = Table(
         "border_value": OPTIONAL,
         "has_examples": SAME,
         "predictor": SAME,
+        "capacity": CAPACITY.optional_field(),
     },
 )
 LIMITS = Table(

@@ -281,6 +281,32 @@ its step is that of DDIM.
 """
 Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
 
+class _CapacitySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CapacitySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CapacitySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAPACITY_SOURCE_UNSPECIFIED: _CapacitySource.ValueType  # 0
+    CAPACITY_SOURCE_GIVEN: _CapacitySource.ValueType  # 1
+    """The operator has set it."""
+    CAPACITY_SOURCE_START: _CapacitySource.ValueType  # 2
+    """Measured when the server started."""
+    CAPACITY_SOURCE_TICKS: _CapacitySource.ValueType  # 3
+    """Corrected since, by what ticks have taken."""
+
+class CapacitySource(_CapacitySource, metaclass=_CapacitySourceEnumTypeWrapper):
+    """Where a capacity is from."""
+
+CAPACITY_SOURCE_UNSPECIFIED: CapacitySource.ValueType  # 0
+CAPACITY_SOURCE_GIVEN: CapacitySource.ValueType  # 1
+"""The operator has set it."""
+CAPACITY_SOURCE_START: CapacitySource.ValueType  # 2
+"""Measured when the server started."""
+CAPACITY_SOURCE_TICKS: CapacitySource.ValueType  # 3
+"""Corrected since, by what ticks have taken."""
+Global___CapacitySource: _TypeAlias = CapacitySource  # noqa: Y015
+
 @_typing.final
 class DenoiseRequest(_message.Message):
     """---------------------------------------------------------------------------------------------
@@ -1091,6 +1117,7 @@ class Model(_message.Message):
     BORDER_VALUE_FIELD_NUMBER: _builtins.int
     HAS_EXAMPLES_FIELD_NUMBER: _builtins.int
     PREDICTOR_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What `Start.model` names."""
     fingerprint: _builtins.str
@@ -1113,6 +1140,12 @@ class Model(_message.Message):
     def label_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One for each class; their number is the number of classes."""
 
+    @_builtins.property
+    def capacity(self) -> Global___Capacity:
+        """What the server promises to the sessions of this model; set in `ListModelsResponse` only, and only
+        where it is known.
+        """
+
     def __init__(
         self,
         *,
@@ -1126,16 +1159,52 @@ class Model(_message.Message):
         border_value: _builtins.float | None = ...,
         has_examples: _builtins.bool = ...,
         predictor: _builtins.str = ...,
+        capacity: Global___Capacity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value", "capacity", b"capacity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value", "channels", b"channels", "dataset", b"dataset", "fingerprint", b"fingerprint", "has_examples", b"has_examples", "height", b"height", "label_names", b"label_names", "name", b"name", "predictor", b"predictor", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_border_value", b"_border_value", "border_value", b"border_value", "capacity", b"capacity", "channels", b"channels", "dataset", b"dataset", "fingerprint", b"fingerprint", "has_examples", b"has_examples", "height", b"height", "label_names", b"label_names", "name", b"name", "predictor", b"predictor", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__border_value: _TypeAlias = _typing.Literal["border_value"]  # noqa: Y015
     _WhichOneofArgType__border_value: _TypeAlias = _typing.Literal["_border_value", b"_border_value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__border_value) -> _WhichOneofReturnType__border_value | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Capacity(_message.Message):
+    """How much of the network's work a server promises."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    AGE_S_FIELD_NUMBER: _builtins.int
+    rows_per_second: _builtins.float
+    """Network rows a second for all sessions together; a session takes one for each step, two with
+    guidance other than 0 and 1. Models of one server share their device: the sum of each model's demand
+    ÷ its capacity is the server's load, and what would lift that above 1 is refused.
+    """
+    source: Global___CapacitySource.ValueType
+    """Where the figure is from."""
+    age_s: _builtins.float
+    """How long ago it was measured, seconds; unset where the operator has given it."""
+    def __init__(
+        self,
+        *,
+        rows_per_second: _builtins.float = ...,
+        source: Global___CapacitySource.ValueType = ...,
+        age_s: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_s", b"_age_s", "age_s", b"age_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_s", b"_age_s", "age_s", b"age_s", "rows_per_second", b"rows_per_second", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__age_s: _TypeAlias = _typing.Literal["age_s"]  # noqa: Y015
+    _WhichOneofArgType__age_s: _TypeAlias = _typing.Literal["_age_s", b"_age_s"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__age_s) -> _WhichOneofReturnType__age_s | None: ...
+
+Global___Capacity: _TypeAlias = Capacity  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import pairwise
 
+from diffusion_toy.contract.messages import CapacityInfo, CapacitySource
+
 SHARE = 0.85  # of a tick's period that the engine may take; the rest is for streams and frames
 TICKS = 300  # after so many the measured times are compared with the promised ones
 TOLERANCE = 0.15  # by which they may differ before the promise changes, so that it does not wander
@@ -92,6 +94,17 @@ class Capacity:
         self._slowdown, self.source, self.measured_at = slowdown, "ticks", now
         self._promise()
         return True
+
+    def info(self, now: float) -> CapacityInfo | None:
+        """Return the promise for people and programs to read; None before anything was measured.
+
+        Args:
+            now: by the clock of `measured_at`.
+        """
+        if self.rows_per_second is None:
+            return None
+        age_s = None if self.measured_at is None else now - self.measured_at
+        return CapacityInfo(self.rows_per_second, CapacitySource[self.source.upper()], age_s)
 
     def _promise(self) -> None:
         seconds = {rows: took * self._slowdown for rows, took in self._curve}

@@ -145,6 +145,12 @@ class Engine:
         return float((c.steps_per_tick[slots] * (1 + guided)).sum() * self.tick_rate_hz)
 
     @property
+    def load(self) -> float:
+        """Return the demand as a share of the capacity; 0 while that is not known."""
+        promised = self.capacity.rows_per_second
+        return self.demand / promised if promised else 0.0
+
+    @property
     def device_demand(self) -> float:
         """The same, of everybody on the device."""
         return self.demand + sum(engine.demand for engine in self.neighbours)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from threading import Thread
 from typing import Literal
 from wsgiref.simple_server import WSGIServer
@@ -20,6 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from diffusion_toy import __version__
+from diffusion_toy.contract.messages import CapacityInfo
 from diffusion_toy.errors import DiffusionToyError
 
 PREFIX = "diffusion_toy"
@@ -35,16 +36,18 @@ class MonitoringError(DiffusionToyError):
 class Load:
     """A server at one moment.
 
-    `capacity` and `demand` are rows of the network's batch a second: what the device was measured to
-    do, and what the sessions ask for.
+    `demand` is what the sessions ask for, rows of the network's batch a second; `capacities` are what is
+    promised of them, by the model's name, without those that are not known yet. `load` is the demand as a
+    share of that: the sum over the models, which share the device.
     """
 
     sessions: int = 0
     detached_sessions: int = 0  # waiting for their client
     watchers: int = 0
-    capacity: float = 0.0
     demand: float = 0.0
+    load: float = 0.0
     unacknowledged_frames: int = 0
+    capacities: Mapping[str, CapacityInfo] = field(default_factory=dict)
 
 
 class _LoadCollector(Collector):
@@ -60,11 +63,23 @@ class _LoadCollector(Collector):
             ("sessions", "Sessions on this server, detached ones included.", load.sessions),
             ("detached_sessions", "Sessions that wait for their client.", load.detached_sessions),
             ("watchers", "Streams that watch a session.", load.watchers),
-            ("capacity_rows_per_second", "Batch rows a second that the device can do.", load.capacity),
-            ("demand_rows_per_second", "Batch rows a second that the sessions ask for.", load.demand),
+            ("demand_rows_per_second", "Network rows a second that the sessions ask for.", load.demand),
+            ("load", "Demand as a share of the capacity, over all models; 1: full.", load.load),
             ("unacknowledged_frames", "Frames sent and not acknowledged.", load.unacknowledged_frames),
         ):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value)
+        rows = self._by_model("capacity_rows_per_second", "Network rows a second that are promised.")
+        age = self._by_model("capacity_age_seconds", "Since the capacity was measured.", "source")
+        for model, capacity in load.capacities.items():
+            rows.add_metric([model], capacity.rows_per_second)
+            if capacity.age_s is not None:
+                age.add_metric([model, capacity.source.name.lower()], capacity.age_s)
+        yield rows
+        yield age
+
+    @staticmethod
+    def _by_model(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=["model", *labels])
 
 
 class Metrics:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -137,7 +138,8 @@ class Sessions:
         """
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
-        return [engine.info for engine in self._engines.values()]
+        now = time.perf_counter()
+        return [replace(engine.info, capacity=engine.capacity.info(now)) for engine in self._engines.values()]
 
     async def serve(self, stream: Stream) -> tuple[Status, str] | None:
         """Serve one stream from `Start` to its end.

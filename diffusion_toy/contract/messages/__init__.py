@@ -27,6 +27,8 @@ from diffusion_toy.contract.messages.requests import (
 from diffusion_toy.contract.messages.responses import (
     APPLIED_MAX,
     Applied,
+    CapacityInfo,
+    CapacitySource,
     Frame,
     Image,
     Limits,
@@ -71,6 +73,8 @@ __all__ = [
     "Acknowledge",
     "Applied",
     "Back",
+    "CapacityInfo",
+    "CapacitySource",
     "Command",
     "Configure",
     "Disc",

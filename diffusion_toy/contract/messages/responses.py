@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,26 @@ APPLIED_MAX = 4096  # commands that a frame lists
 Image = NDArray[np.float32]
 
 
+class CapacitySource(IntEnum):
+    """Where a capacity is from (numbers as in the protocol)."""
+
+    GIVEN = 1
+    START = 2
+    TICKS = 3
+
+
+@dataclass(frozen=True)
+class CapacityInfo:
+    """Network rows a second that a server promises; `age_s` is None where the operator has given them."""
+
+    rows_per_second: float
+    source: CapacitySource
+    age_s: float | None = None
+
+
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model as the server describes it."""
+    """A model as the server describes it; `capacity` only in its list of models, and where it is known."""
 
     name: str
     fingerprint: str
@@ -29,6 +47,7 @@ class ModelInfo:
     border_value: float | None
     has_examples: bool
     predictor: str = ""
+    capacity: CapacityInfo | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,6 +69,18 @@ def test_requests_survive_the_wire(request: m.Request) -> None:
     assert wire.request_from_proto(pb.DenoiseRequest.FromString(content)) == request
 
 
+@pytest.mark.parametrize(
+    "capacity",
+    [None, m.CapacityInfo(500.0, m.CapacitySource.GIVEN), m.CapacityInfo(0.5, m.CapacitySource.TICKS, 0.0)],
+)
+def test_a_listed_model_survives_the_wire(capacity: m.CapacityInfo | None) -> None:
+    model = m.ModelInfo(
+        "name", "0123", 1, 28, 28, ("a", "b"), "set", -1.0, True, "OpenVINO", capacity=capacity
+    )
+    content = wire.model_to_proto(model).SerializeToString()
+    assert wire.model_from_proto(pb.Model.FromString(content)) == model
+
+
 def test_a_welcome_survives_the_wire() -> None:
     model = m.ModelInfo("name", "0123", 1, 28, 28, ("a", "b"), "set", None, True)
     schedule = m.Schedule(m.ScheduleName.LINEAR, np.array([1.0, 0.5, 0.0]))
@@ -89,6 +101,7 @@ def test_a_welcome_survives_the_wire() -> None:
         (m.InjectionRule, pb.InjectionRule),
         (m.ScheduleName, pb.ScheduleName),
         (m.Sampler, pb.Sampler),
+        (m.CapacitySource, pb.CapacitySource),
     ],
 )
 def test_our_enumerations_are_the_protocols(ours: type[IntEnum], theirs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from diffusion_toy.contract.messages import CapacityInfo, CapacitySource
 from inference_server.engine.capacity import SHARE, TICKS, Capacity, promised_rows
 
 PERIOD = 1 / 60
@@ -62,3 +63,16 @@ def test_what_the_operator_has_set_stays() -> None:
     capacity.measured(CURVE, 1.0)
     assert not after(capacity, 4.0)
     assert (capacity.rows_per_second, capacity.source) == (500.0, "given")
+
+
+def test_the_promise_is_told_with_its_source_and_its_age() -> None:
+    assert Capacity(None, 60.0, 64).info(9.0) is None
+    capacity = measured()
+    info = capacity.info(3.5)
+    assert info is not None
+    assert (info.rows_per_second, info.source, info.age_s) == (
+        capacity.rows_per_second, CapacitySource.START, 2.5,
+    )  # fmt: skip
+    given = Capacity(500.0, 60.0, 64)
+    given.measured(CURVE, 1.0)
+    assert given.info(9.0) == CapacityInfo(500.0, CapacitySource.GIVEN, None)

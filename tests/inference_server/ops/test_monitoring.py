@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from diffusion_toy import __version__
+from diffusion_toy.contract import messages as m
 from inference_server.ops.monitoring import Load, Metrics, MonitoringError, serve_metrics
 from tests.tools import require_tool
 
@@ -50,7 +51,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 def used() -> Metrics:
     """Metrics in which every method has left something."""
-    metrics = Metrics(lambda: Load(5, 2, 1, 1900.0, 300.0, 9))
+    metrics = Metrics(Load)
     metrics.tick(0.003, 0.002, 5, 4)
     metrics.tick(0.020, 0.018, 70, 66)
     metrics.frames_sent(3)
@@ -97,15 +98,24 @@ def test_histograms_count_ticks_by_duration_and_size() -> None:
 
 
 def test_gauges_are_read_when_asked_for() -> None:
+    capacities = {
+        "mnist": m.CapacityInfo(1900.0, m.CapacitySource.TICKS, 12.5),
+        "mine": m.CapacityInfo(500.0, m.CapacitySource.GIVEN),
+    }
     load = Load(
-        sessions=5, detached_sessions=2, watchers=1, capacity=1900, demand=300, unacknowledged_frames=9
-    )
+        sessions=5, detached_sessions=2, watchers=1, demand=300, load=0.25, unacknowledged_frames=9,
+        capacities=capacities,
+    )  # fmt: skip
     with serving(Metrics(lambda: load)) as url:
         found = samples(scrape(url))
         assert value(found, "sessions") == 5
         assert value(found, "detached_sessions") == 2
         assert value(found, "watchers") == 1
-        assert value(found, "capacity_rows_per_second") == 1900
+        assert value(found, "capacity_rows_per_second", model="mnist") == 1900
+        assert value(found, "capacity_rows_per_second", model="mine") == 500
+        assert value(found, "capacity_age_seconds", model="mnist", source="ticks") == 12.5
+        assert not [labels for name, labels in found if "age" in name and ("model", "mine") in labels]
+        assert value(found, "load") == 0.25
         assert value(found, "demand_rows_per_second") == 300
         assert value(found, "unacknowledged_frames") == 9
         load = Load(sessions=6)

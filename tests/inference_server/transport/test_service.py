@@ -99,6 +99,7 @@ def test_models_are_listed_and_the_server_describes_itself(server: ServerProcess
     with grpc.insecure_channel(server.address) as channel:
         models = pb_grpc.DenoiseServiceStub(channel).ListModels(pb.ListModelsRequest()).models
         assert [(model.name, model.has_examples) for model in models] == [("first", True), ("second", False)]
+        assert all(model.capacity.rows_per_second > 0 for model in models)
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", "diffusion_toy.v1.DenoiseService"):
             answer = health.Check(health_pb2.HealthCheckRequest(service=name))
