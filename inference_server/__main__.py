@@ -130,6 +130,26 @@ def parser() -> argparse.ArgumentParser:
         help="port of the Prometheus metrics, 0…65535; 0 takes a free one (without it: none)",
     )
     p.add_argument("--metrics-host", default="127.0.0.1", help="address of the Prometheus metrics")
+    p.add_argument(
+        "--web-port",
+        type=int,
+        default=None,
+        help="port of the page for browsers, 0…65535; 0 takes a free one (without it: no page)",
+    )
+    p.add_argument(
+        "--web-origin",
+        action="append",
+        default=None,
+        metavar="ORIGIN",
+        help="another site whose pages may use it, as in https://example.org; may be given several times",
+    )
+    p.add_argument(
+        "--web-host-name",
+        action="append",
+        default=None,
+        metavar="NAME",
+        help="a further name under which browsers know this server; may be given several times",
+    )
     p.add_argument("--threads", type=int, default=0, help="CPU threads for the network; 0: one for each core")
     p.add_argument(
         "--log-level",
@@ -156,6 +176,7 @@ def _check(args: argparse.Namespace) -> None:
         ("--streams-per-peer", args.streams_per_peer, 1, 65536),
         ("--commands-per-second", args.commands_per_second, 60, 100_000),
         ("--metrics-port", args.metrics_port or 0, 0, 65535),
+        ("--web-port", args.web_port or 0, 0, 65535),
         ("--threads", args.threads, 0, 1024),
     ):
         if not low <= value <= high:
@@ -169,6 +190,7 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         DiffusionToyError: a secret that cannot be read, or one that is missing.
     """
     from inference_server.server import DEFAULT_MODELS, ServeError, ServerConfig
+    from inference_server.transport.make import WebConfig
     from inference_server.transport.security import ServerSecurity, read_secret, read_token
 
     key = b""
@@ -208,6 +230,11 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         commands_per_second=args.commands_per_second,
         resume_key=key,
         security=ServerSecurity(args.tls_cert, args.tls_key, token, args.insecure),
+        web=None
+        if args.web_port is None
+        else WebConfig(
+            args.host, args.web_port, tuple(args.web_origin or ()), tuple(args.web_host_name or ())
+        ),
         metrics_host=args.metrics_host,
         metrics_port=args.metrics_port,
     )

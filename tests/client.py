@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import Any
 
 import grpc
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract import wire
@@ -31,27 +37,40 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float | None = None,
     ) -> None:
+        self._channel = (
+            grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        )
+        self._begin(acknowledge)
+        stub = pb_grpc.DenoiseServiceStub(self._channel)
+        self._call = stub.Denoise(iter(self._requests.get, None), metadata=metadata, timeout=timeout_s)
+        self._thread.start()
+
+    def _begin(self, acknowledge: bool) -> None:
         self.acknowledge = acknowledge
         self.sequence = 0
         self.welcome: m.Welcome | None = None
         self.token: m.ResumeToken | None = None
-        self._channel = (
-            grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
-        )
         self._requests: queue.SimpleQueue[pb.DenoiseRequest | None] = queue.SimpleQueue()
         self._responses: queue.SimpleQueue[pb.DenoiseResponse | grpc.RpcError | None] = queue.SimpleQueue()
-        stub = pb_grpc.DenoiseServiceStub(self._channel)
-        self._call = stub.Denoise(iter(self._requests.get, None), metadata=metadata, timeout=timeout_s)
         self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
 
     def _read(self) -> None:
         try:
-            for response in self._call:
+            for response in self._incoming():
                 self._responses.put(response)
             self._responses.put(None)
         except grpc.RpcError as error:
             self._responses.put(error)
+
+    def _incoming(self) -> Iterator[pb.DenoiseResponse]:
+        """Yield what comes; raise how it ended, unless in good order."""
+        yield from self._call
+
+    def _close(self) -> None:
+        """Let go of the connection."""
+        self._call.cancel()
+        self._thread.join(TIMEOUT_S)
+        self._channel.close()
 
     def __enter__(self) -> Client:
         return self
@@ -61,9 +80,7 @@ class Client:
     ) -> None:
         self._requests.put(None)  # "I am done"
         self._thread.join(1.0)
-        self._call.cancel()
-        self._thread.join(TIMEOUT_S)
-        self._channel.close()
+        self._close()
 
     def send_raw(self, message: pb.DenoiseRequest) -> None:
         """Exactly this message."""
@@ -160,6 +177,12 @@ class Client:
             assert self.read() is not None, "the stream ended"
         return self.token
 
+    def read_to_the_end(self) -> None:
+        """Read until the stream has ended, however it does."""
+        with contextlib.suppress(grpc.RpcError):
+            while self.read() is not None:
+                pass
+
     def status(self) -> tuple[grpc.StatusCode, str]:
         """Read to the end: the stream's status and its text."""
         try:
@@ -168,3 +191,80 @@ class Client:
         except grpc.RpcError as error:
             return error.code(), error.details() or ""
         return grpc.StatusCode.OK, ""
+
+
+class Ended(grpc.RpcError):  # type: ignore[misc]
+    """How a WebSocket has ended, in gRPC's words."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        number = {1009: 8}.get(code, code - 4000)
+        known = [one for one in grpc.StatusCode if one.value[0] == number]
+        self._code, self._details = (known[0] if known else grpc.StatusCode.UNAVAILABLE), reason
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._details
+
+
+class WebClient(Client):
+    """The same over a WebSocket.
+
+    Args:
+        page: the address of the server's page.
+        acknowledge: every frame that is read.
+        bearer_token: goes into every start.
+        how: further arguments of `websockets.sync.client.connect`.
+    """
+
+    def __init__(self, page: str, acknowledge: bool = True, bearer_token: str = "", **how: Any) -> None:
+        self._bearer_token = bearer_token
+        address = page.replace("http", "ws", 1) + "/api/denoise"
+        options: dict[str, Any] = {"subprotocols": [Subprotocol("diffusion-toy.v1")], "compression": None}
+        self._held = contextlib.ExitStack()
+        self._connection = self._held.enter_context(connect(address, **{**options, "proxy": None, **how}))
+        self._begin(acknowledge)
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
+        self._thread.start()
+
+    def _write(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while (message := self._requests.get()) is not None:
+                if self._bearer_token and message.HasField("start"):
+                    message.start.bearer_token = self._bearer_token
+                self._connection.send(message.SerializeToString())
+            self._connection.close()
+
+    def send_bytes(self, content: bytes | str) -> None:
+        """Exactly this, as a binary or as a text message."""
+        self._connection.send(content)
+
+    def close(self, code: int) -> None:
+        """Close with this code."""
+        self._connection.close(code)
+
+    def _incoming(self) -> Iterator[pb.DenoiseResponse]:
+        try:
+            while True:
+                yield pb.DenoiseResponse.FromString(self._connection.recv(decode=False))
+        except ConnectionClosed as closed:
+            if closed.rcvd is None or closed.rcvd.code != 1000:
+                received = closed.rcvd
+                raise (Ended(received.code, received.reason) if received else Ended(1006, "")) from closed
+
+    def break_off(self) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.socket.shutdown(socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        self.break_off()
+        self._requests.put(None)
+        self._writer.join(TIMEOUT_S)
+        self._thread.join(TIMEOUT_S)
+        self._held.close()
+
+
+Connect = Callable[..., Client]

@@ -70,7 +70,7 @@ class ServerProcess:
             text=True,
         )
         self.log: list[str] = []
-        self.address = ""
+        self.address = self._page = ""
         self._ready = threading.Event()
         self._threads = [
             threading.Thread(target=read, daemon=True) for read in (self._read_output, self._read_log)
@@ -87,6 +87,8 @@ class ServerProcess:
             if found := re.fullmatch(r"serving on (\S+)\n", line):
                 self.address = found[1]
                 self._ready.set()
+            if found := re.search(r"(https?://\S+)/", line):
+                self._page = self._page or found[1]
         self._ready.set()
 
     def _read_log(self) -> None:
@@ -96,6 +98,12 @@ class ServerProcess:
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
+
+    @property
+    def page(self) -> str:
+        """Where browsers find it, as in http://127.0.0.1:8080; needs the flag --web-port."""
+        wait_for(lambda: self._page, SERVER_START_S, "the page's address")
+        return self._page
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""

@@ -126,6 +126,11 @@ class Sessions:
                 connection.close(StreamError(Status.DEADLINE_EXCEEDED, text))
 
     @property
+    def limits(self) -> m.Limits:
+        """Return what clients are held to."""
+        return self._limits
+
+    @property
     def unacknowledged(self) -> int:
         """The number of frames on their way to all clients."""
         return sum(connection.outbox.unacknowledged for _, connection in self._delivery.connections())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from enum import Enum, auto
+from enum import Enum
 
 from diffusion_toy.contract import wire
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
@@ -15,17 +15,17 @@ log = logging.getLogger(__name__)
 
 
 class Status(Enum):
-    """Why a stream ends, by the canonical names that gRPC and HTTP gateways share."""
+    """Why a stream ends, by the canonical names and numbers that gRPC and HTTP gateways share."""
 
-    INVALID_ARGUMENT = auto()
-    DEADLINE_EXCEEDED = auto()
-    NOT_FOUND = auto()
-    RESOURCE_EXHAUSTED = auto()
-    FAILED_PRECONDITION = auto()
-    ABORTED = auto()
-    INTERNAL = auto()
-    UNAVAILABLE = auto()
-    UNAUTHENTICATED = auto()
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 class StreamError(DiffusionToyError):

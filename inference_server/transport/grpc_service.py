@@ -13,7 +13,7 @@ from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import status_of
 from inference_server.streams.stream import BrokenStreamError
-from inference_server.transport.grpc_status import grpc_code
+from inference_server.transport.grpc_status import grpc_code, peer_of
 
 BREAK_S = 0.05  # within this time after its last request, a broken call is known to be broken
 
@@ -26,9 +26,8 @@ class GrpcStream:
 
     @property
     def peer(self) -> str:
-        """Return the client's host: gRPC's "ipv4:192.0.2.1:567" without the port."""
-        peer: str = self._context.peer()
-        return peer.rpartition(":")[0] or peer
+        """Return the client's address."""
+        return peer_of(self._context)
 
     async def read(self) -> pb.DenoiseRequest | None:
         """Return the next request, None at the end; see `Stream.read`."""

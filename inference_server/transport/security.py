@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import re
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 from diffusion_toy.errors import DiffusionToyError
+from inference_server.transport.addresses import is_loopback
 
 SECRET_BYTES_MAX = 4096
-OPEN_METHODS = "/grpc.health.v1.Health/"  # what a load balancer asks, which has no token
-REFUSAL = (
-    "this server needs a bearer token, and {problem}; give the viewer the right one with --token or in the "
-    "environment variable DIFFUSION_TOY_TOKEN (metadata: authorization: Bearer TOKEN)"
-)
+EXPIRED, NOT_YET_VALID = 10, 9  # of OpenSSL's X509_V_ERR_…
 
 
 class SecurityError(DiffusionToyError):
@@ -95,31 +87,6 @@ def read_token(path: Path) -> str:
     return read_secret(path, "--token-file").decode("ascii", "replace")  # ServerSecurity refuses the rest
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`, an address or a name.
-
-    Raises:
-        SecurityError: the name is unknown.
-    """
-    try:
-        infos = socket.getaddrinfo(
-            host.strip("[]") or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SecurityError(
-            f"cannot listen on {host} ({reason}); give --host an address or a name"
-        ) from error
-    return all(_loopback_address(str(info[4][0])) for info in infos)
-
-
-def _loopback_address(text: str) -> bool:
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
-
-
 def check_binding(host: str, security: ServerSecurity) -> str | None:
     """See that strangers cannot use the server, unless somebody has said that they may.
 
@@ -144,23 +111,25 @@ def check_binding(host: str, security: ServerSecurity) -> str | None:
     )
 
 
-def server_credentials(security: ServerSecurity) -> grpc.ServerCredentials | None:
-    """The TLS credentials to listen with; None without TLS.
+def tls_context(security: ServerSecurity) -> ssl.SSLContext | None:
+    """Return the TLS context to listen with, for TLS 1.2 and above; None without TLS.
 
     Raises:
         SecurityError: a file is missing or not PEM, or the key is not the certificate's.
     """
     if security.tls_cert is None or security.tls_key is None:
         return None
-    certificate = _read_pem(security.tls_cert, "--tls-cert", rb"CERTIFICATE")
+    _read_pem(security.tls_cert, "--tls-cert", rb"CERTIFICATE")
     key = _read_pem(security.tls_key, "--tls-key", rb"(?:[A-Z]+ )?PRIVATE KEY")
     if b"ENCRYPTED" in key:
         raise SecurityError(
             f"--tls-key {security.tls_key} is encrypted; decrypt it: openssl pkey -in {security.tls_key} "
             "-out FILE, and protect that file by its permissions"
         )
-    try:  # gRPC itself would only fail at the first handshake, in its own log
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(security.tls_cert, security.tls_key, "")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(security.tls_cert, security.tls_key, "")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             text = f"--tls-key {security.tls_key} is not the key of --tls-cert {security.tls_cert}"
@@ -169,7 +138,57 @@ def server_credentials(security: ServerSecurity) -> grpc.ServerCredentials | Non
             f"--tls-cert {security.tls_cert} and --tls-key {security.tls_key} cannot be used "
             f"({error.reason or error}); see: openssl x509 -text -noout -in {security.tls_cert}"
         ) from error
-    return grpc.ssl_server_credentials([(key, certificate)])
+    return context
+
+
+def grpc_credentials(security: ServerSecurity) -> grpc.ServerCredentials | None:
+    """Return the TLS credentials for gRPC; None without TLS.
+
+    Raises:
+        SecurityError: as `tls_context`; gRPC itself would only fail at the first handshake, in its own log.
+    """
+    if tls_context(security) is None:
+        return None
+    assert security.tls_cert is not None
+    assert security.tls_key is not None
+    return grpc.ssl_server_credentials([(security.tls_key.read_bytes(), security.tls_cert.read_bytes())])
+
+
+def certificate_warning(security: ServerSecurity) -> str | None:
+    """Return a warning of a certificate whose time is over or has not come; None if it is valid.
+
+    It is no error: the clock of this machine may be the one that is wrong.
+
+    Raises:
+        SecurityError: as `tls_context`.
+    """
+    context = tls_context(security)
+    if context is None:
+        return None
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.load_verify_locations(security.tls_cert)
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trust this very certificate, whoever signed it
+    inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = context.wrap_bio(outward, inward, server_side=True)
+    theirs = client.wrap_bio(inward, outward)
+    waiting = {ours, theirs}
+    try:
+        for one in (theirs, ours) * 4:
+            if one in waiting:
+                try:
+                    one.do_handshake()
+                    waiting.discard(one)
+                except ssl.SSLWantReadError:
+                    continue
+    except ssl.SSLCertVerificationError as error:
+        faults = {EXPIRED: "has expired", NOT_YET_VALID: "is not valid yet, by the clock of this machine"}
+        if (fault := faults.get(error.verify_code)) is not None:
+            see = f"openssl x509 -dates -noout -in {security.tls_cert}"
+            return f"--tls-cert {security.tls_cert} {fault}: viewers will refuse it; its dates: {see}"
+    except ssl.SSLError:  # what else is wrong with it is for clients to say
+        return None
+    return None
 
 
 def _read_pem(path: Path, flag: str, kind: bytes) -> bytes:
@@ -181,53 +200,3 @@ def _read_pem(path: Path, flag: str, kind: bytes) -> bytes:
         wanted = "certificate" if flag == "--tls-cert" else "private key"
         raise SecurityError(f"{flag} {path} has no {wanted} in PEM format (-----BEGIN …-----)")
     return content
-
-
-class BearerInterceptor(grpc.aio.ServerInterceptor):
-    """Ends every call without `authorization: Bearer TOKEN` with UNAUTHENTICATED, but health checks.
-
-    Args:
-        token: what clients have to know.
-        on_refused: called for each call that is ended.
-    """
-
-    def __init__(self, token: str, on_refused: Callable[[], object] = lambda: None) -> None:
-        self._token = token.encode()
-        self._on_refused = on_refused
-        # A stream's handler, since it does not wait for a request; what the client sees is the same.
-        self._missing, self._wrong = (
-            grpc.stream_stream_rpc_method_handler(_refuse(REFUSAL.format(problem=problem)))
-            for problem in ("the call has none", "the call has another one")
-        )
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        """The method's own handler, or one that refuses."""
-        if handler_call_details.method.startswith(OPEN_METHODS):
-            return await continuation(handler_call_details)
-        given = [
-            _bearer(value)
-            for key, value in handler_call_details.invocation_metadata
-            if key == "authorization"
-        ]
-        if any(hmac.compare_digest(token, self._token) for token in given if token is not None):
-            return await continuation(handler_call_details)
-        self._on_refused()
-        return self._wrong if given else self._missing
-
-
-def _bearer(value: str | bytes) -> bytes | None:
-    """The token of an `authorization` header; None if it is of another scheme."""
-    content = value.encode("utf-8", "replace") if isinstance(value, str) else value
-    scheme, _, token = content.partition(b" ")
-    return token.strip() if scheme.lower() == b"bearer" else None
-
-
-def _refuse(text: str) -> Callable[..., Awaitable[None]]:
-    async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
-
-    return refuse

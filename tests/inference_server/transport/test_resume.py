@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.client import Client
+from tests.client import Client, Connect
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
 
@@ -28,7 +28,18 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     key = folder / "key"
     key.write_text("a secret that several servers share\n")
     model = write_model(folder / "tiny.safetensors")
-    return ["--model", str(model), "--threads", "1", "--resume-key-file", str(key), "--capacity", "100000"]
+    return [
+        "--model",
+        str(model),
+        "--threads",
+        "1",
+        "--resume-key-file",
+        str(key),
+        "--capacity",
+        "100000",
+        "--web-port",
+        "0",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +61,15 @@ def token_after(client: Client, sequence: int) -> bytes:
     return client.token.token
 
 
-def test_a_lost_session_waits_where_it_was(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_a_lost_session_waits_where_it_was(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         welcome = client.start(ENDLESS)
         applied = client.send(DAB)
         token = token_after(client, applied)
         last = client.frame()
         client.break_off()
     time.sleep(0.5)
-    with Client(server.address) as client:
+    with connect(server) as client:
         again = client.resume(token)
         assert again.resumed
         assert again.session_id == welcome.session_id
@@ -70,30 +81,32 @@ def test_a_lost_session_waits_where_it_was(server: ServerProcess) -> None:
         assert first.seed == 5
 
 
-def test_the_grace_period_ends_but_the_token_does_not(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_the_grace_period_ends_but_the_token_does_not(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         client.start(ENDLESS)
         token = token_after(client, 1)
         ahead = client.frame(lambda frame: frame.step >= 80)
         client.break_off()
-    with Client(server.address) as onlooker:
+    with connect(server) as onlooker:
         onlooker.start(ENDLESS)
         wait_for(lambda: onlooker.frame().sessions == 1, 10, "the end of the grace period")
-    with Client(server.address) as client:
+    with connect(server) as client:
         assert client.resume(token).resumed
         assert client.frame().step < ahead.step  # from the token, not from where it waited
 
 
-def test_another_server_goes_on_from_the_token(server: ServerProcess, other: ServerProcess) -> None:
+def test_another_server_goes_on_from_the_token(
+    server: ServerProcess, other: ServerProcess, connect: Connect
+) -> None:
     start = m.Start(seed=9, settings=m.SettingsChange(num_time_steps=1000, label=4), motion=m.Motion.PAUSED)
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.start(start)
         applied = client.send(DAB)
         token = token_after(client, applied)
         for _ in range(3):
             client.send(m.Step())
         expected = client.frame(lambda frame: frame.applied_sequence == applied + 3)
-    with Client(other.address) as client:
+    with connect(other) as client:
         welcome = client.resume(token)
         assert welcome.settings.label == 4
         for sequence in range(applied + 1, applied + 4):  # sent again
@@ -103,12 +116,14 @@ def test_another_server_goes_on_from_the_token(server: ServerProcess, other: Ser
         np.testing.assert_array_equal(frame.x_t, expected.x_t)
 
 
-def test_commands_that_are_in_the_token_are_passed_over(server: ServerProcess, other: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_commands_that_are_in_the_token_are_passed_over(
+    server: ServerProcess, other: ServerProcess, connect: Connect
+) -> None:
+    with connect(server) as client:
         client.start(m.Start(seed=1, motion=m.Motion.PAUSED, origin=m.Origin(m.Example(3), 0.0)))
         applied = client.send(m.Inject(None, 50.0))
         token = token_after(client, applied)
-    with Client(other.address) as client:
+    with connect(other) as client:
         client.resume(token)
         client.send(m.Inject(None, 50.0), sequence=applied)  # it cannot know whether it had arrived
         client.send(m.Inject(None, 10.0), sequence=applied + 1)
@@ -116,8 +131,8 @@ def test_commands_that_are_in_the_token_are_passed_over(server: ServerProcess, o
         assert frame.time_step.max == pytest.approx(60, abs=0.01)
 
 
-def test_a_second_stream_takes_the_session_over(server: ServerProcess) -> None:
-    with Client(server.address) as first, Client(server.address) as second:
+def test_a_second_stream_takes_the_session_over(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as first, connect(server) as second:
         first.start(ENDLESS)
         token = token_after(first, 1)
         second.resume(token)
@@ -128,8 +143,8 @@ def test_a_second_stream_takes_the_session_over(server: ServerProcess) -> None:
         assert second.frame(lambda frame: frame.number > 30)
 
 
-def test_a_branch_goes_its_own_way_from_the_same_moment(server: ServerProcess) -> None:
-    with Client(server.address) as client, Client(server.address) as branch:
+def test_a_branch_goes_its_own_way_from_the_same_moment(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client, connect(server) as branch:
         welcome = client.start(m.Start(seed=5, motion=m.Motion.PAUSED))
         token = token_after(client, 1)
         branch.send(m.Start(resume_token=token, seed=77), sequence=0)
@@ -142,34 +157,39 @@ def test_a_branch_goes_its_own_way_from_the_same_moment(server: ServerProcess) -
 
 
 @pytest.mark.parametrize("tampered", [b"", b"nonsense", b"\x0a\x02\x08\x01\x12\x00"])
-def test_a_token_that_was_tampered_with_is_refused(server: ServerProcess, tampered: bytes) -> None:
-    with Client(server.address) as client:
+def test_a_token_that_was_tampered_with_is_refused(
+    server: ServerProcess, tampered: bytes, connect: Connect
+) -> None:
+    with connect(server) as client:
         client.start(ENDLESS)
         token = tampered or bytearray(token_after(client, 1))
         if not tampered:
             token[100] ^= 1
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.send(m.Start(resume_token=bytes(token)))
         code, text = client.status()
         assert code is grpc.StatusCode.UNAUTHENTICATED
         assert "token" in text
 
 
-def test_a_server_with_another_key_or_model_refuses_the_token(server: ServerProcess, tmp_path: Path) -> None:
-    with Client(server.address) as client:
+def test_a_server_with_another_key_or_model_refuses_the_token(
+    server: ServerProcess, tmp_path: Path, connect: Connect
+) -> None:
+    with connect(server) as client:
         client.start(ENDLESS)
         token = token_after(client, 1)
+    own = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1", "--web-port", "0"]
     with (
-        running_server("--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1") as alone,
-        Client(alone.address) as client,
+        running_server(*own) as alone,
+        connect(alone) as client,
     ):
         assert any("made up a key" in line for line in alone.log)
         client.send(m.Start(resume_token=token))
         assert client.status()[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_session_can_be_watched_but_not_touched(server: ServerProcess) -> None:
-    with Client(server.address) as driver, Client(server.address) as watcher:
+def test_a_session_can_be_watched_but_not_touched(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as driver, connect(server) as watcher:
         name = driver.start(ENDLESS).session_id
         watcher.send(m.Start(watch=name))
         welcome = watcher.read()
@@ -185,15 +205,17 @@ def test_a_session_can_be_watched_but_not_touched(server: ServerProcess) -> None
         assert watcher.status() == (grpc.StatusCode.OK, "")
 
 
-def test_watching_what_is_not_there_is_refused(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_watching_what_is_not_there_is_refused(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         client.send(m.Start(watch="nobody"))
         assert client.status()[0] is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_shutdown_says_where_to_go_on_and_nothing_is_lost(flags: list[str], other: ServerProcess) -> None:
+def test_a_shutdown_says_where_to_go_on_and_nothing_is_lost(
+    flags: list[str], other: ServerProcess, connect: Connect
+) -> None:
     with running_server(*flags) as dying:
-        with Client(dying.address) as client:
+        with connect(dying) as client:
             client.start(ENDLESS)
             last = client.frame(lambda frame: frame.step >= 20)
             dying.process.send_signal(signal.SIGTERM)
@@ -204,20 +226,22 @@ def test_a_shutdown_says_where_to_go_on_and_nothing_is_lost(flags: list[str], ot
                 moving = response if isinstance(response, m.Moving) else None
             assert client.status()[0] is grpc.StatusCode.UNAVAILABLE
         assert dying.stop() == 0
-    with Client(other.address) as client:
+    with connect(other) as client:
         client.resume(moving.resume_token.token)
         assert last.step <= client.frame().step <= last.step + 10
 
 
-def test_after_a_kill_the_last_token_is_enough(flags: list[str], other: ServerProcess) -> None:
-    with running_server(*flags) as dying, Client(dying.address) as client:
+def test_after_a_kill_the_last_token_is_enough(
+    flags: list[str], other: ServerProcess, connect: Connect
+) -> None:
+    with running_server(*flags) as dying, connect(dying) as client:
         client.start(ENDLESS)
         client.frame(lambda frame: frame.step >= 70)  # a second or more: at least two tokens
         assert client.token is not None
         dying.process.kill()
         assert client.status()[0] is grpc.StatusCode.UNAVAILABLE
         began = time.monotonic()
-        with Client(other.address) as again:
+        with connect(other) as again:
             again.resume(client.token.token)
             assert again.frame().step >= 1
         assert time.monotonic() - began < 10
@@ -250,9 +274,9 @@ def resumes(client: Client) -> bool:
         return False
 
 
-def test_a_failing_engine_is_started_anew_and_its_sessions_go_on(flags: list[str]) -> None:
+def test_a_failing_engine_is_started_anew_and_its_sessions_go_on(flags: list[str], connect: Connect) -> None:
     with running_server(*flags, command=[sys.executable, "-c", FAULTY]) as server:
-        with Client(server.address) as client:
+        with connect(server) as client:
             client.start(ENDLESS)
             code, text = client.status()
             ended = time.monotonic()
@@ -260,7 +284,7 @@ def test_a_failing_engine_is_started_anew_and_its_sessions_go_on(flags: list[str
             assert "restarting" in text
             assert client.token is not None
         while True:
-            with Client(server.address) as again:
+            with connect(server) as again:
                 again.send(m.Start(resume_token=client.token.token), sequence=0)
                 if resumes(again):
                     break
@@ -274,16 +298,19 @@ def test_one_of_several_refuses_to_start_without_a_key(tmp_path: Path) -> None:
         ServerProcess("--one-of-several", "--model", str(write_model(tmp_path / "m.safetensors")))
 
 
-def test_with_a_fixed_batch_a_session_is_the_same_bit_for_bit_in_any_company(tmp_path: Path) -> None:
+def test_with_a_fixed_batch_a_session_is_the_same_bit_for_bit_in_any_company(
+    tmp_path: Path, connect: Connect
+) -> None:
     model = write_model(tmp_path / "tiny.safetensors")
     flags = ["--model", str(model), "--threads", "1", "--fixed-batch", "8", "--capacity", "100000"]
+    flags += ["--web-port", "0"]
     pictures = []
     with running_server(*flags) as server:
         for company in (0, 5):
-            others = [Client(server.address) for _ in range(company)]
+            others = [connect(server) for _ in range(company)]
             for client in others:
                 client.start(ENDLESS)
-            with Client(server.address) as client:
+            with connect(server) as client:
                 client.start(m.Start(seed=3, settings=m.SettingsChange(stride=10, label=2)))
                 pictures.append(client.frame(lambda frame: frame.idle).x_t)
             for client in others:

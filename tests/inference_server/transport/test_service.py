@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
-from tests.client import Client
+from tests.client import Client, Connect
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
 
@@ -30,23 +30,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         write_model(folder / "second.safetensors", False),
     )
     flags = ["--model", str(first), "--model", str(second), "--max-sessions", str(SEATS), "--threads", "1"]
-    flags += ["--grace", "1", "--capacity", "100000"]
+    flags += ["--grace", "1", "--capacity", "100000", "--web-port", "0"]
     with running_server(*flags) as process:
         yield process
 
 
 @pytest.fixture
-def bystander(server: ServerProcess) -> Iterator[Client]:
+def bystander(server: ServerProcess, connect: Connect) -> Iterator[Client]:
     """Somebody else's session, which must not notice what the test does."""
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.start(m.Start(settings=m.SettingsChange(stride=1, num_time_steps=1000)))
         before = client.frame()
         yield client
         wait_for(lambda: client.frame().step > before.step + 20, 20, "the bystander's frames")
 
 
-def test_the_first_response_says_everything_a_client_needs(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_the_first_response_says_everything_a_client_needs(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         welcome = client.start(m.Start(seed=77, window=9, settings=m.SettingsChange(label=3)))
         assert welcome.seed == 77
         assert welcome.window == 9
@@ -62,8 +62,8 @@ def test_the_first_response_says_everything_a_client_needs(server: ServerProcess
         assert frame.level_map is None
 
 
-def test_a_session_plays_to_its_end_and_half_closing_ends_it(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_a_session_plays_to_its_end_and_half_closing_ends_it(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         client.start(m.Start(settings=m.SettingsChange(stride=30)))
         last = client.frame(lambda frame: frame.idle)
         assert last.time_step.max == 0
@@ -72,8 +72,8 @@ def test_a_session_plays_to_its_end_and_half_closing_ends_it(server: ServerProce
         assert client.status() == (grpc.StatusCode.OK, "")
 
 
-def test_an_injection_lands_and_the_level_map_shows_where(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_an_injection_lands_and_the_level_map_shows_where(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         client.start(m.Start(origin=m.Origin(m.Example(1), 0.0), motion=m.Motion.PAUSED))
         assert client.frame().time_step.max == 0
         sequence = client.send(m.Inject(m.Disc(0.25, 0.25, 0.2), 60.0))
@@ -85,10 +85,12 @@ def test_an_injection_lands_and_the_level_map_shows_where(server: ServerProcess)
         assert frame.actual.max == pytest.approx(frame.nominal.max, abs=1e-3)
 
 
-def test_the_named_model_is_used_and_unknown_ones_are_refused(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_the_named_model_is_used_and_unknown_ones_are_refused(
+    server: ServerProcess, connect: Connect
+) -> None:
+    with connect(server) as client:
         assert client.start(m.Start(model="second")).model.name == "second"
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.send(m.Start(model="third"))
         code, text = client.status()
         assert code is grpc.StatusCode.NOT_FOUND
@@ -127,9 +129,9 @@ BAD_COMMANDS = {
 
 @pytest.mark.parametrize("field", BAD_COMMANDS)
 def test_a_bad_value_is_answered_and_the_stream_goes_on(
-    server: ServerProcess, bystander: Client, field: str
+    server: ServerProcess, bystander: Client, field: str, connect: Connect
 ) -> None:
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.start()
         message = BAD_COMMANDS[field]
         message.sequence = client.sequence = 5
@@ -181,17 +183,17 @@ BROKEN = {
     "oversize": (
         [pb.DenoiseRequest(sequence=1, start=pb.Start(origin=pb.Origin(pixels=bytes(70_000))))],
         "RESOURCE_EXHAUSTED",
-        "larger than max",
+        "65536",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_protocol_ends_the_stream_with_a_reason(
-    server: ServerProcess, bystander: Client, case: str
+    server: ServerProcess, bystander: Client, case: str, connect: Connect
 ) -> None:
     messages, code, text = BROKEN[case]
-    with Client(server.address) as client:
+    with connect(server) as client:
         client.welcome = m.Welcome(
             "", 0, m.ModelInfo("", "", 1, 28, 28, (), "", None, False), None, None, None, 0, ""
         )  # type: ignore[arg-type]
@@ -212,10 +214,12 @@ def test_bytes_that_are_no_message_end_only_their_own_stream(
             list(call)
 
 
-def test_a_connection_that_is_cut_frees_its_seat(server: ServerProcess, bystander: Client) -> None:
+def test_a_connection_that_is_cut_frees_its_seat(
+    server: ServerProcess, bystander: Client, connect: Connect
+) -> None:
     """Raw bytes, then a reset in the middle of a message."""
     for _ in range(3):
-        with Client(server.address) as client:
+        with connect(server) as client:
             client.start()
             client.frame()
             client.break_off()
@@ -224,13 +228,13 @@ def test_a_connection_that_is_cut_frees_its_seat(server: ServerProcess, bystande
     wait_for(lambda: bystander.frame().sessions == 1, 10, "the seats to be free")
 
 
-def test_a_full_server_says_so_at_once(server: ServerProcess) -> None:
-    clients = [Client(server.address) for _ in range(SEATS)]
+def test_a_full_server_says_so_at_once(server: ServerProcess, connect: Connect) -> None:
+    clients = [connect(server) for _ in range(SEATS)]
     try:
         for client in clients:
             client.start()
         began = time.monotonic()
-        with Client(server.address) as late:
+        with connect(server) as late:
             late.send(m.Start())
             code, text = late.status()
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -239,16 +243,16 @@ def test_a_full_server_says_so_at_once(server: ServerProcess) -> None:
     finally:
         for client in clients:
             client.__exit__(None, None, None)
-    with Client(server.address) as client:
+    with connect(server) as client:
         wait_for(
             lambda: client.frame().sessions == 1 if client.welcome else client.start(), 10, "a free seat"
         )
 
 
 def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
-    server: ServerProcess,
+    server: ServerProcess, connect: Connect
 ) -> None:
-    with Client(server.address, acknowledge=False) as stalled, Client(server.address) as lively:
+    with connect(server, acknowledge=False) as stalled, connect(server) as lively:
         stalled.start(m.Start(window=3, settings=m.SettingsChange(num_time_steps=1000)))
         lively.start(m.Start(settings=m.SettingsChange(num_time_steps=1000)))
         first = [stalled.frame() for _ in range(3)]
@@ -259,8 +263,8 @@ def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
         assert stalled.frame().step >= 50
 
 
-def test_commands_beyond_the_rate_are_rejected_one_by_one(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_commands_beyond_the_rate_are_rejected_one_by_one(server: ServerProcess, connect: Connect) -> None:
+    with connect(server) as client:
         limits = client.start(m.Start(motion=m.Motion.PAUSED)).limits
         sent = limits.commands_per_second * 5
         for _ in range(sent):
@@ -270,8 +274,10 @@ def test_commands_beyond_the_rate_are_rejected_one_by_one(server: ServerProcess)
         client.frame(lambda frame: frame.applied_sequence == sent + 1)  # every one was dealt with
 
 
-def test_settings_change_live_and_a_new_schedule_arrives_as_a_table(server: ServerProcess) -> None:
-    with Client(server.address) as client:
+def test_settings_change_live_and_a_new_schedule_arrives_as_a_table(
+    server: ServerProcess, connect: Connect
+) -> None:
+    with connect(server) as client:
         client.start()
         change = m.SettingsChange(label=5, schedule=m.ScheduleName.LINEAR, num_time_steps=1000, eta=0.5)
         client.send(m.Configure(change))

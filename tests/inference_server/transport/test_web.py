@@ -1,0 +1,469 @@
+"""The page's port: what it serves, to whom, and what it refuses. No engine runs here."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from diffusion_toy.contract import messages as m
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.v1 import denoise_pb2 as pb
+from inference_server.engine.loop import EngineLoop
+from inference_server.ops.monitoring import Load, Metrics
+from inference_server.streams.delivery import Delivery
+from inference_server.streams.sessions import Sessions
+from inference_server.streams.tokens import Sealer
+from inference_server.transport import web_transport
+from inference_server.transport.addresses import ListenError
+from inference_server.transport.bearer import WRONG_AT_ONCE, BearerGuard
+from inference_server.transport.page import Page
+from inference_server.transport.security import SecurityError, ServerSecurity
+from inference_server.transport.web_origin import WebOrigins
+from inference_server.transport.web_transport import WebConfig, WebTransport
+from inference_server.transport.websocket import REASON_BYTES_MAX, close_reason
+from tests.inference_server.transport.test_security import certificate
+
+HANGS_S = 30.0  # what comes at all comes long before
+TOKEN = "correct-horse-battery"
+SCRIPT = b"export const words = 'one two three four five six seven eight nine ten';\n" * 10
+
+
+@dataclass
+class Web:
+    """A page's port that is open."""
+
+    transport: WebTransport
+    sessions: Sessions
+    port: int
+
+    async def get(self, path: str = "/", *headers: str, host: str = "") -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of a request."""
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", *headers, "", ""]
+        return await self.ask("\r\n".join(lines).encode())
+
+    async def ask(
+        self, request: bytes, tls: ssl.SSLContext | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        async with asyncio.timeout(HANGS_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
+            writer.write(request)
+            answer = await reader.read()
+            writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *rest = head.decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in rest)
+        return int(first.split()[1]), {name.lower(): value for name, value in fields.items()}, body
+
+    def socket(self, **how: Any) -> connect:
+        """Return what opens a WebSocket."""
+        options: dict[str, Any] = {"subprotocols": [Subprotocol("diffusion-toy.v1")], "proxy": None}
+        scheme = "wss" if "ssl" in how else "ws"
+        return connect(f"{scheme}://localhost:{self.port}/api/denoise", **{**options, **how})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A page's files, and a secret beside them."""
+    dist = tmp_path / "dist"
+    (dist / "assets").mkdir(parents=True)
+    (dist / "index.html").write_text("<!doctype html><title>toy</title>")
+    (dist / "wall.html").write_text("<!doctype html><title>wall</title>")
+    (dist / "assets" / "page-1a2b.js").write_bytes(SCRIPT)
+    (tmp_path / "secret").write_text("secret")
+    return dist
+
+
+@asynccontextmanager
+async def web(
+    folder: Path, security: ServerSecurity | None = None, host: str = "localhost", **how: Any
+) -> AsyncIterator[Web]:
+    security = security or ServerSecurity()
+    sessions = Sessions(
+        Delivery(asyncio.get_running_loop()), m.Limits(), Sealer(b"k" * 32, 2**20), Metrics(Load), 8
+    )
+    guard = BearerGuard(security.bearer_token or "")
+    transport = WebTransport(WebConfig(host, 0, **how), security, guard, Page(folder))
+    sessions.open(
+        {}, cast(EngineLoop, SimpleNamespace(call=None))
+    )  # without any model, so that a start is answered NOT_FOUND
+    port = await transport.start(sessions)
+    try:
+        yield Web(transport, sessions, port)
+    finally:
+        await transport.stop(1.0)
+
+
+async def ending(connection: ClientConnection) -> tuple[int, str]:
+    """Return close code and reason."""
+    async with asyncio.timeout(HANGS_S):
+        with pytest.raises(ConnectionClosed) as caught:
+            await connection.recv()
+    assert caught.value.rcvd is not None
+    return caught.value.rcvd.code, caught.value.rcvd.reason
+
+
+async def refused(web: Web, **how: Any) -> int:
+    """Return the status with which a WebSocket is refused."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with web.socket(**how):
+            pass
+    return caught.value.response.status_code
+
+
+# --- files ---
+
+
+async def test_the_page_is_served_with_the_headers_of_a_strict_page(folder: Path) -> None:
+    async with web(folder) as page:
+        status, headers, body = await page.get("/?a=b")
+        assert (status, body) == (200, b"<!doctype html><title>toy</title>")
+        assert headers["content-type"] == "text/html; charset=utf-8"
+        assert headers["cache-control"] == "no-cache"
+        policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+        assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert policy["script-src"] == policy["connect-src"] == "'self'"
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+        for path in ("/nowhere", "/api/models", "/api/health"):  # errors too
+            assert (await page.get(path))[1]["content-security-policy"] == headers["content-security-policy"]
+        assert b"wall" in (await page.get("/wall"))[2]
+
+
+async def test_assets_are_kept_for_ever_and_compressed_for_who_takes_it(folder: Path) -> None:
+    async with web(folder) as page:
+        status, headers, body = await page.get("/assets/page-1a2b.js")
+        assert (status, body) == (200, SCRIPT)
+        assert headers["content-type"] == "text/javascript; charset=utf-8"
+        assert "immutable" in headers["cache-control"]
+        assert "content-encoding" not in headers
+        _, headers, body = await page.get("/assets/page-1a2b.js", "Accept-Encoding: br, gzip")
+        assert headers["content-encoding"] == "gzip"
+        assert len(body) < len(SCRIPT) / 2
+        assert gzip.decompress(body) == SCRIPT
+
+
+async def test_a_large_file_arrives_whole_at_a_slow_reader(folder: Path) -> None:
+    content = bytes(range(256)) * 20_000  # 5 MB, more than the sockets between take
+    (folder / "large.bin").write_bytes(content)
+    async with web(folder) as page:
+        reader, writer = await asyncio.open_connection("127.0.0.1", page.port, limit=4096)
+        writer.write(f"GET /large.bin HTTP/1.1\r\nHost: localhost:{page.port}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.5)  # so that the server has written what it can
+        async with asyncio.timeout(HANGS_S):
+            assert await reader.read(-1) == content
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/secret", "/../secret", "/assets/../../secret", "/%2e%2e/secret", "/assets", "//secret", "/.", "/dist"],
+)
+async def test_nothing_but_the_pages_files_is_served(folder: Path, path: str) -> None:
+    async with web(folder) as page:
+        status, _, body = await page.get(path)
+        assert status == 404
+        assert b"secret" not in body
+
+
+async def test_a_server_without_the_pages_files_says_so_and_serves_the_contract(tmp_path: Path) -> None:
+    async with web(tmp_path / "nowhere") as page:
+        assert any("missing" in warning for warning in page.transport.check())
+        assert (await page.get("/"))[0] == 404
+        assert (await page.get("/api/health"))[0] == 503
+
+
+async def test_health_says_whether_it_serves(folder: Path) -> None:
+    async with web(folder) as page:
+        assert (await page.get("/api/health"))[::2] == (503, b"NOT_SERVING\n")
+        await page.transport.set_serving(True)
+        assert (await page.get("/api/health"))[::2] == (200, b"SERVING\n")
+
+
+# --- who may ask ---
+
+HOSTS = [
+    "localhost",
+    "localhost:1",
+    "127.0.0.1",
+    "[::1]:80",
+    "192.168.0.9:8080",
+    "toy.localhost",
+    "box.example",
+]
+
+
+@pytest.mark.parametrize(
+    "host", [*HOSTS, socket.gethostname(), socket.gethostname().upper(), "BOX.example:443"]
+)
+async def test_the_servers_own_names_and_any_address_are_known(folder: Path, host: str) -> None:
+    async with web(folder, names=("box.example",)) as page:
+        assert (await page.get(host=host))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evil@localhost",
+        "localhost:x",
+        "[::1",
+    ],
+)
+async def test_a_name_that_is_made_to_stand_for_this_machine_is_refused(folder: Path, host: str) -> None:
+    async with web(folder) as page:
+        for path in ("/", "/api/models", "/api/denoise", "/api/health"):
+            status, _, body = await page.get(path, host=host)
+            assert status == 421
+            assert b"--web-host-name" in body
+
+
+async def test_a_request_without_a_host_or_with_two_is_refused(folder: Path) -> None:
+    async with web(folder) as page:
+        assert (await page.ask(b"GET / HTTP/1.1\r\n\r\n"))[0] == 421
+        assert (await page.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"))[0] == 421
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost", "http://localhost.evil.example", "file://"]
+)
+async def test_a_page_of_another_origin_may_not_use_the_server(folder: Path, origin: str) -> None:
+    async with web(folder) as page:
+        assert await refused(page, origin=origin) == 403
+        assert (await page.get("/api/models", f"Origin: {origin}"))[0] == 403
+
+
+async def test_a_page_of_the_server_or_of_an_origin_that_is_allowed_may(folder: Path) -> None:
+    async with web(folder, origins=("https://School.example",)) as page:
+        for origin in (f"http://localhost:{page.port}", "https://school.example", None):
+            async with page.socket(origin=origin) as connection:
+                assert connection.subprotocol == "diffusion-toy.v1"
+
+
+def test_with_tls_a_page_of_http_may_not() -> None:
+    plain, encrypted = WebOrigins(), WebOrigins(tls=True)
+    assert plain.allows("http://box:8080", "box:8080")
+    assert plain.allows("https://box:8080", "box:8080")  # encryption ended at a proxy
+    assert encrypted.allows("https://box:8080", "box:8080")
+    assert not encrypted.allows("http://box:8080", "box:8080")
+
+
+@pytest.mark.parametrize(
+    "origin", ["school.example", "https://", "ftp://a", "https://a/path", "https://a@b", "*"]
+)
+def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(InvalidValueError, match="--web-origin"):
+        WebOrigins(origins=[origin])
+
+
+@pytest.mark.parametrize("name", ["http://box", "box:80", "", "a/b"])
+def test_a_host_name_that_is_none_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(InvalidValueError, match="--web-host-name"):
+        WebOrigins(names=[name])
+
+
+def test_other_addresses_need_protection_for_the_page_too(folder: Path) -> None:
+    def check(host: str, security: ServerSecurity) -> list[str]:
+        return WebTransport(WebConfig(host, 0), security, BearerGuard(""), Page(folder)).check()
+
+    assert not check("localhost", ServerSecurity())
+    with pytest.raises(SecurityError, match="--insecure"):
+        check("0.0.0.0", ServerSecurity())
+    assert check("0.0.0.0", ServerSecurity(insecure=True))
+
+
+async def test_a_port_in_use_is_named(folder: Path) -> None:
+    async with web(folder) as page:
+        second = WebTransport(
+            WebConfig("127.0.0.1", page.port), ServerSecurity(), BearerGuard(""), Page(folder)
+        )
+        with pytest.raises(ListenError, match=r"in use\); choose another --web-port"):
+            second.check()
+
+
+# --- the token ---
+
+
+async def test_without_the_token_no_models_are_told_and_guessing_is_slowed_down(folder: Path) -> None:
+    async with web(folder, ServerSecurity(bearer_token=TOKEN)) as page:
+        assert (await page.get("/api/models"))[0] == 401
+        assert (await page.get(f"/api/models?token={TOKEN}"))[0] == 401
+        assert (await page.get("/api/models", f"Authorization: Bearer {TOKEN}"))[0] == 200
+        codes = [
+            (await page.get("/api/models", "Authorization: Bearer guess"))[0]
+            for _ in range(int(WRONG_AT_ONCE) + 5)
+        ]
+        assert (codes[0], codes[-1]) == (401, 429)
+        assert (await page.get())[0] == 200  # the page itself is no secret
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])
+async def test_a_stream_whose_first_message_lacks_the_token_is_closed(folder: Path, token: str) -> None:
+    async with web(folder, ServerSecurity(bearer_token=TOKEN)) as page, page.socket() as connection:
+        request = pb.DenoiseRequest(sequence=1, start=pb.Start(bearer_token=token))
+        await connection.send(request.SerializeToString())
+        code, reason = await ending(connection)
+        assert code == 4016
+        assert "bearer token" in reason
+        assert TOKEN not in reason
+
+
+async def test_the_token_is_in_no_log(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "inference_server"):
+        async with web(folder, ServerSecurity(bearer_token=TOKEN)) as page, page.socket() as connection:
+            await page.get(f"/?token={TOKEN}")
+            request = pb.DenoiseRequest(start=pb.Start(model="x", bearer_token=TOKEN))
+            await connection.send(request.SerializeToString())
+            assert (await ending(connection))[0] == 4005  # it let us in
+    assert TOKEN not in caplog.text
+
+
+# --- what is no stream of the contract ---
+
+
+@pytest.mark.parametrize("content", ["text", b"\xff" * 100])
+async def test_what_is_no_message_of_the_contract_is_refused(folder: Path, content: str | bytes) -> None:
+    async with web(folder) as page, page.socket() as connection:
+        await connection.send(content)
+        assert (await ending(connection))[0] == 4003
+
+
+async def test_a_message_beyond_the_limit_is_refused_in_pieces_too(folder: Path) -> None:
+    async with web(folder) as page:
+        for content in (bytes(2**17), [bytes(2**14)] * 8):
+            async with page.socket() as connection:
+                with suppress(ConnectionClosed):
+                    await connection.send(content)
+                assert (await ending(connection))[0] == 1009
+
+
+async def test_a_websocket_of_another_protocol_is_refused(folder: Path) -> None:
+    async with web(folder) as page:
+        assert await refused(page, subprotocols=None) == 400
+        assert await refused(page, subprotocols=[Subprotocol("chat")]) == 400
+        assert (await page.get("/api/denoise"))[0] == 426
+
+
+async def test_compression_is_off(folder: Path) -> None:
+    async with web(folder) as page, page.socket(compression="deflate") as connection:
+        assert connection.response is not None
+        assert "Sec-WebSocket-Extensions" not in connection.response.headers
+
+
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_transport, "HANDSHAKE_S", 0.3)
+    async with web(folder) as page:
+        for begun in (
+            b"",
+            b"GET / HTTP/1.1\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20,
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
+            writer.write(begun)
+            async with asyncio.timeout(HANGS_S):
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            writer.close()
+
+
+async def test_one_address_begins_so_many_handshakes_and_no_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_transport, "HANDSHAKES_PER_PEER", 3)
+    async with web(folder) as page:
+        silent = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(3)]
+        with pytest.raises((ConnectionError, IndexError, ValueError)):  # hung up on, without an answer
+            await page.get()
+        for _, writer in silent:
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(HANGS_S):
+            while True:
+                try:
+                    assert (await page.get())[0] == 200
+                    break
+                except (ConnectionError, IndexError, ValueError):
+                    await asyncio.sleep(0.01)
+
+
+async def test_streams_that_are_open_do_not_count_as_handshakes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_transport, "HANDSHAKES_PER_PEER", 2)
+    async with web(folder) as page, page.socket(), page.socket(), page.socket(), page.socket():
+        assert (await page.get())[0] == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x00\x50" + bytes(80),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        b"\xff" * 9000,
+    ],
+)
+async def test_bytes_that_are_no_request_end_their_connection_without_a_line_in_the_log(
+    folder: Path, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with web(folder) as page:
+        async with asyncio.timeout(HANGS_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
+            writer.write(request_)
+            with suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+        assert (await page.get())[0] == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_reason_is_cut_to_what_a_close_frame_has_room_for() -> None:
+    assert close_reason("as it is") == "as it is"
+    long = close_reason("ü…" * 100)
+    assert len(long.encode()) <= REASON_BYTES_MAX
+    assert long.endswith("…")
+
+
+# --- TLS ---
+
+
+async def test_tls_serves_https_and_wss_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "server")
+    trust = ssl.create_default_context(cafile=str(cert))
+    trust_name = {"ssl": trust, "server_hostname": "localhost"}
+    async with web(folder, ServerSecurity(cert, key)) as page:
+        assert page.transport.announcement()[0].startswith("page: https://localhost:")
+        async with page.socket(**trust_name, origin=f"https://localhost:{page.port}") as connection:
+            await connection.send(pb.DenoiseRequest(start=pb.Start(model="x")).SerializeToString())
+            assert (await ending(connection))[0] == 4005
+        with pytest.raises((ConnectionError, IndexError, ValueError)):
+            await page.get()  # without TLS
+
+
+async def test_models_are_not_there_before_they_are_loaded(folder: Path) -> None:
+    async with web(folder) as page:
+        page.sessions.close("the server is loading its model")
+        status, headers, body = await page.get("/api/models")
+        assert status == 503
+        assert b"loading" in body
+        assert headers["cache-control"] == "no-store"
