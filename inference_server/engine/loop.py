@@ -72,16 +72,13 @@ class EngineLoop:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
-                self._make_calls()
-                if all(engine.idle for engine in self._engines):
+                if not self.run_once():
                     began = time.perf_counter()
                     self._wake.wait()
                     deadline = time.perf_counter()
                     for engine in self._engines:
                         engine.skip_ticks(int((deadline - began) / period))
                     continue
-                for engine in self._engines:
-                    self._tick(engine)
                 # An overrun slows everybody equally; ticks that were missed are not made up for.
                 deadline = max(deadline + period, time.perf_counter())
                 time.sleep(max(0.0, deadline - time.perf_counter()))
@@ -91,6 +88,15 @@ class EngineLoop:
         finally:
             self._over = True
             self._make_calls()  # nobody waits for a loop that has ended
+
+    def run_once(self) -> bool:
+        """Make the calls that wait, and tick every engine; return False, without a tick, if all are idle."""
+        self._make_calls()
+        if all(engine.idle for engine in self._engines):
+            return False
+        for engine in self._engines:
+            self._tick(engine)
+        return True
 
     def _tick(self, engine: Engine) -> None:
         began = time.perf_counter()

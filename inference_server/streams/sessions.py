@@ -275,14 +275,23 @@ class Sessions:
         over = connection.finished or self._unavailable is not None or not self._limits.grace_s
         log.info("session %s", "ends" if over else "waits", extra={"session": session.id})
         if over:
-            self._metrics.session_ended("finished" if connection.finished else "closed")
-            self._loop.post(partial(engine.leave, session))
+            self._loop.post(
+                partial(self._leave, engine, session, "finished" if connection.finished else "closed")
+            )
         else:
             self._loop.post(partial(self._begin_grace, engine, session, asyncio.get_running_loop()))
 
+    # Between the event loop's posting of the next two and their turn, another stream may have reattached.
+
+    def _leave(self, engine: Engine, session: Session, how: str) -> None:
+        """End a session unless another stream drives it by now; runs in the engines' thread."""
+        if self._delivery.driver(session) is None:
+            self._metrics.session_ended(how)
+            engine.leave(session)
+
     def _begin_grace(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
-        """Pause a session and end it after its grace; runs in the engines' thread."""
-        if engine.detach(session):
+        """Pause a session that no stream drives, and end it after its grace; runs in the engines' thread."""
+        if self._delivery.driver(session) is None and engine.detach(session):
             expire = partial(self._loop.post, partial(self._expire, engine, session, session.detachments))
             loop.call_soon_threadsafe(loop.call_later, self._limits.grace_s, expire)
 

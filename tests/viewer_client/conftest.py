@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.in_process import close_servers
 from tests.tools import require_tool
 from tests.viewer_client.authority import FAR, FUTURE, NOW, PAST, Authority
 
@@ -19,3 +22,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     authority.sign("future", "localhost", FUTURE, FAR)
     authority.sign("elsewhere", "another.example.org", PAST, FAR)
     return authority
+
+
+@pytest.fixture(autouse=True)
+def _servers_in_the_process_end() -> Iterator[None]:
+    yield
+    close_servers()

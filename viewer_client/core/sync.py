@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.view_model import ViewModel
 from viewer_client.link.session_link import SessionLink
 
 
-def synchronize(connection: SessionLink, model: ViewModel) -> m.Frame | None:
+def synchronize(
+    connection: SessionLink, model: ViewModel, clock: Callable[[], float] = time.monotonic
+) -> m.Frame | None:
     """Take in what has arrived and send what is to be sent; never waits.
+
+    Args:
+        connection: the window's connection.
+        model: what the window shows.
+        clock: returns the time in seconds, of any origin.
 
     Returns:
         The newest frame, to be acknowledged (`Connection.drawn`) once it is drawn; None without a
@@ -22,7 +30,7 @@ def synchronize(connection: SessionLink, model: ViewModel) -> m.Frame | None:
         model.receive(response)
         if isinstance(response, m.Frame):
             fresh = response
-    now = time.monotonic()
+    now = clock()
     model.pass_time(status, now)
     for command in model.take_commands():
         sequence = connection.send(command)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from diffusion_toy.contract import messages as m
-from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
@@ -21,45 +20,19 @@ from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import Status
 from inference_server.streams.stream import BrokenStreamError
 from inference_server.streams.tokens import Sealer
+from tests.in_process import InProcess, TickedServer
 from tests.inference_server.engine.engines import engine_of
 from tests.models import tiny_model
 
 HANGS_S = 60.0  # what comes at all comes long before
 
 
-class InProcess:
-    """A `Stream` in two queues."""
-
-    peer = "here"
-
-    def __init__(self) -> None:
-        self._requests: asyncio.Queue[pb.DenoiseRequest | BrokenStreamError | None] = asyncio.Queue()
-        self._responses: asyncio.Queue[pb.DenoiseResponse] = asyncio.Queue()
-
-    async def read(self) -> pb.DenoiseRequest | None:
-        request = await self._requests.get()
-        if isinstance(request, BrokenStreamError):
-            raise request
-        return request
-
-    async def write(self, message: pb.DenoiseResponse) -> None:
-        kept = pb.DenoiseResponse()
-        kept.CopyFrom(message)  # the server changes its message afterwards
-        self._responses.put_nowait(kept)
-
-    def send(self, sequence: int, body: m.Start | m.Command) -> None:
-        self._requests.put_nowait(wire.request_to_proto(m.Request(body, sequence)))
-
-    def end(self, how: BrokenStreamError | None) -> None:
-        """Close the client's side in good order (None), or break the connection."""
-        self._requests.put_nowait(how)
-
-    async def receive(self, kind: str) -> pb.DenoiseResponse:
-        """Return the next response of a kind, and drop those before it."""
-        async with asyncio.timeout(HANGS_S):
-            while (response := await self._responses.get()).WhichOneof("response") != kind:
-                pass
-            return response
+async def receive(stream: InProcess, kind: str) -> pb.DenoiseResponse:
+    """Return the next response of a kind, and drop those before it."""
+    async with asyncio.timeout(HANGS_S):
+        while (response := await stream.receive()).WhichOneof("response") != kind:
+            pass
+        return response
 
 
 @asynccontextmanager
@@ -88,16 +61,16 @@ async def test_a_session_ends_with_its_stream_and_waits_when_the_stream_breaks(
     async with served(tmp_path) as (sessions, engine):
         stream = InProcess()
         serving = asyncio.create_task(sessions.serve(stream))
-        stream.send(1, m.Start(seed=5))
-        welcome = (await stream.receive("welcome")).welcome
-        token = (await stream.receive("resume_token")).resume_token
+        stream.send(m.Request(m.Start(seed=5), 1))
+        welcome = (await receive(stream, "welcome")).welcome
+        token = (await receive(stream, "resume_token")).resume_token
         stream.end(BrokenStreamError() if broken else None)
         async with asyncio.timeout(HANGS_S):
             assert await serving is None
         again = InProcess()
         serving = asyncio.create_task(sessions.serve(again))
-        again.send(2, m.Start(resume_token=token.token))
-        resumed = (await again.receive("welcome")).welcome
+        again.send(m.Request(m.Start(resume_token=token.token), 2))
+        resumed = (await receive(again, "welcome")).welcome
         assert (resumed.seed, resumed.resumed) == (5, True)
         # The same session went on, or a new one was made of its token.
         assert len(engine.sessions) == 1
@@ -111,7 +84,7 @@ async def test_a_session_ends_with_its_stream_and_waits_when_the_stream_breaks(
 async def test_a_stream_ends_with_a_status_by_its_canonical_name(tmp_path: Path) -> None:
     async with served(tmp_path) as (sessions, _):
         stream = InProcess()
-        stream.send(1, m.Start(model="unknown"))
+        stream.send(m.Request(m.Start(model="unknown"), 1))
         async with asyncio.timeout(HANGS_S):
             failure = await sessions.serve(stream)
         assert failure is not None
@@ -124,8 +97,8 @@ async def test_streams_of_one_peer_are_counted_over_all_transports(tmp_path: Pat
     async with served(tmp_path, streams_per_peer=1) as (sessions, _):
         first = InProcess()
         serving = asyncio.create_task(sessions.serve(first))
-        first.send(1, m.Start(seed=1))
-        await first.receive("welcome")
+        first.send(m.Request(m.Start(seed=1), 1))
+        await receive(first, "welcome")
         async with asyncio.timeout(HANGS_S):
             failure = await sessions.serve(InProcess())
             assert failure is not None
@@ -135,3 +108,23 @@ async def test_streams_of_one_peer_are_counted_over_all_transports(tmp_path: Pat
             second = InProcess()
             second.end(None)
             assert await sessions.serve(second) is None
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_stream_that_ends_just_when_another_takes_its_session_over_does_not_stop_it(broken: bool) -> None:
+    server = TickedServer()
+    try:
+        first, second = server.open(), server.open()
+        first.send(m.Request(m.Start(seed=5), 1))
+        for _ in range(90):
+            server.tick()
+        token = next(one.resume_token for one in first.arrived() if one.HasField("resume_token"))
+        second.send(m.Request(m.Start(resume_token=token.token), 0))
+        first.end(BrokenStreamError() if broken else None)  # both come in before the next tick
+        for _ in range(10):
+            server.tick()
+        frames = [one.frame for one in second.arrived() if one.HasField("frame")]
+        assert frames[-1].step > frames[0].step > token.sequence
+        assert [session.detached for session in server.engine.sessions.values()] == [False]
+    finally:
+        server.close()

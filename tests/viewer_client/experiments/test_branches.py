@@ -15,7 +15,6 @@ from tests.models import write_model
 from tests.tools import ServerProcess, free_port, running_server, wait_for
 from tests.viewer_client.experiments.scene import Scene as AnyScene
 from tests.viewer_client.frames import frame
-from tests.viewer_client.simulated import SimulatedSession
 from viewer_client.core.sync import synchronize
 from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import (
@@ -80,20 +79,16 @@ def test_the_outcome_says_how_many_look_alike(
     assert words in outcome(agreement(pictures), len(pictures), origin)
 
 
-# --- with sessions that are simulated ---
+# --- with sessions of the real engine, within the process ---
 
 
 class Scene(AnyScene):
     """A window's session, its branches, and a clock."""
 
-    def __init__(self, room_for: int = BRANCHES, motion: m.Motion = m.Motion.REVERSE) -> None:
-        super().__init__(
-            ViewModel(start=m.Start(seed=7)),
-            SimulatedSession(m.Start(seed=7)),
-            lambda start, room: SimulatedSession(start, full=not room),
-            room_for,
-            begin_at=20,
-        )
+    def __init__(
+        self, room: int = BRANCHES, motion: m.Motion = m.Motion.REVERSE, *, tokens: bool = True
+    ) -> None:
+        super().__init__(room=room, begin_at=20, tokens=tokens)
         if motion is m.Motion.PAUSED:
             self.model.key("space")
             self.run(lambda: self.model.frame is not None and self.model.frame.idle)
@@ -113,8 +108,11 @@ def test_all_begin_from_the_moment_at_which_the_session_is_paused() -> None:
     scene.run(lambda: branches.stage is Progress.RUNNING)
     assert branches.origin is not None
     assert [session.start.seed for session in scene.opened] == seeds_of(7)
-    tokens = {session.start.resume_token for session in scene.opened}
-    assert tokens == {f"{branches.origin.step} {branches.origin.time_step.max}".encode()}
+    scene.run(lambda: all(session.recent for session in scene.opened))
+    for session in scene.opened:
+        first = session.recent[0]
+        assert first.step == branches.origin.step
+        assert (first.x_t == branches.origin.x_t).all()
     assert branches.title == f"8 ways on from t {branches.origin.time_step.max:.0f}/60"
     scene.run(lambda: branches.stage is Progress.FINISHED)
     assert scene.own.step == branches.origin.step  # it has rested all the while
@@ -145,7 +143,7 @@ def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> 
 
 
 def test_a_busy_server_shows_fewer_and_it_is_said() -> None:
-    scene = Scene(room_for=5)
+    scene = Scene(room=5)
     branches = scene.open()
     scene.run(lambda: branches.stage is Progress.RUNNING)
     assert len(branches.branches) == 5
@@ -154,7 +152,7 @@ def test_a_busy_server_shows_fewer_and_it_is_said() -> None:
 
 
 def test_a_full_server_is_said_and_the_session_plays_on() -> None:
-    scene = Scene(room_for=0)
+    scene = Scene(room=0)
     branches = scene.open()
     scene.run(lambda: branches.closed)
     assert scene.model.notice == "the server has no room for branches"
@@ -162,8 +160,7 @@ def test_a_full_server_is_said_and_the_session_plays_on() -> None:
 
 
 def test_without_a_token_the_branches_give_up() -> None:
-    scene = Scene()
-    scene.own.tokens = False
+    scene = Scene(tokens=False)
     branches = scene.open()
     scene.run(lambda: branches.closed, ticks=round(TOKEN_S * 60) + 60)
     assert scene.model.notice == NO_TOKEN
@@ -172,10 +169,11 @@ def test_without_a_token_the_branches_give_up() -> None:
 
 def test_a_token_of_an_earlier_moment_is_not_taken() -> None:
     scene = Scene()
-    scene.own.resume_token = m.ResumeToken(b"3 57", 1)
+    earlier = scene.own.resume_token
+    assert earlier is not None  # the server sends one about once a second
     branches = scene.open()
     scene.run(lambda: branches.stage is Progress.RUNNING)
-    assert all(session.start.resume_token != b"3 57" for session in scene.opened)
+    assert all(session.start.resume_token != earlier.token for session in scene.opened)
 
 
 def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
@@ -194,18 +192,19 @@ def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     branches = scene.open()
     scene.run(lambda: branches.stage is Progress.RUNNING)
     chosen = scene.opened[2]
-    chosen.resume_token = m.ResumeToken(b"9 9", 9)
     branches.adopt(branches.branches[2])
     assert not branches.closed  # it does not run yet
-    scene.run(lambda: not chosen.idle)
-    scene.run(lambda: chosen.step > 25)
+    scene.run(lambda: chosen.resume_token is not None and bool(chosen.recent) and not chosen.idle)
+    step = chosen.step
     branches.adopt(branches.branches[2])
     assert branches.closed
-    assert scene.own.switched_session == chosen.resume_token
-    assert scene.model.start.seed == chosen.seed == 10
+    assert scene.model.start.seed == chosen.start.seed == 10
     wait_for(scene.ended, 10, "all to end")
     assert [session.kept for session in scene.opened] == [session is chosen for session in scene.opened]
-    assert not any(isinstance(command, m.Play) for command in scene.model.take_commands())
+    scene.run(lambda: bool(scene.own.recent) and scene.own.recent[-1].seed == 10)
+    assert scene.own.step >= step
+    scene.run(lambda: scene.own.recent[-1].time_step.max == 0)  # it goes on by itself
+    assert len(scene.server.engine.sessions) == 1
 
 
 def test_there_is_a_reason_where_there_can_be_no_branches() -> None:

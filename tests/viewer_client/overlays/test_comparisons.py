@@ -1,10 +1,10 @@
-"""Branches and twin over the screen, into a surface in memory, of sessions that are simulated."""
+"""Branches and twin over the screen, into a surface in memory, of sessions of the real engine."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +14,10 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME
+from tests.viewer_client.experiments.scene import Scene
 from tests.viewer_client.recorded_text import RecordedText
-from tests.viewer_client.simulated import SimulatedSession, exchanged
 from viewer_client.core.appearance import Appearance, ColorMap
 from viewer_client.core.geometry import Rect, layout
-from viewer_client.core.view_model import ViewModel
 from viewer_client.experiments.branches import Branches, Progress
 from viewer_client.experiments.difference import Difference
 from viewer_client.experiments.twin import Twin
@@ -38,22 +36,13 @@ def _fonts() -> Iterator[None]:
     pygame.font.quit()
 
 
-class Stand:
+class Stand(Scene):
     """A window without a window: a session, those beside it, and an overlay on top."""
 
     def __init__(self, shape: tuple[int, int, int] = SHAPES[0], seed: int = 7, room: int = 8) -> None:
-        self.shape, self.room, self.text = shape, room, RecordedText()
-        self.appearance = Appearance()
-        self.own = SimulatedSession(m.Start(seed=seed), shape=shape)
-        self.beside: list[SimulatedSession] = []
-        self.model = ViewModel(start=m.Start(seed=seed))
+        self.text, self.appearance = RecordedText(), Appearance()
         self.overlay: Overlay | None = None
-        self.run(lambda: self.own.step > 5)
-
-    def open_link(self, start: m.Start) -> SimulatedSession:
-        full = len(self.beside) >= self.room
-        self.beside.append(SimulatedSession(start, shape=self.shape, full=full))
-        return self.beside[-1]
+        super().__init__(shape=shape, seed=seed, room=room)
 
     def branches(self, stage: Progress = Progress.RUNNING) -> tuple[Branches, BranchesOverlay]:
         branches = Branches(self.model, self.own, self.open_link)
@@ -67,16 +56,10 @@ class Stand:
         self.run(lambda: twin.pair is not None)
         return twin, view
 
-    def run(self, until: Callable[[], bool]) -> None:
-        for tick in range(600):
-            if until():
-                return
-            for session in (self.own, *self.beside):
-                session.tick()
-            exchanged(self.model, self.own, tick / 60)
-            if self.overlay is not None:
-                self.overlay.update(tick / 60)
-        raise AssertionError("in vain")
+    def tick(self) -> None:
+        super().tick()
+        if self.overlay is not None:
+            self.overlay.update(self.now)
 
     def drawn(self, size: tuple[int, int] = (1100, 720)) -> pygame.Surface:
         assert self.overlay is not None
@@ -125,7 +108,10 @@ def test_a_twin_is_not_cut_and_says_what_differs(
     size: tuple[int, int], shape: tuple[int, int, int], what: Difference
 ) -> None:
     stand = Stand(shape)
-    stand.model.welcome = replace(WELCOME, model=replace(WELCOME.model, label_names=("a coat",) * 10))
+    welcome = stand.model.welcome
+    assert welcome is not None
+    model = replace(welcome.model, label_names=("a coat",) * 10)
+    stand.model.welcome = replace(welcome, model=model)
     twin, _ = stand.twin(what)
     for _ in range(7):
         check_texts(stand.text, stand.drawn(size))
@@ -208,16 +194,14 @@ def test_tab_shows_the_noisy_pictures_and_colours_go_to_the_window() -> None:
 def test_b_and_a_click_close_the_branches_and_the_click_goes_on_with_one() -> None:
     stand = Stand()
     branches, view = stand.branches()
-    for session in stand.beside:
-        session.resume_token = m.ResumeToken(b"1 1", 2)
-    stand.run(lambda: all(not session.idle for session in stand.beside))
+    stand.run(lambda: all(bool(session.recent) and not session.idle for session in stand.opened))
     stand.drawn((1100, 720))
     view.mouse(MouseEvent(MouseKind.PRESS, (3.0, 3.0), Button.LEFT), (1100, 720))
     assert not branches.closed  # beside the pictures
     place = _place_titled(stand, "seed 8")
     view.mouse(MouseEvent(MouseKind.PRESS, (place.x, place.y - 30.0), Button.LEFT), (1100, 720))
-    assert stand.own.switched_session is not None
     stand.run(lambda: view.closed)
+    stand.run(lambda: bool(stand.own.recent) and stand.own.recent[-1].seed == 8)
     stand = Stand()
     branches, view = stand.branches()
     assert view.key("b", "b")
@@ -259,8 +243,8 @@ def test_space_and_n_act_on_both() -> None:
     stand.model.draw_seed = lambda: 4711
     twin, view = stand.twin()
     view.key("space", " ")
-    stand.run(lambda: stand.own.idle and stand.beside[0].idle)
-    assert stand.own.step == stand.beside[0].step
+    stand.run(lambda: all(link.idle and not link.under_way for link in (stand.own, stand.opened[0])))
+    assert stand.own.step == stand.opened[0].step
     view.key("n", "n")
     stand.run(lambda: twin.pair is not None and twin.pair[0].seed == twin.pair[1].seed == 4711)
     assert stand.model.start.seed == 4711
