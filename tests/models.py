@@ -23,13 +23,17 @@ def random_network(config: UNetConfig = TINY, seed: int = 0) -> UNet:
     return network.requires_grad_(False)
 
 
-def write_model(path: Path, examples: bool = True, config: UNetConfig = TINY, dataset: str = "noise") -> Path:
+def write_model(
+    path: Path, examples: bool = True, config: UNetConfig = TINY, dataset: str = "noise", seed: int = 0
+) -> Path:
     """A model file of random weights."""
     shape = (20, config.channels, config.height, config.width)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    metadata = ModelMetadata(config, dataset, tuple("0123456789"), -1.0, {"note": "random"}, {"score": 1.0})
+    metadata = ModelMetadata(
+        config, dataset, tuple("0123456789")[: config.num_classes], -1.0, {"note": "random"}, {"score": 1.0}
+    )
     real = Examples(images, torch.arange(20) % 10) if examples else None
-    save_model(path, random_network(config).state_dict(), metadata, real)
+    save_model(path, random_network(config, seed).state_dict(), metadata, real)
     return path
 
 

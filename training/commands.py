@@ -20,6 +20,7 @@ from training.data.named import load_splits
 from training.drawing.commandline import (
     add_drawing_flags,
     check_flags,
+    guided_by_flags,
     pipeline_of,
     progress_bar,
     sampler_of,
@@ -28,6 +29,7 @@ from training.drawing.generation import generate, labels_of
 from training.evaluation.evaluate import add_classifier, add_evaluate
 from training.experiments.command import add_experiments
 from training.runs.average import add_average
+from training.runs.distill import add_distill
 from training.runs.export import export, load_network
 from training.runs.loop import config_of, read_checkpoint
 from training.runs.train import INTERRUPTED, add_train
@@ -41,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     commands = p.add_subparsers(dest="command", required=True)
     add_parser = partial(commands.add_parser, formatter_class=formatter)
     add_train(add_parser)
+    add_distill(add_parser)
 
     ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
     ex.add_argument(
@@ -91,12 +94,13 @@ def run_sample(args: argparse.Namespace) -> int:
         raise InvalidValueError("--out", args.out, "the endings .npz and .png")
     check_flags(("--count", args.count, 1, 100_000))
     check_file("--out", args.out, make_folder=True)
-    network = load_network(args.checkpoint).network
+    network, dataset, _names = load_network(args.checkpoint)
     if args.labels != "none" and not network.takes_labels:
         raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
     labels = labels_of(args.labels, args.count, network.config.num_classes)
     with progress_bar(args.count * args.steps) as bar:
-        images = generate(pipeline_of(args, network), labels, sampler, args.seed, bar.update).numpy()
+        pipeline = pipeline_of(args, guided_by_flags(args, network, dataset))
+        images = generate(pipeline, labels, sampler, args.seed, bar.update).numpy()
     content = io.BytesIO()
     if args.out.suffix == ".npz":
         known = torch.where(labels == network.config.num_classes, -1, labels).numpy()

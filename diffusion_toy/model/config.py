@@ -91,8 +91,8 @@ class UNetConfig:
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "classic": {},
     "fast": {
-        "base_width": 32, "mid_width": 128, "blocks": 1, "mid_blocks": 2, "block": "single",
-        "norm_groups": 1, "attention": ("middle",), "skips": "add", "resample": "shuffle",
+        "base_width": 32, "mid_width": 128, "blocks": 1, "mid_blocks": 1, "block": "single",
+        "norm_groups": 1, "attention": (), "skips": "add", "resample": "shuffle",
     },
 }  # fmt: skip
 

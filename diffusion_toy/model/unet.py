@@ -215,3 +215,21 @@ def _upsample(c_in: int, c_out: int, kind: str) -> nn.Module:
     if kind == "conv":
         return Upsample(c_in, c_out, 3, padding=1)
     return nn.Sequential(nn.Conv2d(c_in, 4 * c_out, 1), nn.PixelShuffle(2))
+
+
+def pruned_weights(network: UNet, config: UNetConfig) -> dict[str, Tensor]:
+    """Return a state dict for `config`: what fits of a trained network, the rest freshly initialised.
+
+    Of the blocks of a stage the first ones are kept on the way down and the last ones on the way up.
+    """
+    weights: dict[str, Tensor] = UNet(config).state_dict()
+    for name, tensor in network.state_dict().items():
+        stage, *rest = name.split(".")
+        if stage in ("up1", "up2"):
+            before, after = (
+                c.blocks if stage == "up1" else mid_blocks_of(c) for c in (network.config, config)
+            )
+            name = ".".join([stage, str(int(rest[0]) - before + after), *rest[1:]])
+        if name in weights and weights[name].shape == tensor.shape:
+            weights[name] = tensor.clone()
+    return weights

@@ -31,7 +31,7 @@ SAMPLE_FLAGS = ["--data", str(SAMPLE), "--out", "never-made"]
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train a network of no use instead of the real one, for tests that run in this process."""
-    monkeypatch.setattr(train, "network_for", lambda _data, _begin: TINY)
+    monkeypatch.setattr(train, "network_for", lambda *_: TINY)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,10 @@ from diffusion_toy.diffusion.samplers import RULES, sampler_key, sampler_of_key
 from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.model.checkpoint import load_model
 from diffusion_toy.predictors.eager import pick_device
-from training.drawing.generation import Pipeline, make_pipeline
+from training.drawing.generation import DrawingNetwork, Pipeline, make_pipeline
+from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, AutoguidedNetwork, check_weak
 from training.objectives.config import PRECISIONS
 from training.objectives.recipes import DiffusionNetwork
 
@@ -76,6 +78,14 @@ def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> N
         "--schedule", choices=SCHEDULE_NAMES, default=argparse.SUPPRESS,
         help="which time step holds how much noise (default: what the network was made for, cosine)",
     )  # fmt: skip
+    p.add_argument(
+        "--weak", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="a weaker model of the same data, for instance of fewer epochs, that guides this one",
+    )  # fmt: skip
+    p.add_argument(
+        "--autoguidance", type=float, default=argparse.SUPPRESS, metavar="W",
+        help=f"weight w of the guidance v + w·(v − v_weak), 0…{WEIGHT_MAX:g}; only with --weak (default: 1)",
+    )  # fmt: skip
     p.add_argument("--time-steps", type=int, default=300, help=f"T of the schedule, {T_MIN}…{T_MAX}")
 
 
@@ -98,7 +108,26 @@ def sampler_of(args: argparse.Namespace) -> SamplingPlan:
     return SamplingPlan(sampler_of_key(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
 
 
-def pipeline_of(args: argparse.Namespace, network: DiffusionNetwork) -> Pipeline:
+def guided_by_flags(args: argparse.Namespace, network: DiffusionNetwork, dataset: str) -> DrawingNetwork:
+    """Return the network, with the weak one that guides it where the flags name one.
+
+    Raises:
+        CheckpointError: no such file, or a damaged one.
+        InvalidValueError: the weak model is of other data, or there is a weight and no weak model.
+    """
+    weight = getattr(args, "autoguidance", 1.0)
+    check_flags(("--autoguidance", weight, 0, WEIGHT_MAX))
+    if "weak" not in args:
+        if "autoguidance" in args:
+            limit = "what is possible without a weak model"
+            raise InvalidValueError("--autoguidance", weight, limit, "add --weak FILE")
+        return network
+    weak = load_model(args.weak)
+    check_weak(network.config, dataset, weak)
+    return AutoguidedNetwork(network, weak.network, Autoguidance(weight, weight))
+
+
+def pipeline_of(args: argparse.Namespace, network: DrawingNetwork) -> Pipeline:
     """Return the network, ready to draw as the flags ask.
 
     Raises:

@@ -18,8 +18,10 @@ from diffusion_toy.predictors.base import Precision
 from diffusion_toy.predictors.compiled import CompiledPredictor
 from diffusion_toy.predictors.eager import EagerPredictor
 from training.data.images import to_bytes, to_unit_range
+from training.objectives.autoguidance import AutoguidedNetwork
 from training.objectives.recipes import DiffusionNetwork
 
+DrawingNetwork = DiffusionNetwork | AutoguidedNetwork
 BATCH = 128
 Progress = Callable[[int], object]  # told how many pictures have made one more step
 
@@ -51,7 +53,7 @@ class Pipeline:
 
 
 def make_pipeline(
-    network: DiffusionNetwork,
+    network: DrawingNetwork,
     device: torch.device,
     precision: str = "float32",
     compiled: bool = False,

@@ -18,6 +18,7 @@ from training.drawing.commandline import (
     AddParser,
     add_drawing_flags,
     check_flags,
+    guided_by_flags,
     pipeline_of,
     progress_bar,
     sampler_of,
@@ -82,7 +83,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         check_file("--json", args.json, make_folder=True)
     trained = load_network(args.checkpoint)
     network, dataset = trained.network, trained.dataset
-    pipeline = pipeline_of(args, network)
+    pipeline = pipeline_of(args, guided_by_flags(args, network, dataset))
     classes = network.config.num_classes
     choices: list[str] = getattr(args, "labels", ["balanced", "none"] if network.takes_labels else ["none"])
     for choice in choices:
@@ -105,6 +106,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "seed": args.seed, "precision": args.precision, "compiled": args.compile,
         "heal_stride": args.heal_stride, "torch": torch.__version__,
     }  # fmt: skip
+    if "weak" in args:
+        settings |= {"weak": args.weak.name, "autoguidance": getattr(args, "autoguidance", 1.0)}
     report = Report(settings, [evaluation.floor])
     healing = [
         (labelled, radius, level)

@@ -32,6 +32,12 @@ class TrainConfig:
         compiled: whether the network runs through `torch.compile`; faster after a minute or two.
         warm_start: fingerprint of the model file whose weights it began with, "" for random ones.
         seed: of initialisation, order, levels and noise, 0…2⁶³−1.
+        teacher: fingerprint of the model file whose velocity it learns, "" where it learns from the data.
+        weak: fingerprint of the model file that guides the teacher, "" for none.
+        autoguidance: its weight where no label is told, 0 and above.
+        labelled_autoguidance: its weight where a label is told.
+        interval_low, interval_high: the levels between which it guides.
+        repeats: epochs in a row that share the teacher's pictures, levels, noise and velocity.
         model: the network.
     """
 
@@ -51,10 +57,17 @@ class TrainConfig:
     compiled: bool = False
     warm_start: str = ""
     seed: int = 0
+    teacher: str = ""
+    weak: str = ""
+    autoguidance: float = 0.0
+    labelled_autoguidance: float = 0.0
+    interval_low: float = 0.0
+    interval_high: float = 1.0
+    repeats: int = 1
     model: UNetConfig = field(default_factory=UNetConfig)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "repeats"):
             if getattr(self, name) < 1:
                 raise InvalidValueError(name, getattr(self, name), "1 and above")
         for name in ("unlabelled_share", "map_share"):

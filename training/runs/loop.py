@@ -104,6 +104,8 @@ class Trainer:
         self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
         self.recipe = RECIPES[config.recipe]
+        self.loss: Callable[..., Tensor] = self.recipe.loss
+        self._order_of = -1, torch.empty(0, dtype=torch.int64)  # an epoch, and its order
         self.network = self.recipe.network(model).to(device)
         if initial_weights is not None:
             self.network.load_state_dict(initial_weights)
@@ -145,8 +147,13 @@ class Trainer:
     def _order(self, epoch: int) -> Tensor:
         return torch.randperm(len(self.data), generator=self._generator(0, epoch))
 
-    def _train_step(self, indices: Tensor) -> StepReport:
-        config, model, generator = self.config, self.config.model, self._generator(1, self.step)
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Return what the network learns in `step`: x0, u, eps and labels, as `recipe.loss` takes them."""
+        config, model, generator = self.config, self.config.model, self._generator(1, step)
+        epoch, within = divmod(step, self.steps_per_epoch)
+        if self._order_of[0] != epoch:
+            self._order_of = epoch, self._order(epoch)
+        indices = self._order_of[1][within * config.batch_size : (within + 1) * config.batch_size]
         count = len(indices)
         x0 = to_unit_range(self.data.images[indices])
         if config.flips:
@@ -156,16 +163,19 @@ class Trainer:
         eps = torch.randn(x0.shape, generator=generator)
         hidden = torch.rand(count, generator=generator) < config.unlabelled_share
         labels = torch.where(hidden, model.num_classes, self.data.labels[indices])
+        return x0, u, eps, labels
 
+    def _train_step(self, batch: tuple[Tensor, ...]) -> StepReport:
+        config, u = self.config, batch[1]
         factor = learning_rate_factor(self.step, config.warmup_steps, self.total_steps)
         rate = config.learning_rate * factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         bf16 = config.precision == "bfloat16"
-        mine = self._ranks.part(count)
+        mine = self._ranks.part(len(u))
         share_of_noisy = (u[mine] > 0).sum() / (u > 0).sum().clamp(min=1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            loss = self._loss_of(*(v[mine].to(self.device) for v in (x0, u, eps, labels)))
+            loss = self._loss_of(*(v[mine].to(self.device) for v in batch))
         loss = loss * share_of_noisy.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -195,16 +205,17 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""
         self.network.train()
-        size = self.config.batch_size
-        while self.step < self.total_steps:
-            epoch, within = divmod(self.step, self.steps_per_epoch)
-            order = self._order(epoch)
-            for batch in range(within, self.steps_per_epoch):
-                yield self._train_step(order[batch * size : (batch + 1) * size])
+        for batch in self.batches():
+            yield self._train_step(batch)
 
-    def _loss_of(self, x0: Tensor, u: Tensor, eps: Tensor, labels: Tensor) -> Tensor:
+    def batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batch of every step that is left."""
+        for step in range(self.step, self.total_steps):
+            yield self.batch(step)
+
+    def _loss_of(self, *batch: Tensor) -> Tensor:
         try:
-            return self.recipe.loss(self._forward, x0, u, eps, labels)
+            return self.loss(self._forward, *batch)
         except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
             raise PredictorError(

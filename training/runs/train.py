@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from tqdm import tqdm
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.files import check_new_folder
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from diffusion_toy.model.unet import UNetConfig
+from diffusion_toy.model.config import SHAPES
+from diffusion_toy.model.unet import UNetConfig, pruned_weights
 from diffusion_toy.predictors.eager import pick_device
 from training.data.images import Splits
 from training.data.named import DATASETS, FOLDER, load_splits
@@ -47,61 +48,66 @@ def add_train(add_parser: AddParser) -> None:
         help="what to train on; folder: your own pictures in --data, one subfolder for each class",
     )
     train.add_argument(
-        "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
-    )
-    train.add_argument(
         "--image-size", type=int, default=28, help="what the pictures of a folder become, pixels, 8…64"
     )
     train.add_argument(
         "--channels", type=int, choices=(1, 3), default=1, help="of the pictures of a folder: grey or colour"
     )
     train.add_argument(
-        "--out", type=Path, default=Path("runs/mnist"), help=f"folder for {CHECKPOINT_NAME} and {MODEL_NAME}"
-    )
-    train.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it was")
-    train.add_argument(
-        "--warm-start", type=Path, default=argparse.SUPPRESS, metavar="FILE",
-        help="model file whose weights and network to begin with (default: random weights)",
+        "--recipe", choices=RECIPES, default=defaults.recipe,
+        help="level-maps: what this project trains; toy: a common tutorial's, to compare with",
     )  # fmt: skip
-    train.add_argument(
-        "--epochs", type=int, default=defaults.epochs, help="passes over the images, 1 and above"
+    add_run_flags(train, Path("runs/mnist"), defaults.batch_size, "classic")
+    train.set_defaults(run=run_train)
+
+
+def add_run_flags(p: argparse.ArgumentParser, out: Path, batch_size: int, shape: str) -> None:
+    """Add the flags that every run takes, whatever it learns."""
+    defaults = TrainConfig()
+    p.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data set; downloaded there if missing"
     )
-    train.add_argument(
-        "--batch-size", type=int, default=defaults.batch_size, help="images a step, 1 up to all of them"
-    )
-    train.add_argument(
+    p.add_argument("--out", type=Path, default=out, help=f"folder for {CHECKPOINT_NAME} and {MODEL_NAME}")
+    p.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it was")
+    p.add_argument(
+        "--warm-start", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="model file whose weights to begin with, and whose shape unless --shape is given: then those "
+        "of its weights that fit (default: random weights)",
+    )  # fmt: skip
+    p.add_argument(
+        "--shape", choices=SHAPES, default=argparse.SUPPRESS,
+        help=f"of the network (default: that of --warm-start, else {shape})",
+    )  # fmt: skip
+    p.add_argument("--epochs", type=int, default=defaults.epochs, help="passes over the images, 1 and above")
+    p.add_argument("--batch-size", type=int, default=batch_size, help="images a step, 1 up to all of them")
+    p.add_argument(
         "--learning-rate",
         type=float,
         default=defaults.learning_rate,
         help="peak rate of AdamW, between 0 and 1",
     )
-    train.add_argument(
-        "--recipe", choices=RECIPES, default=defaults.recipe,
-        help="level-maps: what this project trains; toy: a common tutorial's, to compare with",
-    )  # fmt: skip
-    train.add_argument(
+    p.add_argument(
         "--flips", action="store_true", help="mirror every other picture (mirrored digits are not digits)"
     )
-    train.add_argument(
+    p.add_argument(
         "--unlabelled-share", type=float, default=defaults.unlabelled_share, help="images without label, 0…1"
     )
-    train.add_argument(
+    p.add_argument(
         "--map-share", type=float, default=defaults.map_share, help="images with a varying level, 0…1"
     )
-    train.add_argument(
+    p.add_argument(
         "--precision", choices=PRECISIONS, default=defaults.precision, help="of the matrix products"
     )
-    train.add_argument(
+    p.add_argument(
         "--compile", action="store_true",
         help="compile the network first, a minute or two; needs a C++ compiler, pays off in long runs",
     )  # fmt: skip
-    train.add_argument("--seed", type=int, default=defaults.seed, help="of everything random, 0…2^63−1")
-    train.add_argument("--device", choices=DEVICES, default="auto", help="where to train")
-    train.add_argument(
+    p.add_argument("--seed", type=int, default=defaults.seed, help="of everything random, 0…2^63−1")
+    p.add_argument("--device", choices=DEVICES, default="auto", help="where to train")
+    p.add_argument(
         "--threads", type=int, default=0, help=f"CPU threads, 0…{THREADS_MAX}; 0: one for each core"
     )
-
-    train.set_defaults(run=run_train)
+    p.set_defaults(default_shape=shape)
 
 
 @contextmanager
@@ -142,33 +148,47 @@ class StopRequest:
         signal.signal(number, self._before[signal.Signals(number)])
 
 
-def network_for(data: Splits, begin: LoadedModel | None) -> UNetConfig:
-    """Return the network that these data take: that of the model to begin with, if there is one.
+def network_for(data: Splits, begin: LoadedModel | None, shape: str | None = "classic") -> UNetConfig:
+    """Return the network that these data take: of this shape, or of the model to begin with if it is None.
 
     Raises:
-        InvalidValueError: that one has another number of classes.
+        InvalidValueError: that model has another number of classes.
     """
     classes = len(data.label_names)
+    _, channels, height, width = data.training.images.shape
     if begin is None:
-        _, channels, height, width = data.training.images.shape
-        return UNetConfig(channels, height, width, classes)
+        return replace(UNetConfig(channels, height, width, classes), **SHAPES[shape or "classic"])
     if begin.network.config.num_classes != classes:
         limit = f"the data's {classes} classes"
         raise InvalidValueError("--warm-start", f"a model of {begin.network.config.num_classes}", limit)
+    if shape is not None:
+        return replace(UNetConfig(channels, height, width, classes), **SHAPES[shape])
     return begin.network.config
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, saving after every epoch and when interrupted; export at the end."""
+    check_flags(("--image-size", args.image_size, 8, 64))
+    ema_decay_max = TrainConfig.ema_decay_max if args.recipe == "level-maps" else 0.0
+    config = TrainConfig(dataset=args.dataset, recipe=args.recipe, ema_decay_max=ema_decay_max)
+    return run(args, config, Trainer)
+
+
+def run(args: argparse.Namespace, base: TrainConfig, make_trainer: Callable[..., Trainer]) -> int:
+    """Do a run with the flags of `add_run_flags`; return the exit status.
+
+    Args:
+        args: the flags, and `channels` and `image_size` of a folder's pictures.
+        base: the settings that the flags leave as they are.
+        make_trainer: called as `Trainer` is.
+    """
     begin = load_model(args.warm_start) if "warm_start" in args else None
     with naming_flags():
-        config = TrainConfig(
-            dataset=args.dataset,
+        config = replace(
+            base,
             epochs=args.epochs,
             batch_size=args.batch_size,
             learning_rate=args.learning_rate,
-            ema_decay_max=TrainConfig.ema_decay_max if args.recipe == "level-maps" else 0.0,
-            recipe=args.recipe,
             flips=args.flips,
             unlabelled_share=args.unlabelled_share,
             map_share=args.map_share,
@@ -177,12 +197,12 @@ def run_train(args: argparse.Namespace) -> int:
             warm_start="" if begin is None else begin.fingerprint,
             seed=args.seed,
         )
-    check_flags(("--threads", args.threads, 0, THREADS_MAX), ("--image-size", args.image_size, 8, 64))
+    check_flags(("--threads", args.threads, 0, THREADS_MAX))
     device = local_device(pick_device(args.device))
     if args.threads:
         torch.set_num_threads(args.threads)
     with interruptible(), joined(device) as ranks:
-        return train_in_ranks(args, config, begin, device, ranks)
+        return train_in_ranks(args, config, begin, device, ranks, make_trainer)
 
 
 def train_in_ranks(
@@ -191,6 +211,7 @@ def train_in_ranks(
     begin: LoadedModel | None,
     device: torch.device,
     ranks: Ranks,
+    make_trainer: Callable[..., Trainer],
 ) -> int:
     """Do the run in this process; the first of several does all reporting and writing."""
     checkpoint: Path = args.out / CHECKPOINT_NAME
@@ -208,11 +229,15 @@ def train_in_ranks(
         ranks.wait()
         if data.report:
             print(data.report, flush=True)
-    config = replace(config, model=network_for(data, begin))
+    config = replace(
+        config, model=network_for(data, begin, getattr(args, "shape", None if begin else args.default_shape))
+    )
     with naming_flags():
         stop = StopRequest()
-        weights = None if begin is None else begin.network.state_dict()
-        trainer = Trainer(config, data.training, device, weights, ranks, lambda: stop.asked, data.label_names)
+        weights = None if begin is None else pruned_weights(begin.network, config.model)
+        trainer = make_trainer(
+            config, data.training, device, weights, ranks, lambda: stop.asked, data.label_names
+        )
     if args.resume:
         trainer.load(checkpoint)
         if ranks.first:

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import load_model
-from diffusion_toy.model.unet import UNet, UNetConfig
+from diffusion_toy.model.unet import UNet, UNetConfig, pruned_weights
 from tests.models import TINY, random_network
 from tests.tools import SHIPPED_MODEL
 
@@ -90,3 +90,19 @@ def test_the_shipped_network_heeds_level_and_label() -> None:
 def test_a_size_that_does_not_fit_is_refused(field: str, value: int) -> None:
     with pytest.raises(InvalidValueError, match=field):
         UNetConfig(**{field: value})
+
+
+def test_a_smaller_shape_begins_with_what_fits_of_a_trained_one() -> None:
+    trained = random_network(replace(TINY, blocks=3))
+    config = replace(TINY, blocks=1, attention=("middle",))
+    weights, before = pruned_weights(trained, config), trained.state_dict()
+    UNet(config).load_state_dict(weights)
+    for name, source in (
+        ("conv_in", "conv_in"),
+        ("down1.0.conv1", "down1.0.conv1"),
+        ("up1.0.conv1", "up1.2.conv1"),
+    ):
+        assert torch.equal(weights[f"{name}.weight"], before[f"{source}.weight"]), name
+    wider = pruned_weights(trained, replace(config, mid_width=16))
+    assert wider["mid1.conv1.weight"].shape == (16, 16, 3, 3)
+    assert torch.equal(wider["conv_in.weight"], before["conv_in.weight"])

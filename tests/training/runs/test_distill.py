@@ -1,0 +1,171 @@
+"""Distillation: the student learns the teacher's velocity; runs resume exactly; bad input is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffusion_toy.diffusion.process import q_sample
+from diffusion_toy.model.checkpoint import load_model
+from diffusion_toy.model.config import SHAPES
+from tests.models import TINY, write_model
+from tests.tools import SAMPLE
+from training import commands as command
+from training.data.images import ImageSet
+from training.data.named import load_dataset
+from training.objectives.autoguidance import Autoguidance
+from training.objectives.config import TrainConfig
+from training.runs.distill import Distiller, distillation_loss
+from training.runs.teacher import Teacher
+
+CPU = torch.device("cpu")
+
+
+class CountingTeacher(Teacher):
+    """Counts the pictures it is shown; its velocity is the negative of them."""
+
+    def __init__(self, beside: bool = False) -> None:
+        self.works_beside, self.shown = beside, 0
+
+    def __call__(self, x: torch.Tensor, _u: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+        self.shown += len(x)
+        return -x
+
+
+def config(**changes: object) -> TrainConfig:
+    values = {
+        "epochs": 2,
+        "batch_size": 64,
+        "warmup_steps": 4,
+        "learning_rate": 5e-3,
+        "model": TINY,
+        **changes,
+    }
+    return TrainConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageSet:
+    return load_dataset("mnist", SAMPLE)
+
+
+def test_the_loss_counts_noisy_pixels_alone() -> None:
+    x0, eps = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    u = torch.zeros(1, 4, 4)
+    u[0, 0, 0] = 0.5
+    loss = distillation_loss(lambda x, *_: x * 0 + 2, x0, u, eps, torch.tensor([0]), torch.ones_like(x0))
+    assert float(loss) == pytest.approx(1)
+
+
+def test_a_student_comes_nearer_to_its_teacher(data: ImageSet) -> None:
+    losses = [r.loss for r in Distiller(config(epochs=4), data, CPU, teacher=CountingTeacher()).run()]
+    assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_teacher_guides_rows_that_have_a_weight(
+    data: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    if beside:
+        pytest.importorskip("openvino")
+    else:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    network, weak = digits(tmp_path / "a.safetensors"), digits(tmp_path / "b.safetensors", seed=1)
+    model, weak_model = load_model(network), load_model(weak)
+    teacher = Teacher(model, weak_model, Autoguidance(1.0, 0.0), CPU, "float32")
+    assert teacher.works_beside == beside
+    x0, u, eps, labels = Distiller(config(), data, CPU, teacher=teacher).batch(0)[:4]
+    x = q_sample(x0, u[:, None], eps)
+    v, v_weak = model.network(x, u, labels), weak_model.network(x, u, labels)
+    unlabelled = (labels == 10)[:, None, None, None]
+    torch.testing.assert_close(teacher(x, u, labels), v + unlabelled * (v - v_weak), atol=2e-3, rtol=1e-3)
+    assert (v - v_weak).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_epochs_share_what_the_teacher_said(data: ImageSet, beside: bool) -> None:
+    teacher = CountingTeacher(beside)
+    distiller = Distiller(config(epochs=5, repeats=2), data, CPU, teacher=teacher)
+    batches = list(distiller.batches())
+    per_epoch = distiller.steps_per_epoch
+    assert teacher.shown == 3 * per_epoch * 64
+    first, again, fresh = batches[0], batches[per_epoch], batches[2 * per_epoch]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[2], fresh[2])
+
+
+def test_a_resumed_distillation_is_the_uninterrupted_one(data: ImageSet, tmp_path: Path) -> None:
+    changes = {"epochs": 3, "repeats": 2}
+    whole = Distiller(config(**changes), data, CPU, teacher=CountingTeacher(True))
+    list(whole.run())
+    first = Distiller(config(**changes), data, CPU, teacher=CountingTeacher(True))
+    for report in first.run():
+        if report.step == first.steps_per_epoch + 3:  # within an epoch that repeats another
+            break
+    first.save(tmp_path / "c.pt")
+    second = Distiller(config(**changes), data, CPU, teacher=CountingTeacher())
+    second.load(tmp_path / "c.pt")
+    list(second.run())
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, second.network.state_dict()[name]), name
+
+
+@pytest.fixture
+def teacher_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A teacher of digits, for runs whose student is tiny."""
+    monkeypatch.setitem(SHAPES, "fast", {"base_width": 8, "mid_width": 8, "blocks": 1, "embedding_width": 8})  # type: ignore[index]
+    return digits(tmp_path / "teacher.safetensors")
+
+
+def digits(path: Path, seed: int = 0, **changes: Any) -> Path:
+    return write_model(path, config=replace(TINY, **changes), dataset="mnist", seed=seed)
+
+
+def flags(teacher: Path, out: Path, *more: object) -> list[str]:
+    fixed = ["--data", SAMPLE, "--epochs", 1, "--batch-size", 256, "--threads", 1, "--out", out]
+    return [str(v) for v in ("distill", "--teacher", teacher, *fixed, *more)]
+
+
+def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_path: Path) -> None:
+    weak = digits(tmp_path / "weak.safetensors")
+    out = tmp_path / "run"
+    assert (
+        command.main(flags(teacher_file, out, "--weak", weak, "--autoguidance", 2, "--interval", 0.1, 0.9))
+        == 0
+    )
+    model = load_model(out / "model.safetensors")
+    training = model.metadata.training
+    assert training["teacher"] == load_model(teacher_file).fingerprint
+    assert training["weak"] == load_model(weak).fingerprint
+    assert (training["autoguidance"], training["interval_low"], training["interval_high"]) == (2, 0.1, 0.9)
+    assert command.main(flags(teacher_file, out)) == 1  # a run is there already
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--autoguidance", "9"], "--autoguidance"),
+        (["--interval", "0.8", "0.2"], "--interval"),
+        (["--repeats", "0"], "--repeats"),
+        (["--weak", "WIDER"], "--weak"),
+        (["--weak", "missing.safetensors"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    teacher_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    wider = str(digits(tmp_path / "wider.safetensors", width=32))
+    more = [wider if flag == "WIDER" else flag for flag in more]
+    assert command.main(flags(teacher_file, tmp_path / "run", *more)) != 0
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_shape_is_refused(teacher_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        command.main(flags(teacher_file, tmp_path / "run", "--shape", "round"))

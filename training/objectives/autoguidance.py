@@ -1,0 +1,84 @@
+"""Autoguidance: a network made better by what a weaker version of itself gets wrong.
+
+v + w·(v − v_weak), Karras et al. 2024, "Guiding a Diffusion Model with a Bad Version of Itself". Where the
+two agree, nothing changes; where the weak one strays further from the data in the same direction, the sum
+steps back from it. It needs no label, and costs a second forward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.model.checkpoint import LoadedModel
+from diffusion_toy.model.unet import UNetConfig
+from training.objectives.recipes import DiffusionNetwork
+
+WEIGHT_MAX = 8.0
+
+
+@dataclass(frozen=True)
+class Autoguidance:
+    """How much the weak network guides.
+
+    Attributes:
+        weight: w where the network is told no label; 0 leaves v as it is.
+        labelled_weight: w where it is told one.
+        low, high: the levels between which a pixel is guided.
+    """
+
+    weight: float
+    labelled_weight: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def weights(self, u: Tensor, unlabelled: Tensor) -> Tensor:
+        """Return w of every pixel, (B, 1, H, W), for levels (B, H, W) and (B,) bool."""
+        row = unlabelled * self.weight + ~unlabelled * self.labelled_weight
+        return (row[:, None, None] * ((self.low <= u) & (u <= self.high)))[:, None]
+
+
+class AutoguidedNetwork(nn.Module):
+    """A network and a weak version of it, called like one network.
+
+    Args:
+        network: the better one.
+        weak: of the same pictures and classes.
+        guidance: how much it guides.
+    """
+
+    def __init__(self, network: DiffusionNetwork, weak: DiffusionNetwork, guidance: Autoguidance) -> None:
+        super().__init__()
+        self.network, self.weak, self.guidance = network, weak, guidance
+        self.config: UNetConfig = network.config
+        self.takes_labels = network.takes_labels
+        self.schedule = network.schedule
+
+    def forward(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
+        """Predict v, guided; as `UNet.forward`."""
+        v: Tensor = self.network(x, u, labels)
+        weights = self.guidance.weights(u, labels == self.config.num_classes)
+        return torch.addcmul(v, weights, v - self.weak(x, u, labels))
+
+
+def check_weak(network: UNetConfig, dataset: str, weak: LoadedModel) -> None:
+    """Refuse a weak model that cannot guide this network.
+
+    Raises:
+        InvalidValueError: it is of other data, other pictures or other classes.
+    """
+    for what, theirs, ours in (
+        ("data set", weak.metadata.dataset, dataset),
+        ("pictures (C, H, W)", picture_of(weak.config), picture_of(network)),
+        ("classes", weak.config.num_classes, network.num_classes),
+    ):
+        if theirs != ours:
+            raise InvalidValueError("--weak", f"a model with {what} {theirs}", f"{what} {ours}")
+
+
+def picture_of(config: UNetConfig) -> tuple[int, int, int]:
+    """Return the (C, H, W) of what a network takes."""
+    return config.channels, config.height, config.width
