@@ -133,6 +133,7 @@ def test_a_bad_value_is_answered_and_the_stream_goes_on(
 ) -> None:
     with connect(server) as client:
         client.start()
+        before = client.frame()
         message = BAD_COMMANDS[field]
         message.sequence = client.sequence = 5
         client.send_raw(message)
@@ -140,8 +141,11 @@ def test_a_bad_value_is_answered_and_the_stream_goes_on(
         assert (rejected.sequence, rejected.field) == (5, field)
         assert rejected.limit
         assert rejected.value in rejected.message
-        applied = client.frame(lambda frame: frame.applied_sequence >= 5)
-        assert applied.nominal.min == applied.nominal.max
+        after = client.frame(lambda frame: frame.applied_sequence >= 5)
+        # It denoises on as if nothing had come: a time step each step, the same everywhere.
+        assert (after.settings, after.seed, after.motion) == (before.settings, before.seed, before.motion)
+        assert after.step > before.step
+        assert after.time_step.min == after.time_step.max == pytest.approx(300 - after.step, abs=1e-3)
 
 
 BROKEN = {
