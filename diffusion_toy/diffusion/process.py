@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from diffusion_toy.diffusion.arrays import Array, clip, namespace
 
+NOISY_SIGMA = 0.02  # sigma above which the noise in a pixel can be told from its picture
+
 
 @dataclass(frozen=True, eq=False)
 class Update:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from diffusion_toy.diffusion import process
 from diffusion_toy.diffusion.arrays import Array, clip, flat, namespace
 
-NOISY = 0.02  # √(1−ᾱ) from which a pixel's residual says something
 PIXELS_LEAST = 64  # for a reading
 RESIDUAL_RANGE = (0.05, 0.92)  # mean levels between which the residual tells how much noise there is
 EVENNESS = 0.02  # levels may differ by so much and still count as one
@@ -78,8 +77,8 @@ def _median(values: Array) -> Array:
 def _kurtosis_and_square(x: Array, x0_hat: Array, u: Array) -> tuple[Array, Array]:
     """Return the excess kurtosis of ε̂ (NaN where too few pixels are noisy), and its mean square: (R,)."""
     xp, pixels = namespace(x), math.prod(x.shape[1:])
-    eps = flat(process.eps_of_x0(x, x0_hat, u[:, None], NOISY))
-    noisy = xp.astype(flat(process.sigma(u) > NOISY), xp.float32)
+    eps = flat(process.eps_of_x0(x, x0_hat, u[:, None], process.NOISY_SIGMA))
+    noisy = xp.astype(flat(process.sigma(u) > process.NOISY_SIGMA), xp.float32)
     share = xp.mean(noisy, axis=1)
     per_noisy = 1 / clip(share, 1 / pixels)
     square = eps * eps

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion_toy.contract.messages import Disc
 from diffusion_toy.diffusion.counter_noise import Purpose
 from diffusion_toy.diffusion.process import q_sample
 from diffusion_toy.diffusion.sampling import SamplingPlan, heal, image_seeds, sample, step_noise
@@ -120,10 +121,8 @@ def picture_seeds(seed: int, first: int, count: int) -> Tensor:
 
 
 def brush_mask(height: int, width: int, radius_px: float) -> Tensor:
-    """Return the disc of this radius about the middle, in pixels: (height, width) bool."""
-    rows = torch.arange(height) + 0.5 - height / 2
-    columns = torch.arange(width) + 0.5 - width / 2
-    return rows[:, None] ** 2 + columns[None] ** 2 <= radius_px**2
+    """Return the disc of this radius, in pixels, about the middle of a picture: (height, width) bool."""
+    return torch.from_numpy(Disc(0.5, 0.5, radius_px / min(height, width)).covers(height, width))
 
 
 def brush_and_heal(

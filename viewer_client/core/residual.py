@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Frame, Image
-from diffusion_toy.diffusion.process import eps_of_x0, sigma
+from diffusion_toy.diffusion.process import NOISY_SIGMA, eps_of_x0, sigma
 
-NOISY = 0.02  # s = √(1 − ᾱ) above which ε̂ says something
 BINS, LIMIT = 32, 4.0  # of the histogram, over −LIMIT … LIMIT
 BIN_WIDTH = 2 * LIMIT / BINS
 
@@ -39,8 +38,8 @@ def residual_of(frame: Frame) -> Residual:
     levels = frame.level_map
     if levels is None:
         levels = np.full(frame.x_t.shape[1:], frame.nominal.mean, np.float32)
-    eps: Image = eps_of_x0(frame.x_t, frame.x0_hat, levels, NOISY)
-    return Residual(eps, sigma(levels) > NOISY)
+    eps: Image = eps_of_x0(frame.x_t, frame.x0_hat, levels, NOISY_SIGMA)
+    return Residual(eps, sigma(levels) > NOISY_SIGMA)
 
 
 def density(residual: Residual) -> NDArray[np.float64]:
