@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import statistics
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from diffusion_toy.contract.messages import SettingsChange, Start
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
-from inference_server.engine.capacity import BUSY
+from inference_server.engine.admission import Admission
+from inference_server.engine.calibration import measure_capacity
 from inference_server.engine.engine import Engine, EngineConfig
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ log = logging.getLogger(__name__)
 
 REQUEST_BYTES_LEAST = 64 * 1024
 TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state
-CAPACITY_SIZES = (1, 8, 16, 32)  # sessions at which the engine is timed
-CAPACITY_TICKS = 6
 
 
 def engine_config(config: ServerConfig) -> EngineConfig:
@@ -58,33 +54,6 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def measure_capacity(engine: Engine) -> None:
-    """Time the engine's ticks at a few numbers of sessions; leaves no session behind.
-
-    Where the operator has set the capacity, a single session shows that the engine works.
-    """
-    endless = SettingsChange(num_time_steps=1000)
-    seconds: dict[int, float] = {}
-    busy = False
-    for count in CAPACITY_SIZES if engine.capacity.source != "given" else (1,):
-        if count > engine.config.slots:
-            break
-        sessions = [engine.join(Start(seed=seed, settings=endless)) for seed in range(count)]
-        times = []
-        for _ in range(CAPACITY_TICKS):
-            began = time.perf_counter()
-            engine.tick()
-            times.append(time.perf_counter() - began)
-        seconds[count] = statistics.median(times)
-        busy |= seconds[count] > BUSY * min(times)
-        for session in sessions:
-            engine.leave(session)
-    engine.tick()
-    engine.capacity.measured(seconds, time.perf_counter())
-    if busy:
-        log.warning("capacity was measured on a busy machine; it is corrected while the server runs")
-
-
 def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
     """The models of these files.
 
@@ -101,32 +70,33 @@ def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
     return list(models.values())
 
 
-def make_engines(config: ServerConfig, models: Sequence[LoadedModel]) -> dict[str, Engine]:
-    """An engine for each model, by its name, each having run real steps.
+def make_engines(
+    config: ServerConfig, models: Sequence[LoadedModel], admission: Admission
+) -> dict[str, Engine]:
+    """Return an engine for each model, by its name, each having run real steps.
+
+    Args:
+        config: how they run.
+        models: what they serve.
+        admission: of the device that they share; what it knew of other engines is forgotten.
 
     Raises:
         InvalidValueError: no such device.
         PredictorError: the network cannot run here.
     """
     options = predictor_options(config)
+    admission.clear()
     engines: dict[str, Engine] = {}
     for model in models:
         predictor = make_predictor(model, options)
         predictor.warm_up()
-        engine = Engine(model, predictor, engine_config(config))
+        engine = Engine(model, predictor, engine_config(config), admission)
         engines[model.name] = engine
         log.info(
             "model %s on %s", model.name, predictor.description, extra={"fingerprint": model.fingerprint}
         )
     for engine in engines.values():
-        engine.neighbours = [other for other in engines.values() if other is not engine]
         measure_capacity(engine)
-        promised = engine.capacity.rows_per_second or 0.0
-        log.info(
-            "model %s: %.0f network rows a second (%s), admits %.0f sessions at %g steps a second",
-            engine.model.name, promised, engine.capacity.source,
-            max(1, promised // config.tick_rate_hz), config.tick_rate_hz,
-        )  # fmt: skip
     return engines
 
 

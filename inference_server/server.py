@@ -19,6 +19,7 @@ from typing import Any
 from diffusion_toy.contract.messages import Limits
 from diffusion_toy.errors import DiffusionToyError
 from diffusion_toy.model.checkpoint import LoadedModel
+from inference_server.engine.admission import Admission
 from inference_server.engine.engine import Engine
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.main_thread import MainThread
@@ -79,7 +80,8 @@ async def build(config: ServerConfig, main_thread: MainThread) -> Server:
         DiffusionToyError: a port is taken, a file is missing or damaged, or strangers could use the server.
     """
     engines: dict[str, Engine] = {}
-    metrics = Metrics(lambda: load_of(engines, sessions))
+    admission = Admission()
+    metrics = Metrics(lambda: load_of(admission, engines, sessions))
     transports = make_transports(
         config.host,
         config.port,
@@ -102,20 +104,19 @@ async def build(config: ServerConfig, main_thread: MainThread) -> Server:
     sealer = Sealer(config.resume_key or secrets.token_bytes(32), limits.request_bytes - 1024)
     delivery = Delivery(asyncio.get_running_loop())
     sessions = Sessions(delivery, limits, sealer, metrics, config.streams_per_peer)
-    return Server(config, main_thread, models, engines, delivery, sessions, metrics, transports)
+    return Server(config, main_thread, models, admission, engines, delivery, sessions, metrics, transports)
 
 
-def load_of(engines: Mapping[str, Engine], sessions: Sessions) -> Load:
+def load_of(admission: Admission, engines: Mapping[str, Engine], sessions: Sessions) -> Load:
     """Return the present load, for whoever asks for the metrics; reads numbers only."""
-    running, now = list(engines.values()), time.perf_counter()
-    present = [session for engine in running for session in list(engine.sessions.values())]
+    seats, figures = admission.seats, admission.figures(time.perf_counter())
     return Load(
-        sessions=len(present),
-        detached_sessions=sum(session.detached for session in present),
-        watchers=int(sum(engine.controls.watchers.sum() for engine in running)),
-        demand=sum(engine.demand for engine in running),
-        load=sum(engine.load for engine in running),
-        capacities={engine.model.name: info for engine in running if (info := engine.capacity.info(now))},
+        sessions=len(seats),
+        detached_sessions=sum(seat.session.detached for seat in seats),
+        watchers=sum(engine.num_watchers for engine in list(engines.values())),
+        demand=sum(share.demand for share in figures),
+        load=sum(share.load for share in figures),
+        capacities={share.model: share.capacity for share in figures if share.capacity is not None},
         unacknowledged_frames=sessions.unacknowledged,
     )
 
@@ -129,6 +130,7 @@ class Server:
         config: how.
         main_thread: where the engines run; not the event loop's.
         models: what is served.
+        admission: of the device that the engines run on.
         engines: of these models, by name; filled here.
         delivery, sessions, metrics: what the engines and the transports share.
         transports: the ways in.
@@ -139,6 +141,7 @@ class Server:
         config: ServerConfig,
         main_thread: MainThread,
         models: Sequence[LoadedModel],
+        admission: Admission,
         engines: dict[str, Engine],
         delivery: Delivery,
         sessions: Sessions,
@@ -147,7 +150,7 @@ class Server:
     ) -> None:
         self.config, self.metrics, self.transports = config, metrics, transports
         self._main_thread, self._models, self._engines = main_thread, models, engines
-        self._delivery, self._sessions = delivery, sessions
+        self._admission, self._delivery, self._sessions = admission, delivery, sessions
         self._listening: list[Transport] = []
         self._metrics_server = contextlib.ExitStack()
         self._ended = asyncio.Event()
@@ -179,7 +182,7 @@ class Server:
 
     async def _start_engines(self) -> None:
         loop = asyncio.get_running_loop()
-        making = self._main_thread.submit(lambda: make_engines(self.config, self._models))
+        making = self._main_thread.submit(lambda: make_engines(self.config, self._models, self._admission))
         engines = await asyncio.wrap_future(making)
         self._engines.update(engines)
         self._engine_loop = EngineLoop(

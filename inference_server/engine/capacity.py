@@ -59,6 +59,7 @@ class Capacity:
     """
 
     def __init__(self, given: float | None, tick_rate_hz: float, most: int) -> None:
+        """Begin with what the operator has given, if anything."""
         self.rows_per_second = given
         self.source = "given" if given is not None else "start"
         self.measured_at: float | None = None
@@ -94,6 +95,12 @@ class Capacity:
         self._slowdown, self.source, self.measured_at = slowdown, "ticks", now
         self._promise()
         return True
+
+    def sessions_at(self, rows_per_second: float) -> int:
+        """Return how many sessions that each ask for so many rows a second are admitted, at least 1."""
+        if self.rows_per_second is None:
+            return self._most
+        return min(self._most, max(1, int(self.rows_per_second / rows_per_second + 1e-9)))
 
     def info(self, now: float) -> CapacityInfo | None:
         """Return the promise for people and programs to read; None before anything was measured.

@@ -44,7 +44,8 @@ class Commands:
         state, controls: of all slots.
         setup: for what begins a picture anew or changes settings.
         snapshot_schedule: is told who comes to rest.
-        allow: raises `InvalidValueError` where new settings ask for more than there is.
+        allow: takes note of a session's new settings; raises `InvalidValueError` where they ask for more
+            than there is.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Commands:
         controls: Controls,
         setup: SessionSetup,
         snapshot_schedule: SnapshotSchedule,
-        allow: Callable[[m.Settings, m.Settings], None],
+        allow: Callable[[Session, m.Settings], None],
     ) -> None:
         self._state, self._controls, self._setup = state, controls, setup
         self._snapshot_schedule, self._allow = snapshot_schedule, allow
@@ -182,7 +183,7 @@ class Commands:
             case m.Configure(change):
                 before = session.settings
                 after = setup.checked_settings(change, before)
-                self._allow(before, after)
+                self._allow(session, after)
                 session.settings = after
                 setup.store_settings(session)
                 if (after.schedule, after.num_time_steps) != (before.schedule, before.num_time_steps):

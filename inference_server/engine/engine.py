@@ -7,58 +7,34 @@ and then steps.
 
 from __future__ import annotations
 
-import importlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract import messages as m
-from diffusion_toy.diffusion.arrays import Array, is_torch, on_host
+from diffusion_toy.diffusion.arrays import Array
 from diffusion_toy.diffusion.sampling import network_rows, predict_v
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.predictors.base import Predictor
+from inference_server.engine.admission import Admission
 from inference_server.engine.capacity import Capacity
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
-from inference_server.engine.frames import FrameBatch
+from inference_server.engine.errors import NotHereError
+from inference_server.engine.frames import FrameBatch, TickResult
+from inference_server.engine.host_copy import to_host
 from inference_server.engine.kernel import Rows, advance, split
 from inference_server.engine.readings import Gauge, Readings
 from inference_server.engine.session import Event, Pending, Session, SessionSnapshot
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
-
-
-class ServerFullError(DiffusionToyError):
-    """No slot is free, or no more is promised to those who are here."""
-
-
-class NotHereError(DiffusionToyError):
-    """There is no such session."""
-
-
-@dataclass(frozen=True, eq=False)
-class TickResult:
-    """What a tick has to tell: the frames of the sessions that were due, and events.
-
-    `rows` went through the network in `forward_s` seconds; `applied` are the kinds of commands that
-    were applied; `broken` counts the rows whose next state was not finite and was not taken over;
-    `ended` are the sessions that have gone since the tick before.
-    """
-
-    frames: FrameBatch | None
-    events: list[Event] = field(default_factory=list)
-    rows: int = 0
-    forward_s: float = 0.0
-    applied: Sequence[type] = ()
-    broken: int = 0
-    ended: Sequence[Session] = ()
+from inference_server.engine.snapshots import Snapshots
 
 
 @dataclass(frozen=True)
@@ -84,17 +60,31 @@ class Engine:
     Args:
         model: what the file says of the network, and its examples.
         predictor: runs the network. The state lies where its arrays do: on a GPU in torch, else in NumPy.
-        config: how.
+        config: how it runs; None for the defaults.
+        admission: of the device, shared with the other engines on it; None for a device of its own.
+
+    Attributes:
+        share: the engine's part of the device.
+        sessions: those that it has, by slot.
+        info: what clients are told of the model.
     """
 
-    def __init__(self, model: LoadedModel, predictor: Predictor, config: EngineConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        predictor: Predictor,
+        config: EngineConfig | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        """Begin without sessions."""
         config = config or EngineConfig()
         network = model.config
         device = predictor.device
         if device is not None and device.type == "cpu":
             device = None  # NumPy is the lighter one for small arrays
         self.model, self.predictor, self.device, self.config = model, predictor, device, config
-        self.capacity = Capacity(config.capacity, config.tick_rate_hz, config.slots)
+        capacity = Capacity(config.capacity, config.tick_rate_hz, config.slots)
+        self.share = (admission or Admission()).open(model.name, self, capacity)
         self.num_classes = network.num_classes
         self.shape = (network.channels, network.height, network.width)
         self.state = SlotState(config.slots, self.shape, device)
@@ -104,15 +94,15 @@ class Engine:
         )
         self.controls = Controls.for_slots(config.slots, self.state.kept_states)
         self._snapshot_schedule = SnapshotSchedule(config.slots, config.tick_rate_hz, config.token_period_s)
+        self._snapshots = Snapshots(model, self.state, self.controls)
         self._setup = SessionSetup(model, self.state, self.controls, config.tick_rate_hz)
         self._commands = Commands(
-            self.state, self.controls, self._setup, self._snapshot_schedule, self._check_capacity
+            self.state, self.controls, self._setup, self._snapshot_schedule, self.share.change
         )
         self.sessions: dict[int, Session] = {}  # by slot
         self._by_id: dict[str, Session] = {}
         self._free = list(range(config.slots))[::-1]
         self._ended: list[Session] = []
-        self.neighbours: Sequence[Engine] = ()  # other engines on the same device, who share its capacity
         self.info = m.ModelInfo(
             name=model.name,
             fingerprint=model.fingerprint,
@@ -137,37 +127,22 @@ class Engine:
         return self.state.kept_states
 
     @property
-    def demand(self) -> float:
-        """Rows a second that the sessions ask for at most, those included that rest or wait."""
-        c = self.controls
-        slots = np.array(list(self.sessions), np.int64)  # at once: other threads ask as well
-        guided = (c.label[slots] != m.NO_LABEL) & (c.guidance[slots] != 0) & (c.guidance[slots] != 1)
-        return float((c.steps_per_tick[slots] * (1 + guided)).sum() * self.tick_rate_hz)
+    def free_slots(self) -> int:
+        """Return how many more sessions there is a slot for."""
+        return len(self._free)
 
     @property
-    def load(self) -> float:
-        """Return the demand as a share of the capacity; 0 while that is not known."""
-        promised = self.capacity.rows_per_second
-        return self.demand / promised if promised else 0.0
+    def num_watchers(self) -> int:
+        """Return how many streams watch the sessions; any thread may ask."""
+        return int(self.controls.watchers.sum())
 
-    @property
-    def device_demand(self) -> float:
-        """The same, of everybody on the device."""
-        return self.demand + sum(engine.demand for engine in self.neighbours)
+    def info_at(self, now: float) -> m.ModelInfo:
+        """Return what clients are told of the model, with its capacity at this `time.perf_counter()`."""
+        return replace(self.info, capacity=self.share.capacity.info(now))
 
-    def _check_capacity(self, before: m.Settings, after: m.Settings) -> None:
-        more = demand_of(after) - demand_of(before)
-        alone = self.device_demand == demand_of(before)
-        promised = self.capacity.rows_per_second
-        if more > 0 and not alone and promised is not None:
-            free = promised - self.device_demand
-            if more > free:
-                raise InvalidValueError(
-                    "settings",
-                    f"{more:g} more network rows a second",
-                    f"the {max(free, 0):.0f} that are free",
-                    "the server is full; try a lower speed, or guidance 1",
-                )
+    def applied_of(self, session: Session) -> int:
+        """Return the sequence up to which all commands of a session have been applied."""
+        return int(self.controls.applied[session.slot])
 
     # --- joining and leaving ---
 
@@ -183,7 +158,8 @@ class Engine:
         )
         self._setup.check_origin("start.origin", start.origin, settings)
         seed = secrets.randbits(32) if start.seed is None else start.seed
-        session = Session(self._seat(settings), seed, settings, start.origin)
+        self.share.make_room(settings)
+        session = Session(self._free.pop(), seed, settings, start.origin)
         self._occupy(session, start.motion, sequence)
         self._setup.begin(session)
         return session
@@ -204,7 +180,8 @@ class Engine:
         settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
         self._setup.check_origin("start.resume_token.origin", origin, settings)
-        slot = self._seat(settings)
+        self.share.make_room(settings)
+        slot = self._free.pop()
         session = Session(slot, snapshot.seed, settings, snapshot.origin, injections=snapshot.injections)
         if branch_seed is None:
             session.id = snapshot.session_id
@@ -212,32 +189,17 @@ class Engine:
             session.seed = branch_seed
         self._occupy(session, snapshot.motion, snapshot.applied)
         try:
-            self.state.unpack(slot, snapshot.state)
+            self._snapshots.put_back(session, snapshot)
         except ValueError as error:
             self.leave(session)
             raise InvalidValueError("start.resume_token", str(error), "a state of this model") from error
-        c = self.controls
-        c.seed[slot], c.step[slot], c.phase[slot] = session.seed, snapshot.step, snapshot.phase
-        c.first_kept[slot] = snapshot.step
         self._setup.update_ended(np.array([slot]))
-        c.dirty[slot] = True
         return session
-
-    def _seat(self, settings: m.Settings) -> int:
-        """A free slot for a session of these settings; one that nobody holds any more if need be."""
-        needed, promised = demand_of(settings), self.capacity.rows_per_second
-        while not self._free or (promised is not None and 0 < self.device_demand > promised - needed):
-            abandoned = next((s for s in self.sessions.values() if s.detached), None)
-            if abandoned is None:
-                raise ServerFullError(
-                    f"the server is full: it serves {len(self.sessions)} sessions; try again later"
-                )
-            self.leave(abandoned)
-        return self._free.pop()
 
     def _occupy(self, session: Session, motion: m.Motion, applied: int) -> None:
         slot, c = session.slot, self.controls
         self.sessions[slot] = self._by_id[session.id] = session
+        self.share.reserve(session)
         c.frame_number[slot], c.applied[slot] = 0, applied
         c.phase[slot], c.watchers[slot] = 0, 0
         c.single_step[slot] = c.uniform[slot] = False
@@ -252,6 +214,7 @@ class Engine:
         if self.sessions.get(session.slot) is session:
             del self.sessions[session.slot]
             del self._by_id[session.id]
+            self.share.release(session)
             self._commands.forget(session)
             self.controls.active[session.slot] = False
             self.state.state[session.slot] = 0  # nothing of it is for the next
@@ -290,29 +253,8 @@ class Engine:
         return self._by_id.get(session_id)
 
     def snapshots(self, sessions: Sequence[Session]) -> list[SessionSnapshot]:
-        """What these need to go on elsewhere, as they are now."""
-        if not sessions:
-            return []
-        slots = self.state.array([session.slot for session in sessions], np.int64)
-        packed = on_host(self.state.packed(slots))
-        c = self.controls
-        return [
-            SessionSnapshot(
-                session_id=session.id,
-                model=self.model.name,
-                fingerprint=self.model.fingerprint,
-                seed=session.seed,
-                step=int(c.step[session.slot]),
-                injections=session.injections,
-                applied=int(c.applied[session.slot]),
-                motion=m.Motion(int(c.motion[session.slot])),
-                phase=float(c.phase[session.slot]),
-                settings=session.settings,
-                origin=session.origin,
-                state=state,
-            )
-            for session, state in zip(sessions, packed, strict=True)
-        ]
+        """Return what these sessions need to go on elsewhere, as they are now."""
+        return self._snapshots.of(sessions)
 
     def submit(self, session: Session, pending: Pending) -> None:
         """Queue a command; it is applied in a later tick, in order."""
@@ -360,7 +302,7 @@ class Engine:
             any_multistep=bool(c.multistep[due].any()),
             uniform=bool(c.uniform[due].all()),
         )  # fmt: skip
-        pixels, *columns, at_end, finite = self._to_host(
+        pixels, *columns, at_end, finite = to_host(
             advanced.pixels, *advanced.readings, advanced.at_end, advanced.finite
         )
         readings = Readings(*columns)
@@ -413,18 +355,6 @@ class Engine:
         v = predict_v(self.predictor, planes.x, planes.u, self.state.array(told), null, guidance)
         return v, network_rows(told, null, guidance)
 
-    def _to_host(self, *arrays: Array) -> list[NDArray[Any]]:
-        """Return copies for the host; from a CUDA device all at once, into pinned memory."""
-        if not is_torch(arrays[0]):
-            return list(arrays)
-        torch = importlib.import_module("torch")
-        # Fresh pinned blocks come from torch's cache: those of the tick before may still be being sent.
-        copies = [torch.empty(array.shape, dtype=array.dtype, pin_memory=True) for array in arrays]
-        for copied, array in zip(copies, arrays, strict=True):
-            copied.copy_(array, non_blocking=True)
-        torch.cuda.current_stream(self.device).synchronize()
-        return [copied.numpy() for copied in copies]
-
     def _frames(
         self,
         due: NDArray[np.int64],
@@ -449,7 +379,7 @@ class Engine:
             readings=readings,
             stepping=int(steps.sum()),
             shape=self.shape,
-            num_sessions=len(self.sessions),
+            num_sessions=self.share.admission.num_sessions,
             applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
         )
 
@@ -485,9 +415,3 @@ class Engine:
         )
         sessions = [self.sessions[slot] for slot in chosen.tolist()]
         return [Event(s, token) for s, token in zip(sessions, self.snapshots(sessions), strict=True)]
-
-
-def demand_of(settings: m.Settings) -> float:
-    """Network rows a second that a session of these settings asks for."""
-    guided = settings.label != m.NO_LABEL and settings.guidance not in (0, 1)
-    return settings.steps_per_second * (2 if guided else 1)

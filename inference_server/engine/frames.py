@@ -6,6 +6,7 @@ A frame that is replaced before it is sent never costs more than a reference to 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Applied, Settings
 from inference_server.engine.readings import Readings
-from inference_server.engine.session import Session
+from inference_server.engine.session import Event, Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,7 @@ class FrameBatch:
     server_ms: float = 0.0
 
     def __len__(self) -> int:
+        """Return the number of frames."""
         return len(self.sessions)
 
     @cached_property
@@ -96,3 +98,26 @@ class FrameBatch:
         if readings.nominal_min == readings.nominal_max:
             return b""
         return self._part(row, 2 * math.prod(self.shape), math.prod(self.shape[1:]))
+
+
+@dataclass(frozen=True)
+class TickResult:
+    """What a tick has to tell.
+
+    Attributes:
+        frames: of the sessions that were due; None without any.
+        events: what else clients are to be told.
+        rows: how many went through the network.
+        forward_s: how long the network took for them, seconds.
+        applied: the kinds of the commands that were applied.
+        broken: how many rows had a next state that was not finite and was not taken over.
+        ended: the sessions that have gone since the tick before.
+    """
+
+    frames: FrameBatch | None
+    events: list[Event] = field(default_factory=list)
+    rows: int = 0
+    forward_s: float = 0.0
+    applied: Sequence[type] = ()
+    broken: int = 0
+    ended: Sequence[Session] = ()

@@ -15,7 +15,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TypeVar
 
-from inference_server.engine.engine import Engine, TickResult
+from inference_server.engine.engine import Engine
+from inference_server.engine.frames import TickResult
 from inference_server.engine.main_thread import promised
 from inference_server.ops.monitoring import Metrics
 
@@ -104,10 +105,10 @@ class EngineLoop:
         duration = time.perf_counter() - began
         if (frames := result.frames) is not None:
             result = replace(result, frames=replace(frames, server_ms=duration * 1000))
-            if engine.capacity.ticked(result.rows, duration, began):
+            if engine.share.capacity.ticked(result.rows, duration, began):
                 log.info(
                     "model %s: %.0f network rows a second are promised now, by what ticks have taken",
-                    engine.model.name, engine.capacity.rows_per_second,
+                    engine.info.name, engine.share.capacity.rows_per_second,
                 )  # fmt: skip
             self._metrics.tick(duration, result.forward_s, result.rows, frames.stepping)
         if result.broken:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from diffusion_toy.contract.messages import Moving, Rejected, Schedule
-from inference_server.engine.engine import TickResult
+from inference_server.engine.frames import TickResult
 from inference_server.engine.session import Event, Session, SessionSnapshot
 from inference_server.streams.outbox import FrameRecord, Message, Outbox, StalledClientError
 

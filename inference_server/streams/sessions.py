@@ -24,7 +24,8 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.commands import INJECTIONS_PER_TICK
-from inference_server.engine.engine import Engine, NotHereError
+from inference_server.engine.engine import Engine
+from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.session import Pending, Session, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
@@ -60,7 +61,7 @@ class Opened:
     @classmethod
     def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
         """Describe a session; call it in the engines' thread."""
-        applied = int(engine.controls.applied[session.slot])
+        applied = engine.applied_of(session)
         return cls(engine, session, session.seed, session.settings, applied, resumed, before)
 
 
@@ -144,7 +145,7 @@ class Sessions:
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
         now = time.perf_counter()
-        return [replace(engine.info, capacity=engine.capacity.info(now)) for engine in self._engines.values()]
+        return [engine.info_at(now) for engine in self._engines.values()]
 
     async def serve(self, stream: Stream) -> tuple[Status, str] | None:
         """Serve one stream from `Start` to its end.

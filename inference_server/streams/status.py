@@ -7,7 +7,7 @@ from enum import Enum
 
 from diffusion_toy.contract import wire
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
-from inference_server.engine.engine import NotHereError, ServerFullError
+from inference_server.engine.errors import NotHereError, ServerFullError
 from inference_server.streams.outbox import StalledClientError
 from inference_server.streams.tokens import TokenError
 

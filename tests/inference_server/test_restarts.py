@@ -162,7 +162,7 @@ tick, due = Engine.tick, None
 
 def faulty(self):
     global due
-    if due is None and len(self.sessions) == 6 and self.capacity.rows_per_second is not None:
+    if due is None and len(self.sessions) == 6 and self.share.capacity.rows_per_second is not None:
         due = time.monotonic() + 2
     if due is not None and 0 < due < time.monotonic():
         due = -1

@@ -8,15 +8,22 @@ import torch
 from diffusion_toy.contract import messages as m
 from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.predictors.eager import EagerPredictor
-from inference_server.engine.engine import Engine, EngineConfig, TickResult
+from inference_server.engine.admission import Admission
+from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.frames import TickResult
 from inference_server.engine.session import Pending, Session, Skip
 
 CPU = torch.device("cpu")
 
 
-def engine_of(model: LoadedModel, config: EngineConfig, sizes: tuple[int, ...] = ()) -> Engine:
+def engine_of(
+    model: LoadedModel,
+    config: EngineConfig,
+    sizes: tuple[int, ...] = (),
+    admission: Admission | None = None,
+) -> Engine:
     """Return an engine that runs the model's network in torch, eager and in float32."""
-    return Engine(model, EagerPredictor(model.network, model.config, CPU, sizes=sizes), config)
+    return Engine(model, EagerPredictor(model.network, model.config, CPU, sizes=sizes), config, admission)
 
 
 def start(**changes: object) -> m.Start:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from diffusion_toy.contract import messages as m
-from inference_server.engine.engine import Engine, EngineConfig, TickResult
+from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.frames import TickResult
 from inference_server.engine.session import APPLIED_KEPT, Skip
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.outbox import FrameRecord, Outbox

@@ -14,7 +14,8 @@ from diffusion_toy.diffusion.process import x0_of_velocity
 from diffusion_toy.diffusion.sampling import SamplingPlan, sample
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
-from inference_server.engine.engine import Engine, EngineConfig, NotHereError, ServerFullError
+from inference_server.engine.engine import Engine, EngineConfig
+from inference_server.engine.errors import NotHereError, ServerFullError
 from inference_server.engine.session import Pending, Session, SessionSnapshot, Skip
 from tests.inference_server.engine.engines import engine_of, picture, run_out, send, start, time_step
 from tests.models import tiny_model
@@ -470,7 +471,7 @@ def test_a_start_beyond_the_capacity_is_refused_and_so_is_a_wish_for_more(tmp_pa
     engine = engine_of(tiny_model(tmp_path), EngineConfig(8, capacity=150))
     first = engine.join(start())
     engine.join(start())
-    assert engine.demand == 120
+    assert engine.share.demand == 120
     with pytest.raises(ServerFullError, match="serves 2 sessions"):
         engine.join(start())
     slow = engine.join(start(steps_per_second=30.0))
@@ -486,7 +487,7 @@ def test_a_start_beyond_the_capacity_is_refused_and_so_is_a_wish_for_more(tmp_pa
 def test_somebody_alone_is_served_however_slow_the_machine(tmp_path: Path) -> None:
     engine = engine_of(tiny_model(tmp_path), EngineConfig(8, capacity=10))
     engine.join(start(label=1, guidance=3.0))
-    assert engine.demand == 120
+    assert engine.share.demand == 120
 
 
 def test_snapshots_are_told_about_once_a_second_and_only_when_something_happened(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from diffusion_toy.contract import messages as m
-from inference_server.engine.engine import TickResult
+from inference_server.engine.frames import TickResult
 from inference_server.engine.session import Event, Session
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.outbox import FrameRecord
