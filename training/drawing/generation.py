@@ -24,6 +24,7 @@ from training.objectives.recipes import DiffusionNetwork
 
 DrawingNetwork = DiffusionNetwork | AutoguidedNetwork
 BATCH = 128
+KINDS = ("eager", "compiled", "openvino")  # what can run the network that draws
 Progress = Callable[[int], object]  # told how many pictures have made one more step
 
 
@@ -36,7 +37,7 @@ class Pipeline:
     """A network with a schedule, ready to draw.
 
     Attributes:
-        forward: predicts v, in its precision, eager or compiled.
+        forward: predicts v, in its precision, whatever runs it.
         config: of its pictures and labels.
         schedule: whose time steps it walks.
         device: where.
@@ -57,17 +58,36 @@ def make_pipeline(
     network: DrawingNetwork,
     device: torch.device,
     precision: str = "float32",
-    compiled: bool = False,
+    kind: str = "eager",
     schedule: NoiseSchedule | None = None,
 ) -> Pipeline:
     """Make `network` ready to draw, by its own schedule unless another is given.
 
+    Args:
+        network: in torch.
+        device: where; `cpu` for OpenVINO.
+        precision: of the matrix products.
+        kind: one of `KINDS`, what runs it.
+        schedule: whose time steps it walks.
+
     Raises:
-        PredictorError: it cannot be compiled here.
+        InvalidValueError: OpenVINO for a GPU, or for a network that it cannot build.
+        MissingExtraError: OpenVINO is not installed.
+        PredictorError: it cannot run so here.
     """
-    config, sizes = network.config, (BATCH,) if compiled else ()
-    kind = CompiledPredictor if compiled else EagerPredictor
-    forward = kind(network, config, device, Precision(precision), sizes)
+    config = network.config
+    if kind == "openvino":
+        if device.type != "cpu":
+            raise InvalidValueError(
+                "--predictor", "openvino", f"what runs on {device.type}", "use --device cpu"
+            )
+        from training.drawing.openvino import on_openvino
+
+        forward = EagerPredictor(on_openvino(network, Precision(precision)), config, device)
+    elif kind == "compiled":
+        forward = CompiledPredictor(network, config, device, Precision(precision), (BATCH,))
+    else:
+        forward = EagerPredictor(network, config, device, Precision(precision))
     forward.warm_up()
     return Pipeline(forward, config, schedule or make_schedule(*network.schedule), device)
 

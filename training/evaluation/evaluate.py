@@ -103,7 +103,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         "sampler": args.sampler, "steps": args.steps,
         "eta": RULES[sampler.sampler].eta(sampler.eta), "guidance": args.guidance,
         "spacing": args.spacing, "schedule": pipeline.schedule.name, "time_steps": pipeline.schedule.T,
-        "seed": args.seed, "precision": args.precision, "compiled": args.compile,
+        "seed": args.seed, "precision": args.precision, "predictor": args.predictor,
         "heal_stride": args.heal_stride, "torch": torch.__version__,
     }  # fmt: skip
     if "weak" in args:

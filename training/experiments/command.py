@@ -71,7 +71,7 @@ def run_experiments(args: argparse.Namespace) -> int:
     recognizer = Recognizer(classifier, data.test.images)
     digits = clear_digits(recognizer, data.test, args.count, args.seed)
     device, schedule = pick_device(args.device), make_schedule(*SCHEDULE)
-    pipeline = make_pipeline(network, device, args.precision, args.compile, schedule)
+    pipeline = make_pipeline(network, device, args.precision, args.predictor, schedule)
     setup = Setup(pipeline, recognizer, digits, data, args.seed)
     chosen = [EXPERIMENTS[name](setup) for name in EXPERIMENTS if name in getattr(args, "only", EXPERIMENTS)]
     tables: list[Table] = []
@@ -84,7 +84,7 @@ def run_experiments(args: argparse.Namespace) -> int:
     settings = {
         "checkpoint": args.checkpoint.name, "dataset": dataset, "classifier": classifier_file.name,
         "count": args.count, "confident_from": CONFIDENT, "seed": args.seed, "schedule": schedule.name,
-        "time_steps": schedule.T, "precision": args.precision, "compiled": args.compile,
+        "time_steps": schedule.T, "precision": args.precision, "predictor": args.predictor,
         "torch": torch.__version__, "threads": torch.get_num_threads(),
         "seconds": round(time.perf_counter() - began),
     }  # fmt: skip

@@ -14,7 +14,6 @@ from diffusion_toy.predictors.eager import EagerPredictor
 from training.objectives.autoguidance import Autoguidance
 
 Program = Callable[[Tensor, Tensor, Tensor], Tensor]
-SIZES = (8, 32)  # batch sizes of a program of OpenVINO
 
 
 class Teacher:
@@ -70,12 +69,6 @@ def _torch_program(model: LoadedModel, device: torch.device, precision: Precisio
 
 def _openvino_program(model: LoadedModel, _device: torch.device, precision: Precision) -> Program:
     """Compile for one thread: the student needs the others."""
-    from diffusion_toy.predictors.openvino import OpenVinoPredictor
+    from training.drawing.openvino import OpenVinoNetwork
 
-    predictor = OpenVinoPredictor(model.config, model.weights, precision, SIZES, threads=1)
-    predictor.warm_up()
-
-    def run(x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
-        return torch.from_numpy(predictor(x.numpy(), u.numpy(), labels.numpy()).copy())
-
-    return run
+    return OpenVinoNetwork(model.config, model.weights, precision, threads=1)
