@@ -90,6 +90,8 @@ def make_engines(
     for model in models:
         predictor = make_predictor(model, options)
         predictor.warm_up()
+        for _ in predictor.warm_up_further():
+            pass
         engine = Engine(model, predictor, engine_config(config), admission)
         engines[model.name] = engine
         log.info(

@@ -7,6 +7,7 @@ one thread and on a clock that only its ticks move, so that a test decides what 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,9 @@ class GaussianPredictor:
 
     def warm_up(self) -> None:
         pass
+
+    def warm_up_further(self) -> Iterator[int]:
+        return iter(())
 
 
 class _TickedClock(asyncio.SelectorEventLoop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -47,7 +48,17 @@ class Predictor(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Compile and run every batch size once, so that nobody waits for it later.
+        """Compile and run what takes any number of rows, so that nobody waits for it later.
+
+        Raises:
+            PredictorError: it cannot run here.
+        """
+        ...
+
+    def warm_up_further(self) -> Iterator[int]:
+        """Compile what makes some batches faster, and yield each batch size that is ready.
+
+        It may be called in another thread while the predictor runs, and left before its end.
 
         Raises:
             PredictorError: it cannot run here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -124,3 +124,7 @@ class EagerPredictor:
         """Run every batch size once; see `base.Predictor`."""
         for size in self.sizes:
             self._run(*self._inputs(size))
+
+    def warm_up_further(self) -> Iterator[int]:
+        """Do nothing: `warm_up` has done it all, since torch computes in one thread only."""
+        return iter(())

@@ -10,7 +10,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -46,6 +46,10 @@ class Instant:
 
     def warm_up(self) -> None:
         """Do nothing."""
+
+    def warm_up_further(self) -> Iterator[int]:
+        """Do nothing."""
+        return iter(())
 
 
 def inputs(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
@@ -99,6 +103,9 @@ def main() -> None:
                 kind, precision=args.precision, rows=max(args.rows), threads=args.threads
             )
             predictor = make_predictor(model, options)
+            predictor.warm_up()
+            for _ in predictor.warm_up_further():
+                pass
             batch, engine = inputs(rows), engine_of(model, predictor, rows)
             idle = engine_of(model, Instant(), rows)
             sides: list[Callable[[], object]] = [engine.tick, lambda p=predictor, b=batch: p(*b), idle.tick]

@@ -148,11 +148,35 @@ def test_a_cache_that_cannot_be_written_is_said_and_gone_on_without(
     assert predictor(*inputs(1)).shape == (1, 1, 28, 28)
 
 
-def test_a_cache_keeps_programs(tmp_path: Path) -> None:
+def test_a_cache_keeps_programs_and_finds_them_again(tmp_path: Path) -> None:
     network = random_network()
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    OpenVinoPredictor(TINY, weights, Precision.FLOAT32, (1,), 1, cache=tmp_path / "cache").warm_up()
-    assert list((tmp_path / "cache").iterdir())
+    kept = []
+    for _ in range(2):  # the second time, other graphs have been made in this process before
+        OpenVinoPredictor(TINY, weights, Precision.FLOAT32, (1,), 1, cache=tmp_path / "cache").warm_up()
+        kept.append(list((tmp_path / "cache").iterdir()))
+    assert len(kept[0]) == 1
+    assert kept[0] == kept[1]
+
+
+def test_a_batch_waits_for_no_program_that_only_makes_it_faster() -> None:
+    network, batch = random_network(), inputs(9)
+    predictor = openvino_of(network, sizes=(1, 4, 8))
+    predictor.warm_up()
+    before = predictor(*batch).copy()
+    further = predictor.warm_up_further()
+    assert next(further) == 4
+    np.testing.assert_allclose(predictor(*batch), before, atol=1e-5)
+    assert not list(further)
+
+
+def test_a_picture_of_one_level_is_the_same_to_the_bit_beside_one_of_many() -> None:
+    predictor = openvino_of(random_network(), sizes=(2,))
+    x, u, labels = inputs(2)
+    u[0] = 0.3
+    beside = predictor(x, u, labels)[0].copy()
+    u[1] = 0.7
+    np.testing.assert_array_equal(predictor(x, u, labels)[0], beside)
 
 
 def test_the_light_way_needs_neither_torch_nor_a_connection(tmp_path: Path) -> None:
