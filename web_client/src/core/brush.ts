@@ -1,0 +1,66 @@
+/** What moving the pointer does, and the noise that it has painted and nobody has sent yet. */
+
+import { AMOUNT_MAX, type Command, disc, inject, InjectionRule, NoiseKind } from "../contract/messages.ts";
+import { type Dab, merged, type MouseMode, type Point, RADIUS, Stroke, STRENGTH } from "./strokes.ts";
+
+export const DABS_PER_FRAME = 8; // at most; a server with a low limit of commands gets fewer
+const DABS_WAITING = 3 * DABS_PER_FRAME; // more are merged, so that the noise keeps up with the pointer
+
+/** How the pointer paints. */
+export class Brush {
+  mode: MouseMode = "brush while pressed";
+  radius = RADIUS.default; // fraction of the picture's side
+  strength = STRENGTH.default; // time steps for each radius travelled
+  kind = NoiseKind.GAUSSIAN;
+  rule = InjectionRule.TRUTH;
+
+  /** Return the command that paints this dab. */
+  inject(dab: Dab): Command {
+    const place = dab.center && disc(dab.center[0], dab.center[1], dab.radius);
+    return inject(place, Math.min(dab.amount, AMOUNT_MAX), this.kind, this.rule);
+  }
+}
+
+/** Follows the pointer over one picture and keeps the dabs that wait to be sent. */
+export class Painting {
+  held = false; // a button or a finger is down
+  readonly #brush: Brush;
+  readonly #stroke = new Stroke();
+  #waiting: Dab[] = [];
+
+  constructor(brush: Brush) {
+    this.#brush = brush;
+  }
+
+  get waiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Whether moving leaves noise; the third mode asks for the button as well. */
+  get paints(): boolean {
+    return this.#brush.mode !== "brush while pressed" || this.held;
+  }
+
+  /** Follow the pointer in a straight line to this point of the picture. */
+  move(point: Point): void {
+    const { mode, radius, strength } = this.#brush;
+    this.#waiting.push(...this.#stroke.move(point, mode, radius, strength));
+  }
+
+  /** End the stroke: the next point begins another one. */
+  lift(): void {
+    this.#stroke.lift();
+  }
+
+  /** Forget what waits. */
+  drop(): void {
+    this.#waiting = [];
+  }
+
+  /** Remove and return the first of the dabs that wait, so many at most. */
+  take(most: number): Dab[] {
+    const waiting = merged(this.#waiting, DABS_WAITING);
+    this.#waiting = waiting.slice(most);
+    return waiting.slice(0, most);
+  }
+}
