@@ -1,13 +1,15 @@
 """The tour: four things to do and to look at, each of which is over when it has been done. No PyGame.
 
 It only looks on. `sent` and `look` tell it what the user has asked for and what came of it; what is said
-meanwhile is in `CAPTIONS` and `Todo`.
+meanwhile is in `tour.json`, for the page as well.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from pathlib import Path
 
 from diffusion_toy.contract import messages as m
 from viewer_client.core.keymap import Action, cap
@@ -18,7 +20,6 @@ MISTOLD_LEVEL = 0.03  # actual above told, from which the difference can be seen
 FULL_SHARE = 0.9  # of T: there is no room for more noise than told
 DOSE_SHARE, DOSE_LEAST_SHARE = 0.5, 0.25  # of T: the tour's single dose, and what counts as one
 SHAPED_KINDS = (m.NoiseKind.SMOOTH, m.NoiseKind.CONSTANT)
-SHAPED = " or ".join(f"“{kind.words}”" for kind in SHAPED_KINDS)
 
 
 class Stage(IntEnum):
@@ -42,59 +43,59 @@ class Caption:
     text: str
 
 
-CAPTIONS = {
-    Stage.FORM: Caption(
-        "A picture forms",
-        "It begins as Gaussian noise. At each step the network guesses the clean picture, and a little of "
-        "the noise is taken out. Watch from which t on the guess stays the same.",
-    ),
-    Stage.HEAL: Caption(
-        "Noise of which the network is told",
-        "The mouse adds Gaussian noise, and the network is told how much. Watch what it makes of a light "
-        "scribble, and of a heavy one.",
-    ),
-    Stage.MISTELL: Caption(
-        "The wrong time step",
-        "With the rule “naive” each stroke adds noise as if the picture had none yet: where strokes meet, it "
-        "is noisier than the network is told. A light scribble may heal all the same; try a heavy one.",
-    ),
-    Stage.SHAPE: Caption(
-        "Another kind of noise",
-        "As much noise as the network is told, in one large dose; but neighbouring pixels share it, unlike "
-        "the Gaussian noise that the network was trained on. Compare the picture before and after.",
-    ),
-    Stage.OVER: Caption(
-        "That was the tour",
-        f"To compare: {cap(Action.RESTART)} for a fresh picture, {cap(Action.NOISE_KIND)} until the noise is "
-        "Gaussian, or uniform, which no pixels share "
-        "either, and Enter for the same dose once t is 0. "
-        f"{cap(Action.CANVAS)} lets you draw a picture, {cap(Action.HELP)} lists all keys.",
-    ),
+# The words are shared with the page, which fills in its own names for the things to press.
+_WORDS = json.loads(Path(__file__).with_name("tour.json").read_text("utf-8"))["en"]
+_NAMES = {
+    "play": cap(Action.TOGGLE_PLAY),
+    "direction": cap(Action.TOGGLE_DIRECTION),
+    "new_seed": cap(Action.NEW_SEED),
+    "restart": cap(Action.RESTART),
+    "kind": cap(Action.NOISE_KIND),
+    "rule": cap(Action.RULE),
+    "dose": "Enter",
+    "close": cap(Action.CLOSE_OVERLAY),
+    "stroke": "Move the mouse",
+    "gaussian": m.NoiseKind.GAUSSIAN.words,
+    "uniform": m.NoiseKind.UNIFORM.words,
+    "smooth": m.NoiseKind.SMOOTH.words,
+    "constant": m.NoiseKind.CONSTANT.words,
+    "truth": m.InjectionRule.TRUTH.words,
+    "naive": m.InjectionRule.NAIVE.words,
 }
+_MORE = f" {cap(Action.CANVAS)} lets you draw a picture, {cap(Action.HELP)} lists all keys."
+
+
+def _caption(stage: Stage) -> Caption:
+    words = _WORDS["captions"][stage.name.lower()]
+    more = _MORE if stage is Stage.OVER else ""
+    return Caption(words["title"], words["text"].format(**_NAMES) + more)
+
+
+def _todo(name: str) -> str:
+    return str(_WORDS["todos"][name]).format(**_NAMES)
+
+
+CAPTIONS = {stage: _caption(stage) for stage in Stage}
 
 
 class Todo(StrEnum):
     """What to do next, in words."""
 
-    PLAY = f"{cap(Action.TOGGLE_PLAY)} lets it go on."
-    RUN_BACK = f"Press {cap(Action.TOGGLE_DIRECTION)}: time runs back, towards a picture."
-    BEGIN = f"Press {cap(Action.NEW_SEED)}: a new picture begins as noise."
-    SEE = "Watch until t is 0."
-    TOUCH = "Move the mouse a little over the large picture."
-    MORE = "A little more noise: go on moving."
-    TOO_MUCH = "All is noise: wait a moment, then move less."
-    GAUSSIAN = f"Press {cap(Action.NOISE_KIND)} until the noise is {m.NoiseKind.GAUSSIAN.words}."
-    TRUTH = f"Press {cap(Action.RULE)} until the rule is “{m.InjectionRule.TRUTH.words}”."
-    NAIVE = f"Press {cap(Action.RULE)} until the rule is “{m.InjectionRule.NAIVE.words}”."
-    SHAPED = (
-        f"Press {cap(Action.NOISE_KIND)} until the noise is "
-        + " or ".join(f"“{kind.words}”" for kind in SHAPED_KINDS)
-        + "."
-    )
-    FRESH = f"Press {cap(Action.RESTART)}: the picture forms again."
-    WAIT = "Wait until the picture is clean."
-    DOSE = "Press Enter: one dose over the whole picture."
-    END = f"{cap(Action.CLOSE_OVERLAY)} ends the tour."
+    PLAY = _todo("play")
+    RUN_BACK = _todo("run_back")
+    BEGIN = _todo("begin")
+    SEE = _todo("see")
+    TOUCH = _todo("touch")
+    MORE = _todo("more")
+    TOO_MUCH = _todo("too_much")
+    GAUSSIAN = _todo("gaussian")
+    TRUTH = _todo("truth")
+    NAIVE = _todo("naive")
+    SHAPED = _todo("shaped")
+    FRESH = _todo("fresh")
+    WAIT = _todo("wait")
+    DOSE = _todo("dose")
+    END = _todo("end")
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,16 @@ export class Film {
     return [...chosen, newest];
   }
 
+  /** Return the step since `since` whose time step is nearest to `timeStep`, if it is within `most` of it. */
+  nearest(timeStep: number, since: number, most: number): number | undefined {
+    let found: { step: number; off: number } | undefined;
+    for (const one of this.#times) {
+      const off = Math.abs(one.timeStep - timeStep);
+      if (one.step >= since && off <= most && off <= (found?.off ?? Infinity)) found = { step: one.step, off };
+    }
+    return found?.step;
+  }
+
   /** Return the time steps that the session had at this step and later, as far as they were seen. */
   timeStepsSince(step: number): number[] {
     return this.#times.filter((one) => one.step >= step).map((one) => one.timeStep);

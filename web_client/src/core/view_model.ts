@@ -12,7 +12,7 @@ import {
 import * as m from "../contract/messages.ts";
 import type { Event } from "../link/connection.ts";
 import { CommandLog } from "../recipes/command_log.ts";
-import type { Recipe } from "../recipes/recipe.ts";
+import { type Recipe, sessionOf } from "../recipes/recipe.ts";
 import { type Mismatch, Replay } from "../recipes/replay.ts";
 import { Brush, DABS_PER_FRAME, Painting } from "./brush.ts";
 import { ExpectedState } from "./expected_state.ts";
@@ -25,6 +25,7 @@ import type { Point } from "./strokes.ts";
 const RENDER_RATE_HZ = 60;
 const OTHER_COMMANDS_HZ = 40; // what buttons and keys may need of the server's limit
 const HEALING_AHEAD = 8; // commands on their way while the picture is denoised under the pointer
+const NEAR_SHARE = 0.02; // of T: a click so near to a kept state means that one
 const SEED_DRAW_MAX = 99_999; // drawn seeds are short enough to be read out in a class
 
 /** An answer to what was done last. */
@@ -343,9 +344,13 @@ export class ViewModel {
     this.#move(m.back());
   }
 
-  /** Go to this time step: noise up to it, or the kept state that had it. */
+  /** Go to this time step: noise up to it, or the kept state that is nearest to it. */
   jumpTo(timeStep: number): void {
-    if (this.frame && this.live) this.#jump(m.jumpToTime(Math.min(Math.max(timeStep, 0), this.numTimeSteps)));
+    const { frame, numTimeSteps: T } = this;
+    if (!frame || !this.live) return;
+    const earlier = timeStep < frame.timeStep.max;
+    const step = earlier ? this.film.nearest(timeStep, frame.firstKeptStep, NEAR_SHARE * T) : undefined;
+    this.#jump(step === undefined ? m.jumpToTime(Math.min(Math.max(timeStep, 0), T)) : m.jumpToStep(step));
   }
 
   /** Go back to this step of the run, if the server still keeps its state. */
@@ -428,15 +433,4 @@ export class ViewModel {
 /** Return a seed that is short enough to be read out. */
 export function drawSeed(): bigint {
   return BigInt(Math.floor(Math.random() * (SEED_DRAW_MAX + 1)));
-}
-
-/** Return the session on which a recipe's commands make its picture. */
-export function sessionOf(recipe: Recipe, model: string): Start {
-  return create(StartSchema, {
-    model,
-    seed: recipe.seed,
-    ...(recipe.origin ? { origin: recipe.origin } : {}),
-    settings: m.settingsMessage(recipe.settings),
-    motion: m.Motion.PAUSED,
-  });
 }

@@ -5,9 +5,10 @@
  * it; when they were sent, how fast the session ran and where it paused is not.
  */
 
-import type { Origin } from "../diffusion_toy/v1/denoise_pb.ts";
+import { create } from "@bufbuild/protobuf";
+import { type Origin, type Start, StartSchema } from "../diffusion_toy/v1/denoise_pb.ts";
 import {
-  type Command, disc, inject, InjectionRule, Motion, NoiseKind, type Settings, step,
+  type Command, disc, inject, InjectionRule, Motion, NoiseKind, type Settings, settingsMessage, step,
 } from "../contract/messages.ts";
 
 export const STEPS_MAX = 1_000_000;
@@ -63,4 +64,15 @@ export function isOfSpeed(command: Command): boolean {
   if (!settings) return true;
   const { label, guidance, stride, numTimeSteps, eta, schedule, sampler } = settings;
   return [label, guidance, stride, numTimeSteps, eta].every((one) => one === undefined) && !schedule && !sampler;
+}
+
+/** Return the session on which a recipe's commands make its picture. */
+export function sessionOf(recipe: Recipe, model: string): Start {
+  return create(StartSchema, {
+    model,
+    seed: recipe.seed,
+    ...(recipe.origin ? { origin: recipe.origin } : {}),
+    settings: settingsMessage(recipe.settings),
+    motion: Motion.PAUSED,
+  });
 }

@@ -1,0 +1,63 @@
+/** Keys that people know from the viewer (`core/keymap.py`); they can be switched off. */
+
+import { InjectionRule, Motion, NO_LABEL, NoiseKind } from "../contract/messages.ts";
+import { MOUSE_MODES, RADIUS, STRENGTH } from "../core/strokes.ts";
+import type { ViewModel } from "../core/view_model.ts";
+
+const RADIUS_STEP = 1.15; // factors of one key press
+const STRENGTH_STEP = 1.25;
+const OWN_KEYS = "input, select, textarea, dialog, [role=slider] *"; // elements that have a use for all keys
+
+/** Return what a key does, undefined if nothing. */
+function actionOf(key: string, model: ViewModel): (() => void) | undefined {
+  const { brush } = model;
+  if (/^[0-9]$/.test(key)) {
+    const label = Number(key);
+    return label < model.labelNames.length ? () => { model.configure({ label }); } : undefined;
+  }
+  const within = (value: number, range: { min: number; max: number }): number =>
+    Math.min(Math.max(value, range.min), range.max);
+  const actions: Record<string, () => void> = {
+    " ": () => { model.togglePlay(); },
+    ArrowRight: () => { model.step(Motion.REVERSE); },
+    ArrowLeft: () => { model.step(Motion.FORWARD); },
+    ArrowUp: () => { brush.strength = within(brush.strength * STRENGTH_STEP, STRENGTH); },
+    ArrowDown: () => { brush.strength = within(brush.strength / STRENGTH_STEP, STRENGTH); },
+    "[": () => { brush.radius = within(brush.radius / RADIUS_STEP, RADIUS); },
+    "]": () => { brush.radius = within(brush.radius * RADIUS_STEP, RADIUS); },
+    f: () => { model.toggleDirection(); },
+    z: () => { model.back(); },
+    r: () => { model.restart(); },
+    n: () => { model.newSeed(); },
+    e: () => { model.example(); },
+    l: () => { model.configure({ label: NO_LABEL }); },
+    "-": () => { model.configure({ label: NO_LABEL }); },
+    k: () => { brush.kind = (brush.kind % NoiseKind.CONSTANT) + 1; },
+    t: () => { brush.rule = (brush.rule % InjectionRule.LIE) + 1; },
+    m: () => {
+      brush.mode = MOUSE_MODES[(MOUSE_MODES.indexOf(brush.mode) + 1) % MOUSE_MODES.length]!;
+      model.dropStrokes();
+    },
+  };
+  return actions[key.length === 1 ? key.toLowerCase() : key];
+}
+
+/** Take the keys of the page; `allowed` says whether they act now. */
+export function listen(model: ViewModel, allowed: () => boolean, signal: AbortSignal): void {
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      const target = event.target as Element;
+      if (!allowed() || event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+      if (target.matches(OWN_KEYS)) return;
+      const pressed = target.matches("button, summary, a");
+      if (pressed && (event.key === " " || event.key === "Enter")) return;
+      const action = actionOf(event.key, model);
+      if (!action) return;
+      event.preventDefault();
+      if (model.watching) model.notice = { what: "watching" };
+      else action();
+    },
+    { signal },
+  );
+}
