@@ -3,6 +3,11 @@
 import { AMOUNT_MAX, type Command, disc, inject, InjectionRule, NoiseKind } from "../contract/messages.ts";
 import { type Dab, merged, type MouseMode, type Point, RADIUS, Stroke, STRENGTH } from "./strokes.ts";
 
+export const KINDS: readonly NoiseKind[] = [
+  NoiseKind.GAUSSIAN, NoiseKind.UNIFORM, NoiseKind.LAPLACE, NoiseKind.SIGN, NoiseKind.SMOOTH, NoiseKind.CONSTANT,
+];
+export const RULES: readonly InjectionRule[] = [InjectionRule.TRUTH, InjectionRule.NAIVE, InjectionRule.LIE];
+
 export const DABS_PER_FRAME = 8; // at most; a server with a low limit of commands gets fewer
 const DABS_WAITING = 3 * DABS_PER_FRAME; // more are merged, so that the noise keeps up with the pointer
 
@@ -11,8 +16,8 @@ export class Brush {
   mode: MouseMode = "brush while pressed";
   radius = RADIUS.default; // fraction of the picture's side
   strength = STRENGTH.default; // time steps for each radius travelled
-  kind = NoiseKind.GAUSSIAN;
-  rule = InjectionRule.TRUTH;
+  kind: NoiseKind = NoiseKind.GAUSSIAN;
+  rule: InjectionRule = InjectionRule.TRUTH;
 
   /** Return the command that paints this dab. */
   inject(dab: Dab): Command {

@@ -403,8 +403,8 @@ export class ViewModel {
 
   /** Leave this session for one of another model; the caller begins it. */
   changeModel(model: string): void {
-    const { label: _, ...settings } = m.changeOf(this.start.settings);
-    this.start = create(StartSchema, { model, settings: m.settingsMessage(settings), seed: drawSeed() });
+    const { settings } = unchosen(this.start, "settings.label"); // its classes are others
+    this.start = create(StartSchema, { model, ...(settings ? { settings } : {}), seed: drawSeed() });
     this.#leaving = true;
     this.replay = undefined;
     this.#outgoing = [];

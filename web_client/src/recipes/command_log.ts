@@ -98,7 +98,8 @@ export class CommandLog {
     rebuilt.read(applied(this.#logged.values()), this.#step);
     const { seed, unknown, settings, origin } = rebuilt.runStart;
     if (unknown) return unknown;
-    const { stepsPerSecond: _, ...rest } = settings;
+    const rest: Partial<Settings> = { ...settings };
+    delete rest.stepsPerSecond;
     return {
       model: this.#model.name,
       fingerprint: this.#model.fingerprint,

@@ -77,10 +77,8 @@ function entryToJson({ step, what }: Entry): JsonValue {
   const message = create(DenoiseRequestSchema, { request: what });
   const json = jsonOf(DenoiseRequestSchema, message) as Record<string, JsonObject>;
   const body = json[what.case] ?? {};
-  for (const [name, value] of Object.entries(DEFAULTS)) {
-    if (body[name] === value) delete body[name];
-  }
-  return { at_step: step, [what.case]: body };
+  const told = Object.entries(body).filter(([name, value]) => value !== DEFAULTS[name]);
+  return { at_step: step, [what.case]: Object.fromEntries(told) };
 }
 
 // --- reading ---

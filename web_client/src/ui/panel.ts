@@ -2,20 +2,17 @@
 
 import type { Model } from "../diffusion_toy/v1/denoise_pb.ts";
 import {
-  GUIDANCE_MAX, InjectionRule, NO_LABEL, NoiseKind, Sampler, SEED_MAX, type Settings,
+  GUIDANCE_MAX, NO_LABEL, Sampler, SEED_MAX, type Settings,
 } from "../contract/messages.ts";
 import { COLOR_MAPS } from "../core/colormaps.ts";
 import { SCHEDULES, speeds, STRIDES } from "../core/options.ts";
+import { KINDS, RULES } from "../core/brush.ts";
 import { MOUSE_MODES, RADIUS, STRENGTH } from "../core/strokes.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { type Language, LANGUAGES, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { button, choice, h, mark, slider, toggle } from "./dom.ts";
 
-const KINDS = [
-  NoiseKind.GAUSSIAN, NoiseKind.UNIFORM, NoiseKind.LAPLACE, NoiseKind.SIGN, NoiseKind.SMOOTH, NoiseKind.CONSTANT,
-];
-const RULES = [InjectionRule.TRUTH, InjectionRule.NAIVE, InjectionRule.LIE];
 const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP];
 
 /** What the panel asks of the page beyond the model. */
@@ -83,7 +80,7 @@ export class Panel {
   }
 
   /** Keep a control at a value of the model. */
-  #bound<T, C extends { row: HTMLElement; set(value: T): void }>(control: C, value: () => T): HTMLElement {
+  #bound<T>(control: { row: HTMLElement; set(value: T): void }, value: () => T): HTMLElement {
     this.#refreshed.push(() => {
       control.set(value());
     });

@@ -1,12 +1,18 @@
 /** Keys that people know from the viewer (`core/keymap.py`); they can be switched off. */
 
-import { InjectionRule, Motion, NO_LABEL, NoiseKind } from "../contract/messages.ts";
+import { Motion, NO_LABEL } from "../contract/messages.ts";
+import { KINDS, RULES } from "../core/brush.ts";
 import { MOUSE_MODES, RADIUS, STRENGTH } from "../core/strokes.ts";
 import type { ViewModel } from "../core/view_model.ts";
 
 const RADIUS_STEP = 1.15; // factors of one key press
 const STRENGTH_STEP = 1.25;
 const OWN_KEYS = "input, select, textarea, dialog, [role=slider] *"; // elements that have a use for all keys
+
+/** Return the one after this; the last leads to the first. */
+function after<T>(all: readonly T[], now: T): T {
+  return all[(all.indexOf(now) + 1) % all.length]!;
+}
 
 /** Return what a key does, undefined if nothing. */
 function actionOf(key: string, model: ViewModel): (() => void) | undefined {
@@ -32,10 +38,10 @@ function actionOf(key: string, model: ViewModel): (() => void) | undefined {
     e: () => { model.example(); },
     l: () => { model.configure({ label: NO_LABEL }); },
     "-": () => { model.configure({ label: NO_LABEL }); },
-    k: () => { brush.kind = (brush.kind % NoiseKind.CONSTANT) + 1; },
-    t: () => { brush.rule = (brush.rule % InjectionRule.LIE) + 1; },
+    k: () => { brush.kind = after(KINDS, brush.kind); },
+    t: () => { brush.rule = after(RULES, brush.rule); },
     m: () => {
-      brush.mode = MOUSE_MODES[(MOUSE_MODES.indexOf(brush.mode) + 1) % MOUSE_MODES.length]!;
+      brush.mode = after(MOUSE_MODES, brush.mode);
       model.dropStrokes();
     },
   };

@@ -19,8 +19,8 @@ export function follow(element: HTMLElement, model: ViewModel): void {
   const between = (): Point | undefined => {
     const points = [...down.values()].map(pointOf).filter((point) => point !== undefined);
     if (!points.length) return undefined;
-    const sum = points.reduce(([x, y], one) => [x + one[0], y + one[1]] as const, [0, 0] as const);
-    return [sum[0] / points.length, sum[1] / points.length];
+    const mean = (axis: 0 | 1): number => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+    return [mean(0), mean(1)];
   };
 
   element.addEventListener("pointerdown", (event) => {

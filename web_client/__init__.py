@@ -1,0 +1,1 @@
+"""The page for browsers: sources in TypeScript, and in `dist/` the built files that the server sends."""
