@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.tools import ROOT, free_port, require_tool, wait_for
 
-CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+CONFIGURATION = ROOT / "deploy" / "kubernetes" / "components" / "haproxy" / "haproxy.cfg"
 
 
 @dataclass(frozen=True)
