@@ -15,6 +15,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.capacity import Capacity
 from inference_server.engine.errors import ServerFullError
+from inference_server.engine.row_scheduler import turns_hz
 from inference_server.engine.session import Session
 
 ROUNDING = 1e-9  # by which a load may exceed 1
@@ -23,11 +24,6 @@ ROUNDING = 1e-9  # by which a load may exceed 1
 def rows_per_step(settings: m.Settings) -> int:
     """Return how many network rows a step takes: 2 with guidance other than 0 and 1, else 1."""
     return 2 if settings.label != m.NO_LABEL and settings.guidance not in (0, 1) else 1
-
-
-def demand_of(settings: m.Settings) -> float:
-    """Return the network rows a second that a session of these settings may ask for."""
-    return settings.steps_per_second * rows_per_step(settings)
 
 
 class Host(Protocol):
@@ -153,9 +149,29 @@ class Share:
         promised = self.capacity.rows_per_second
         return rows / promised if promised else 0.0
 
+    def demand_of(self, settings: m.Settings) -> float:
+        """Return the network rows a second that a session of these settings may ask for.
+
+        Its commands are in it: they have to do with the same turns as its steps, see `row_scheduler`.
+        """
+        return turns_hz(settings.steps_per_second, self.capacity.tick_rate_hz) * rows_per_step(settings)
+
+    @property
+    def rows_per_tick(self) -> float | None:
+        """Return how many rows the engine may take in a tick; None while the capacity is not known.
+
+        It is what the sessions of the other engines do not ask for; where all together ask for too much,
+        each engine has its part of that.
+        """
+        promised, total = self.capacity.rows_per_second, self.admission.load
+        if promised is None:
+            return None
+        part = max(1 - (total - self.load), self.load / total if total else 1.0)
+        return promised * part / self.capacity.tick_rate_hz
+
     def reserve(self, session: Session) -> None:
         """Give a session its seat; `make_room` has found that there is one."""
-        rows = demand_of(session.settings)
+        rows = self.demand_of(session.settings)
         self.demand += rows
         self.admission.add(Seat(session, self, rows))
 
@@ -171,7 +187,7 @@ class Share:
             InvalidValueError: they ask for more than is free; nothing has changed.
         """
         seat = self.admission.seat_of(session)
-        rows = demand_of(settings)
+        rows = self.demand_of(settings)
         more = rows - seat.rows
         load = self.admission.load + self.load_of(more)
         if more > 0 and load > 1 + ROUNDING and self.admission.num_sessions > 1:
@@ -191,7 +207,7 @@ class Share:
         Raises:
             ServerFullError: there is no room; nobody has given way.
         """
-        needed = demand_of(settings)
+        needed = self.demand_of(settings)
         leaving: list[Seat] = []
         while not self._fits(needed, leaving):
             seat = next((seat for seat in self.admission.seats if self._may_leave(seat, leaving)), None)

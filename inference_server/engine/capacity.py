@@ -63,7 +63,7 @@ class Capacity:
         self.rows_per_second = given
         self.source = "given" if given is not None else "start"
         self.measured_at: float | None = None
-        self._tick_rate_hz, self._most = tick_rate_hz, most
+        self.tick_rate_hz, self._most = tick_rate_hz, most
         self._curve: list[tuple[int, float]] = []
         self._slowdown = 1.0  # of the promise, against the curve
         self._observed: deque[float] = deque(maxlen=TICKS)
@@ -115,7 +115,7 @@ class Capacity:
 
     def _promise(self) -> None:
         seconds = {rows: took * self._slowdown for rows, took in self._curve}
-        self.rows_per_second = promised_rows(seconds, self._tick_rate_hz, self._most)
+        self.rows_per_second = promised_rows(seconds, self.tick_rate_hz, self._most)
 
     def _expected(self, rows: int) -> float:
         """Return the seconds that a tick of so many rows took at the start."""

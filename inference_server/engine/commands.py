@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.arrays import on_host
@@ -81,15 +82,19 @@ class Commands:
         """List in the session's next frame all that it remembers to have applied."""
         self._applied[session.slot] = list(session.applied)
 
-    def take_applied(self) -> dict[int, list[m.Applied]]:
-        """By slot, the commands that the next frame is to list; they are not told again."""
-        applied, self._applied = self._applied, {}
-        return applied
+    def take_applied(self, slots: Iterable[int]) -> dict[int, list[m.Applied]]:
+        """Return, by slot, the commands that the next frames of these slots are to list, each only once."""
+        return {slot: self._applied.pop(slot) for slot in slots if slot in self._applied}
 
     @property
     def ready(self) -> bool:
-        """Some command can be applied now."""
+        """Tell whether some command can be applied now."""
         return any(self._ready(session) for session in self._waiting.values())
+
+    @property
+    def ready_slots(self) -> list[int]:
+        """Return the slots of the sessions that have a command that can be applied now."""
+        return [slot for slot, session in self._waiting.items() if self._ready(session)]
 
     def _ready(self, session: Session) -> bool:
         """Whether the session's next command can be applied now."""
@@ -100,8 +105,12 @@ class Commands:
 
     # --- their turn ---
 
-    def apply(self) -> Applied:
-        """Apply what has arrived; injections in rounds of at most one for each session."""
+    def apply(self, turns: NDArray[np.bool_]) -> Applied:
+        """Apply what has arrived; injections in rounds of at most one for each session.
+
+        Args:
+            turns: (S,) bool, which slots may take a step in this tick; a `Step` of the others waits.
+        """
         done = Applied()
         touched: set[int] = set()
         finished: set[int] = set()  # sessions whose next command has to wait for the next tick
@@ -109,6 +118,9 @@ class Commands:
             injections: list[tuple[Session, m.Inject]] = []
             for slot, session in list(self._waiting.items()):
                 while slot not in finished and self._ready(session):
+                    if isinstance(session.pending[0].command, m.Step) and not turns[slot]:
+                        finished.add(slot)
+                        break
                     pending = session.pending.popleft()
                     self._controls.applied[slot] = pending.sequence
                     touched.add(slot)  # also for a rejection: its frame is what the client acknowledges

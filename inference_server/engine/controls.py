@@ -13,7 +13,7 @@ from diffusion_toy.contract import messages as m
 
 @dataclass(eq=False)
 class Controls:
-    """One entry for each of S slots; `kept_t` has one for each of the K states that a slot keeps."""
+    """Hold one entry for each of S slots; `kept_t` has one for each of the K states that a slot keeps."""
 
     active: NDArray[np.bool_]
     motion: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Controls:
 
     @staticmethod
     def for_slots(slots: int, kept: int) -> Controls:
-        """All zero."""
+        """Return controls of so many slots, all zero."""
         kinds: dict[str, Any] = {
             "active": bool, "single_step": bool, "dirty": bool, "ended": bool,
             "multistep": bool, "uniform": bool,
@@ -53,9 +53,16 @@ class Controls:
 
     @property
     def stepping(self) -> NDArray[np.bool_]:
-        """Who steps by itself: (S,)."""
+        """Return who steps by itself: (S,) bool."""
         stepping: NDArray[np.bool_] = self.active & (self.motion != m.Motion.PAUSED) & ~self.ended
         return stepping
+
+    @property
+    def rows_per_turn(self) -> NDArray[np.int64]:
+        """Return how many rows the network takes for a frame of each slot: (S,), 2 with guidance, else 1."""
+        guided = (self.label != m.NO_LABEL) & (self.guidance != 0) & (self.guidance != 1)
+        rows: NDArray[np.int64] = 1 + guided.astype(np.int64)
+        return rows
 
     def play(self, slot: int, motion: m.Motion, *, single_step: bool = False) -> None:
         """Let a session step from now on, or once."""
@@ -64,3 +71,24 @@ class Controls:
     def rest(self, slot: int) -> None:
         """Let a session rest; what it owed of a step stays."""
         self.motion[slot], self.single_step[slot] = m.Motion.PAUSED, False
+
+    def count_steps(
+        self, slots: NDArray[np.int64], at_end: NDArray[np.bool_], largest_t: NDArray[np.float32]
+    ) -> None:
+        """Take note that these sessions have taken a step.
+
+        Args:
+            slots: (R,) int64, whose.
+            at_end: (R, 2) bool, whether every pixel is clean now, and whether every pixel is at T.
+            largest_t: (R,) float32, the largest time step of each before it.
+        """
+        kept = self.kept_t.shape[1]
+        self.kept_t[slots, self.step[slots] % kept] = largest_t
+        self.step[slots] += 1
+        self.first_kept[slots] = np.maximum(self.first_kept[slots], self.step[slots] - kept)
+        forward = self.motion[slots] == m.Motion.FORWARD
+        once = slots[self.single_step[slots]]
+        self.motion[once], self.single_step[once] = m.Motion.PAUSED, False
+        self.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
+        # A session that comes to rest shows a last frame.
+        self.dirty[slots[self.ended[slots] | (self.motion[slots] == m.Motion.PAUSED)]] = True

@@ -25,16 +25,21 @@ from inference_server.engine.admission import Admission
 from inference_server.engine.capacity import Capacity
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
-from inference_server.engine.errors import NotHereError
+from inference_server.engine.description import describe
 from inference_server.engine.frames import FrameBatch, TickResult
 from inference_server.engine.host_copy import to_host
 from inference_server.engine.kernel import Rows, advance, split
 from inference_server.engine.readings import Gauge, Readings
+from inference_server.engine.row_scheduler import RowScheduler
 from inference_server.engine.session import Event, Pending, Session, SessionSnapshot
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
 from inference_server.engine.snapshots import Snapshots
+
+PHASE_MAX = (
+    2.0  # steps that a session may be behind: what an overloaded engine has left out is not made up for
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Engine:
         self.controls = Controls.for_slots(config.slots, self.state.kept_states)
         self._snapshot_schedule = SnapshotSchedule(config.slots, config.tick_rate_hz, config.token_period_s)
         self._snapshots = Snapshots(model, self.state, self.controls)
+        self._scheduler = RowScheduler(config.slots, config.tick_rate_hz)
         self._setup = SessionSetup(model, self.state, self.controls, config.tick_rate_hz)
         self._commands = Commands(
             self.state, self.controls, self._setup, self._snapshot_schedule, self.share.change
@@ -103,18 +109,7 @@ class Engine:
         self._by_id: dict[str, Session] = {}
         self._free = list(range(config.slots))[::-1]
         self._ended: list[Session] = []
-        self.info = m.ModelInfo(
-            name=model.name,
-            fingerprint=model.fingerprint,
-            channels=network.channels,
-            height=network.height,
-            width=network.width,
-            label_names=model.metadata.label_names,
-            dataset=model.metadata.dataset,
-            border_value=model.metadata.border_value,
-            has_examples=model.examples is not None,
-            predictor=predictor.description,
-        )
+        self.info = describe(model, predictor)
 
     @property
     def tick_rate_hz(self) -> float:
@@ -172,11 +167,7 @@ class Engine:
             InvalidValueError: a state that this model cannot have.
             ServerFullError: every slot or all capacity is taken.
         """
-        if snapshot.fingerprint != self.model.fingerprint:
-            raise NotHereError(
-                f"the session was made with the model {snapshot.model} ({snapshot.fingerprint}), "
-                f"and this server's is {self.model.fingerprint}; begin a new one"
-            )
+        self._snapshots.check(snapshot)
         settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
         self._setup.check_origin("start.resume_token.origin", origin, settings)
@@ -205,6 +196,7 @@ class Engine:
         c.single_step[slot] = c.uniform[slot] = False
         c.motion[slot] = motion
         self._snapshot_schedule.begin(slot)
+        self._scheduler.begin(slot)
         self._setup.set_schedule(session)
         self._setup.store_settings(session)
         c.active[slot] = True
@@ -272,21 +264,25 @@ class Engine:
         return not (self._ended or c.stepping.any() or changed or untold or self._commands.ready)
 
     def skip_ticks(self, ticks: int) -> None:
-        """So many ticks were not made, because the engine was idle."""
+        """Take note that so many ticks were not made, because the engine was idle."""
         self._snapshot_schedule.advance(ticks)
+        self._scheduler.advance(ticks, self.controls.steps_per_tick)
 
     def tick(self) -> TickResult:
         """Apply commands, forward, publish, step. Takes one batch through the network at most."""
         self._snapshot_schedule.advance(1)
+        self._scheduler.advance(1, self.controls.steps_per_tick)
         ended, self._ended = self._ended, []
         events = self._tokens()
-        applied = self._commands.apply()
+        turns = self._turns()
+        applied = self._commands.apply(turns)
         events += applied.answers
         c = self.controls
         stepping = c.stepping
         c.phase[stepping] += np.where(c.single_step[stepping], 1.0, c.steps_per_tick[stepping])
-        stepping &= c.phase >= 1 - 1e-9
-        due = np.flatnonzero(c.active & (c.dirty | stepping))
+        np.minimum(c.phase, PHASE_MAX, out=c.phase)
+        stepping &= turns & (c.phase >= 1 - 1e-9)
+        due = np.flatnonzero(c.active & turns & (c.dirty | stepping))
         if not len(due):
             return TickResult(None, events, applied=applied.kinds, ended=ended)
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
@@ -296,6 +292,7 @@ class Engine:
         began = time.perf_counter()
         v, taken = self.predict_v(rows.state, c.label[due], c.guidance[due])
         forward_s = time.perf_counter() - began
+        self._scheduler.charge(due, taken)
         advanced = advance(
             rows, v, self.gauge,
             any_noising=bool((c.motion[due] == m.Motion.FORWARD).any()),
@@ -315,11 +312,18 @@ class Engine:
             index = slots if len(moving) == len(due) else self.state.array(moving)
             self.state.keep(index, self.state.array(c.step[moving]), rows)
             self.state.store(index, rows, advanced)
-            self._count_steps(moving, at_end[steps], readings.time_step_max[steps])
+            c.count_steps(moving, at_end[steps], readings.time_step_max[steps])
         if applied.discs:
             self._confine_steps(due, rows, applied.discs)
         broken = int((~finite).sum())
         return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended)
+
+    def _turns(self) -> NDArray[np.bool_]:
+        """Return whose rows the network takes in this tick: (S,) bool, of those who may want any."""
+        c = self.controls
+        wanting = c.dirty | (c.stepping & (c.phase + c.steps_per_tick >= 1 - 1e-9))
+        wanting[self._commands.ready_slots] = True
+        return self._scheduler.choose(c.active & wanting, c.rows_per_turn, self.share.rows_per_tick)
 
     def _rows(
         self, due: NDArray[np.int64], slots: Array, steps: NDArray[np.bool_], discs: Mapping[int, m.Disc]
@@ -363,7 +367,7 @@ class Engine:
         steps: NDArray[np.bool_],
     ) -> FrameBatch:
         c = self.controls
-        applied = self._commands.take_applied()
+        applied = self._commands.take_applied(due.tolist())
         return FrameBatch(
             sessions=[self.sessions[slot] for slot in due.tolist()],
             settings=[self.sessions[slot].settings for slot in due.tolist()],
@@ -382,20 +386,6 @@ class Engine:
             num_sessions=self.share.admission.num_sessions,
             applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
         )
-
-    def _count_steps(
-        self, slots: NDArray[np.int64], at_end: NDArray[np.bool_], largest_t: NDArray[np.float32]
-    ) -> None:
-        """Steps have been taken; `at_end` (R, 2) says who is clean, and who is at T."""
-        c = self.controls
-        c.kept_t[slots, c.step[slots] % self.kept_states] = largest_t
-        c.step[slots] += 1
-        c.first_kept[slots] = np.maximum(c.first_kept[slots], c.step[slots] - self.kept_states)
-        forward = c.motion[slots] == m.Motion.FORWARD
-        once = slots[c.single_step[slots]]
-        c.motion[once], c.single_step[once] = m.Motion.PAUSED, False
-        c.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
-        c.dirty[slots[c.ended[slots] | (c.motion[slots] == m.Motion.PAUSED)]] = True  # a last frame
 
     def _confine_steps(self, due: NDArray[np.int64], rows: Rows, discs: Mapping[int, m.Disc]) -> None:
         """All of some pictures has taken a step of which only a disc was meant."""

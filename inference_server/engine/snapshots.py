@@ -10,6 +10,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.arrays import on_host
 from diffusion_toy.model.checkpoint import LoadedModel
 from inference_server.engine.controls import Controls
+from inference_server.engine.errors import NotHereError
 from inference_server.engine.session import Session, SessionSnapshot
 from inference_server.engine.slots import SlotState
 
@@ -50,6 +51,18 @@ class Snapshots:
             )
             for session, state in zip(sessions, packed, strict=True)
         ]
+
+    def check(self, snapshot: SessionSnapshot) -> None:
+        """Refuse the snapshot of a session of another model.
+
+        Raises:
+            NotHereError: it was made with another model.
+        """
+        if snapshot.fingerprint != self._model.fingerprint:
+            raise NotHereError(
+                f"the session was made with the model {snapshot.model} ({snapshot.fingerprint}), "
+                f"and this server's is {self._model.fingerprint}; begin a new one"
+            )
 
     def put_back(self, session: Session, snapshot: SessionSnapshot) -> None:
         """Give a session's slot the state of a snapshot; its history begins there.
