@@ -38,12 +38,12 @@ class InProcess:
     """A `Stream` in two queues.
 
     Attributes:
+        peer: the client's address.
         traffic: how many messages have gone in and out.
     """
 
-    peer = "here"
-
-    def __init__(self) -> None:
+    def __init__(self, peer: str = "here") -> None:
+        self.peer = peer
         self._requests: asyncio.Queue[pb.DenoiseRequest | BrokenStreamError | None] = asyncio.Queue()
         self._responses: asyncio.Queue[pb.DenoiseResponse] = asyncio.Queue()
         self.traffic = 0

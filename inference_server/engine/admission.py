@@ -3,12 +3,19 @@
 Capacity and demand are in network rows a second. One `Admission` belongs to a device; each engine on it
 has a `Share`. The device's load is the sum of each share's demand ÷ capacity, and what would lift it
 above 1 is refused; somebody alone is served however slow the machine is.
+
+Where there is no room, a session gives way to a newcomer: first one whose client is gone, then one that has
+been at rest for `REST_S`, each to a client of its own address or of one that holds less than its own. And
+whoever's address holds much gives way, playing or not, as long as it then still holds as much as the
+newcomer's: so one address has at most a fair share while others wait, and all of it while nobody does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 from diffusion_toy.contract import messages as m
@@ -18,6 +25,7 @@ from inference_server.engine.errors import ServerFullError
 from inference_server.engine.row_scheduler import turns_hz
 from inference_server.engine.session import Session
 
+REST_S = 60.0  # a session without a frame for so long gives way to one that is to play
 ROUNDING = 1e-9  # by which a load may exceed 1
 
 
@@ -34,8 +42,12 @@ class Host(Protocol):
         """Return how many more sessions there is a slot for."""
         ...
 
-    def leave(self, session: Session) -> None:
-        """Close a session and free its slot."""
+    def rest_s(self, session: Session) -> float:
+        """Return for how long a session has had no frame, seconds."""
+        ...
+
+    def displace(self, session: Session) -> None:
+        """Close a session, free its slot, and tell its client how it can go on later."""
         ...
 
 
@@ -46,6 +58,11 @@ class Seat:
     session: Session
     share: Share
     rows: float
+
+    @property
+    def rest_s(self) -> float:
+        """Return for how long the session has had no frame, seconds."""
+        return self.share.host.rest_s(self.session)
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,7 @@ class Share:
 
     Attributes:
         admission: of the device.
+        host: the engine.
         model: the name of the engine's model.
         capacity: how many rows a second the engine can promise while the others are idle.
         demand: rows a second that its sessions may ask for, those included that are paused or detached.
@@ -137,7 +155,7 @@ class Share:
         """Begin without sessions; see `Admission.open`."""
         self.model, self.capacity = model, capacity
         self.demand = 0.0
-        self.admission, self._host = admission, host
+        self.admission, self.host = admission, host
 
     @property
     def load(self) -> float:
@@ -201,23 +219,64 @@ class Share:
         self.demand += more
         seat.rows = rows
 
-    def make_room(self, settings: m.Settings) -> None:
-        """See that a session of these settings can be seated; sessions that wait for a client give way.
+    def make_room(self, settings: m.Settings, peer: str = "", *, to_play: bool = True) -> None:
+        """See that a session of these settings can be seated; others give way where they have to.
+
+        Args:
+            settings: the newcomer's.
+            peer: the newcomer's address.
+            to_play: the newcomer is not to rest; one that is takes no place of somebody who rests.
 
         Raises:
             ServerFullError: there is no room; nobody has given way.
         """
         needed = self.demand_of(settings)
         leaving: list[Seat] = []
+        if self._fits(needed, leaving):
+            return
+        seats = self.admission.seats
+        held: defaultdict[str, float] = defaultdict(float)
+        for seat in seats:
+            held[seat.session.peer] += seat.rows
         while not self._fits(needed, leaving):
-            seat = next((seat for seat in self.admission.seats if self._may_leave(seat, leaving)), None)
-            if seat is None:
+            candidates = [
+                (rank, seat)
+                for seat in seats
+                if seat not in leaving
+                and (seat.share is self or self._has_slot(leaving))
+                and (rank := self._rank(seat, held, needed, peer, to_play=to_play)) is not None
+            ]
+            if not candidates:
                 raise ServerFullError(
                     f"the server is full: it serves {self.admission.num_sessions} sessions; try again later"
                 )
+            _, seat = max(candidates, key=itemgetter(0))
             leaving.append(seat)
+            held[seat.session.peer] -= seat.rows
         for seat in leaving:
-            seat.share._host.leave(seat.session)
+            seat.share.host.displace(seat.session)
+
+    def _rank(
+        self, seat: Seat, held: Mapping[str, float], needed: float, peer: str, *, to_play: bool
+    ) -> tuple[int, float] | None:
+        """Return how readily a seat is given to a newcomer, the greatest first; None where it is not.
+
+        Args:
+            seat: somebody's.
+            held: rows a second that each address holds.
+            needed: rows a second that the newcomer takes.
+            peer: the newcomer's address.
+            to_play: the newcomer is not to rest.
+        """
+        theirs, own = held[seat.session.peer], held[peer]
+        if seat.session.peer == peer or theirs > own:
+            if seat.session.detached:
+                return 2, seat.rest_s
+            if to_play and seat.rest_s >= REST_S:
+                return 1, seat.rest_s
+        if seat.session.peer != peer and theirs - seat.rows >= own + needed:
+            return 0, theirs
+        return None
 
     def _fits(self, needed: float, leaving: Sequence[Seat]) -> bool:
         """Tell whether a newcomer fits once those who leave have left."""
@@ -229,8 +288,4 @@ class Share:
         return load + self.load_of(needed) <= 1 + ROUNDING
 
     def _has_slot(self, leaving: Sequence[Seat]) -> bool:
-        return self._host.free_slots + sum(seat.share is self for seat in leaving) > 0
-
-    def _may_leave(self, seat: Seat, leaving: Sequence[Seat]) -> bool:
-        helps = seat.share is self or self._has_slot(leaving)
-        return helps and seat.session.detached and seat not in leaving
+        return self.host.free_slots + sum(seat.share is self for seat in leaving) > 0

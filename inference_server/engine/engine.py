@@ -31,7 +31,7 @@ from inference_server.engine.host_copy import to_host
 from inference_server.engine.kernel import Rows, advance, split
 from inference_server.engine.readings import Gauge, Readings
 from inference_server.engine.row_scheduler import RowScheduler
-from inference_server.engine.session import Event, Pending, Session, SessionSnapshot
+from inference_server.engine.session import Displaced, Event, Pending, Session, SessionSnapshot
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
@@ -109,6 +109,7 @@ class Engine:
         self._by_id: dict[str, Session] = {}
         self._free = list(range(config.slots))[::-1]
         self._ended: list[Session] = []
+        self._events: list[Event] = []  # which the next tick tells
         self.info = describe(model, predictor)
 
     @property
@@ -141,8 +142,13 @@ class Engine:
 
     # --- joining and leaving ---
 
-    def join(self, start: m.Start, sequence: int = 0) -> Session:
-        """Open a session; `sequence` is that of its start.
+    def join(self, start: m.Start, sequence: int = 0, peer: str = "") -> Session:
+        """Open a session.
+
+        Args:
+            start: how it begins.
+            sequence: the start's.
+            peer: the client's address.
 
         Raises:
             InvalidValueError: a setting that this model or server does not allow.
@@ -153,14 +159,19 @@ class Engine:
         )
         self._setup.check_origin("start.origin", start.origin, settings)
         seed = secrets.randbits(32) if start.seed is None else start.seed
-        self.share.make_room(settings)
-        session = Session(self._free.pop(), seed, settings, start.origin)
+        self.share.make_room(settings, peer, to_play=start.motion != m.Motion.PAUSED)
+        session = Session(self._free.pop(), seed, settings, start.origin, peer=peer)
         self._occupy(session, start.motion, sequence)
         self._setup.begin(session)
         return session
 
-    def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None) -> Session:
+    def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None, peer: str = "") -> Session:
         """Open a session in the state of a snapshot: the same one, or with a seed a branch of it.
+
+        Args:
+            snapshot: where it goes on.
+            branch_seed: of the branch; None for the same session.
+            peer: the client's address.
 
         Raises:
             NotHereError: it was made with another model.
@@ -171,9 +182,11 @@ class Engine:
         settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
         self._setup.check_origin("start.resume_token.origin", origin, settings)
-        self.share.make_room(settings)
+        self.share.make_room(settings, peer, to_play=snapshot.motion != m.Motion.PAUSED)
         slot = self._free.pop()
-        session = Session(slot, snapshot.seed, settings, snapshot.origin, injections=snapshot.injections)
+        session = Session(
+            slot, snapshot.seed, settings, snapshot.origin, injections=snapshot.injections, peer=peer
+        )
         if branch_seed is None:
             session.id = snapshot.session_id
         else:
@@ -213,6 +226,17 @@ class Engine:
             self._free.append(session.slot)
             self._ended.append(session)
 
+    def displace(self, session: Session) -> None:
+        """Close a session that gives way to another; its client is told where it can go on."""
+        if not session.detached:
+            self._events.append(Event(session, Displaced(self.snapshots([session])[0])))
+        session.displaced = True
+        self.leave(session)
+
+    def rest_s(self, session: Session) -> float:
+        """Return for how long a session has had no frame, seconds."""
+        return self._scheduler.ticks_since_turn(session.slot) / self.tick_rate_hz
+
     def detach(self, session: Session) -> bool:
         """Let a session wait for its client, where it is; False if it has ended already."""
         if self.sessions.get(session.slot) is not session:
@@ -223,9 +247,9 @@ class Engine:
         self.controls.active[session.slot] = False
         return True
 
-    def reattach(self, session: Session) -> None:
-        """Go on with a session for a client that has come (back)."""
-        session.detached = False
+    def reattach(self, session: Session, peer: str = "") -> None:
+        """Go on with a session for a client at this address that has come (back)."""
+        session.detached, session.peer = False, peer
         self._commands.forget(session)
         self._commands.recall(session)  # what was in frames that this client may not have got
         self._snapshot_schedule.again(session.slot)
@@ -273,7 +297,7 @@ class Engine:
         self._snapshot_schedule.advance(1)
         self._scheduler.advance(1, self.controls.steps_per_tick)
         ended, self._ended = self._ended, []
-        events = self._tokens()
+        events, self._events = self._events + self._tokens(), []
         turns = self._turns()
         applied = self._commands.apply(turns)
         events += applied.answers

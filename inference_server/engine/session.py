@@ -52,8 +52,10 @@ class Session:
     pending: deque[Pending] = field(default_factory=deque)
     applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
+    peer: str = ""  # the client's address, by which places are shared out
     detached: bool = False  # its client has gone, and may come back
     detachments: int = 0  # so many times so far
+    displaced: bool = False  # it has given way to another
 
     def waiting(self) -> int:
         """Return the number of commands that wait for their turn; any thread may ask."""
@@ -82,8 +84,15 @@ class SessionSnapshot:
 
 
 @dataclass(frozen=True, eq=False)
+class Displaced:
+    """Tell a client that its session has given way to another; the snapshot is where it goes on later."""
+
+    snapshot: SessionSnapshot
+
+
+@dataclass(frozen=True, eq=False)
 class Event:
     """Something other than a frame that a session's client must be told."""
 
     session: Session
-    message: Rejected | Schedule | SessionSnapshot
+    message: Rejected | Schedule | SessionSnapshot | Displaced

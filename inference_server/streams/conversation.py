@@ -11,13 +11,13 @@ from diffusion_toy.contract import wire
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.rate import TokenBucket
 from diffusion_toy.v1 import denoise_pb2 as pb
-from inference_server.engine.session import Pending, SessionSnapshot, Skip
+from inference_server.engine.session import Displaced, Pending, SessionSnapshot, Skip
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
 from inference_server.streams.outbox import FrameRecord
 from inference_server.streams.snapshots import seal
-from inference_server.streams.status import Status, StreamError
+from inference_server.streams.status import GAVE_WAY, Status, StreamError
 from inference_server.streams.stream import BrokenStreamError, Stream
 from inference_server.streams.tokens import Sealer
 
@@ -198,6 +198,9 @@ class Conversation:
                     response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
                 case m.Schedule():
                     response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
+                case Displaced(snapshot):
+                    moving = m.Moving(seal(snapshot, self._sealer), GAVE_WAY)
+                    response = pb.DenoiseResponse(moving=wire.moving_to_proto(moving))
                 case m.Moving():
                     response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
             await self._stream.write(response)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from diffusion_toy.contract.messages import Moving, Rejected, Schedule
 from inference_server.engine.frames import TickResult
-from inference_server.engine.session import Event, Session, SessionSnapshot
+from inference_server.engine.session import Displaced, Event, Session, SessionSnapshot
 from inference_server.streams.outbox import FrameRecord, Message, Outbox, StalledClientError
+from inference_server.streams.status import GAVE_WAY, Status, StreamError
 
 
 class Connection:
@@ -54,7 +55,7 @@ class Connection:
                     self.outbox.offer_frame(message)
                 case SessionSnapshot():
                     self.outbox.offer_snapshot(message)
-                case Rejected() | Schedule() | Moving():
+                case Rejected() | Schedule() | Moving() | Displaced():
                     self.outbox.offer(message)
         except StalledClientError as error:
             self.finish(error)
@@ -185,12 +186,17 @@ class Delivery:
                 (event.message, self._to_be_told(event)) for event in events
             ]
             offers += [(frame, list(self._audiences.get(session, ()))) for session, frame in frames.items()]
-            over = [connection for session in ended for connection in self._audiences.get(session, ())]
+            over = [
+                (connection, _why(session, connection is audience.driver))
+                for session in ended
+                if (audience := self._audiences.get(session)) is not None
+                for connection in audience
+            ]
         for message, connections in offers:
             for connection in connections:
                 connection.offer(message)
-        for connection in over:
-            connection.close()
+        for connection, error in over:
+            connection.close(error)
 
     def _to_be_told(self, event: Event) -> list[Connection]:
         """A new schedule concerns everybody who sees the session, all else whoever drives it."""
@@ -200,3 +206,8 @@ class Delivery:
         if isinstance(event.message, Schedule):
             return list(audience)
         return [audience.driver] if audience.driver is not None else []
+
+
+def _why(session: Session, drives: bool) -> StreamError | None:
+    """Return with what error a stream ends whose session has ended; None for none."""
+    return StreamError(Status.RESOURCE_EXHAUSTED, GAVE_WAY) if session.displaced and drives else None

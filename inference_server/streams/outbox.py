@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from diffusion_toy.contract.messages import APPLIED_MAX, Applied, Moving, Rejected, Schedule
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from inference_server.engine.frames import FrameBatch
-from inference_server.engine.session import SessionSnapshot
+from inference_server.engine.session import Displaced, SessionSnapshot
 
 CONTROL_MESSAGES_MAX = 2048
 
@@ -49,7 +49,7 @@ class FrameRecord:
         return int(self.batch.numbers[self.row])
 
 
-Control = Rejected | Schedule | Moving
+Control = Rejected | Schedule | Moving | Displaced
 Message = FrameRecord | Control | SessionSnapshot
 
 

@@ -38,6 +38,7 @@ from inference_server.streams.tokens import Sealer
 
 log = logging.getLogger(__name__)
 
+START_S = 10.0  # how long a stream may be open before its start comes
 WELCOME_S = 20.0  # how long a client may take to let its welcome through
 DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting down
 
@@ -74,16 +75,24 @@ class Sessions:
         sealer: makes and reads resume tokens.
         metrics: what is counted.
         streams_per_peer: at most, from one address, over all transports.
+        start_s: how long a stream may be open before its start comes; never longer than it may be silent.
     """
 
     _engines: Mapping[str, Engine]
     _loop: EngineLoop
 
     def __init__(
-        self, delivery: Delivery, limits: m.Limits, sealer: Sealer, metrics: Metrics, streams_per_peer: int
+        self,
+        delivery: Delivery,
+        limits: m.Limits,
+        sealer: Sealer,
+        metrics: Metrics,
+        streams_per_peer: int,
+        start_s: float = START_S,
     ) -> None:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
         self._streams_per_peer = streams_per_peer
+        self._start_s = min(start_s, limits.idle_s)
         self._streams: Counter[str] = Counter()  # by the peer's host
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 
@@ -182,10 +191,11 @@ class Sessions:
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
         try:
-            async with asyncio.timeout(self._limits.idle_s):
+            async with asyncio.timeout(self._start_s):
                 first = await stream.read()
         except TimeoutError:
-            raise StreamError(Status.DEADLINE_EXCEEDED, "no start came") from None
+            text = f"no start came within {self._start_s:g} s; send it as soon as the stream is open"
+            raise StreamError(Status.DEADLINE_EXCEEDED, text) from None
         if first is None:
             return
         request = wire.request_from_proto(first)
@@ -204,7 +214,7 @@ class Sessions:
     # --- driving a session ---
 
     async def _drive(self, stream: Stream, start: m.Start, sequence: int, connection: Connection) -> None:
-        opening = self._loop.call(self._opener(start, sequence, connection))
+        opening = self._loop.call(self._opener(start, sequence, connection, stream.peer))
         held: Opened | None = None
         try:
             held = opened = await asyncio.wrap_future(opening)
@@ -230,32 +240,41 @@ class Sessions:
             else:
                 self._detach(held, connection)
 
-    def _opener(self, start: m.Start, sequence: int, connection: Connection) -> Callable[[], Opened]:
+    def _opener(
+        self, start: m.Start, sequence: int, connection: Connection, peer: str
+    ) -> Callable[[], Opened]:
         """Return what the engines' thread has to do to open the session so that no frame is missed.
 
         Raises:
             StreamError, TokenError, InvalidValueError: a start that cannot be.
         """
         if not start.resume_token:
-            return partial(self._join, self._engine(start.model), start, sequence, connection)
+            return partial(self._join, self._engine(start.model), start, sequence, connection, peer)
         snapshot = unseal(start.resume_token, self._sealer)
-        return partial(self._reattach, self._engine(snapshot.model), snapshot, start.seed, connection)
+        return partial(self._reattach, self._engine(snapshot.model), snapshot, start.seed, connection, peer)
 
-    def _join(self, engine: Engine, start: m.Start, sequence: int, connection: Connection) -> Opened:
+    def _join(
+        self, engine: Engine, start: m.Start, sequence: int, connection: Connection, peer: str
+    ) -> Opened:
         """Begin a session; runs in the engines' thread."""
-        session = engine.join(start, sequence)
+        session = engine.join(start, sequence, peer)
         self._delivery.connect(session, connection)
         return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
 
     def _reattach(
-        self, engine: Engine, snapshot: SessionSnapshot, seed: int | None, connection: Connection
+        self,
+        engine: Engine,
+        snapshot: SessionSnapshot,
+        seed: int | None,
+        connection: Connection,
+        peer: str,
     ) -> Opened:
         """Go on with a session that still waits, or restore it; runs in the engines' thread."""
         session = engine.find(snapshot.session_id) if seed is None else None
         if session is None:
-            session = engine.restore(snapshot, seed)
+            session = engine.restore(snapshot, seed, peer)
         else:
-            engine.reattach(session)
+            engine.reattach(session, peer)
         before = self._delivery.connect(session, connection)
         return Opened.of(engine, session, resumed=True, before=before)
 
@@ -273,6 +292,10 @@ class Sessions:
         engine, session = opened.engine, opened.session
         if not self._delivery.disconnect(session, connection):
             return  # another stream drives it by now
+        if session.displaced:
+            log.info("session gives way", extra={"session": session.id})
+            self._metrics.session_ended("displaced")
+            return
         over = connection.finished or self._unavailable is not None or not self._limits.grace_s
         log.info("session %s", "ends" if over else "waits", extra={"session": session.id})
         if over:
@@ -298,7 +321,9 @@ class Sessions:
 
     def _expire(self, engine: Engine, session: Session, count: int) -> None:
         """End a session that still waits, unless it was resumed since; runs in the engines' thread."""
-        if session.detached and session.detachments == count and engine.find(session.id) is session:
+        if session.displaced:
+            self._metrics.session_ended("displaced")
+        elif session.detached and session.detachments == count and engine.find(session.id) is session:
             self._metrics.session_ended("expired")
             engine.leave(session)
 

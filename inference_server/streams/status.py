@@ -13,6 +13,8 @@ from inference_server.streams.tokens import TokenError
 
 log = logging.getLogger(__name__)
 
+GAVE_WAY = "others needed the place of this session; it goes on where it was as soon as there is room"
+
 
 class Status(Enum):
     """Why a stream ends, by the canonical names and numbers that gRPC and HTTP gateways share."""

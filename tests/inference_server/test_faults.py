@@ -311,7 +311,9 @@ def test_a_stream_that_is_silent_for_too_long_is_ended(flags: list[str]) -> None
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "nothing came from the client for 1 s" in text
         assert 0.9 < time.monotonic() - began < 10
-        assert silent.status() == (grpc.StatusCode.DEADLINE_EXCEEDED, "no start came")
+        code, text = silent.status()
+        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "no start came within 1 s" in text
         assert mute.token is not None
         with Client(server.address) as again:  # the session has waited
             assert again.resume(mute.token.token).session_id == mute.welcome.session_id  # type: ignore[union-attr]

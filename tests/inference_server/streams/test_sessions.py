@@ -16,8 +16,8 @@ from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
 from inference_server.ops.monitoring import Load, Metrics
 from inference_server.streams.delivery import Delivery
-from inference_server.streams.sessions import Sessions
-from inference_server.streams.status import Status
+from inference_server.streams.sessions import START_S, Sessions
+from inference_server.streams.status import GAVE_WAY, Status
 from inference_server.streams.stream import BrokenStreamError
 from inference_server.streams.tokens import Sealer
 from tests.in_process import InProcess, TickedServer
@@ -36,10 +36,13 @@ async def receive(stream: InProcess, kind: str) -> pb.DenoiseResponse:
 
 
 @asynccontextmanager
-async def served(folder: Path, streams_per_peer: int = 2) -> AsyncIterator[tuple[Sessions, Engine]]:
+async def served(
+    folder: Path, streams_per_peer: int = 2, start_s: float = START_S
+) -> AsyncIterator[tuple[Sessions, Engine]]:
     engine = engine_of(tiny_model(folder), EngineConfig(2, token_period_s=0.1))
     metrics, delivery = Metrics(Load), Delivery(asyncio.get_running_loop())
-    sessions = Sessions(delivery, m.Limits(), Sealer(b"k" * 32, 2**20), metrics, streams_per_peer)
+    sealer = Sealer(b"k" * 32, 2**20)
+    sessions = Sessions(delivery, m.Limits(), sealer, metrics, streams_per_peer, start_s)
     failures: list[BaseException] = []
     loop = EngineLoop([engine], delivery.publish, failures.append, metrics)
     thread = threading.Thread(target=loop.run)
@@ -128,3 +131,42 @@ def test_a_stream_that_ends_just_when_another_takes_its_session_over_does_not_st
         assert [session.detached for session in server.engine.sessions.values()] == [False]
     finally:
         server.close()
+
+
+async def test_a_stream_without_a_start_ends_soon(tmp_path: Path) -> None:
+    async with served(tmp_path, start_s=0.05) as (sessions, _):
+        async with asyncio.timeout(HANGS_S):
+            failure = await sessions.serve(InProcess())
+        assert failure is not None
+        status, text = failure
+        assert status is Status.DEADLINE_EXCEEDED
+        assert "no start came within 0.05 s" in text
+
+
+async def test_a_session_that_gives_way_is_told_so_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with served(tmp_path, streams_per_peer=4) as (sessions, engine):
+        streams = [InProcess(peer) for peer in ("here", "here", "elsewhere")]
+        serving, welcomes = [], []
+        for stream in streams:  # the third finds no seat free, and one address that has two
+            serving.append(asyncio.create_task(sessions.serve(stream)))
+            stream.send(m.Request(m.Start(), 1))
+            welcomes.append((await receive(stream, "welcome")).welcome)
+        gave_way = next(n for n in range(2) if engine.find(welcomes[n].session_id) is None)
+        moving = (await receive(streams[gave_way], "moving")).moving
+        async with asyncio.timeout(HANGS_S):
+            failure = await serving[gave_way]
+        assert failure == (Status.RESOURCE_EXHAUSTED, GAVE_WAY)
+        assert moving.message == GAVE_WAY
+        streams[2].end(None)
+        async with asyncio.timeout(HANGS_S):
+            await serving[2]
+        again = InProcess()
+        resuming = asyncio.create_task(sessions.serve(again))
+        again.send(m.Request(m.Start(resume_token=moving.resume_token.token), 2))
+        resumed = (await receive(again, "welcome")).welcome
+        assert (resumed.session_id, resumed.resumed) == (welcomes[gave_way].session_id, True)
+        again.end(None)
+        streams[1 - gave_way].end(None)
+        async with asyncio.timeout(HANGS_S):
+            assert await resuming is None
+            assert await serving[1 - gave_way] is None
