@@ -26,7 +26,7 @@ SERVER_START_S = 60.0
 
 def require_tool(name: str, install: str) -> str:
     """The path of an outside program; skips the test, with the line that installs it, if missing."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if path is None:
         pytest.skip(f"{name} is not installed; run: {install}")
     return path
