@@ -13,8 +13,9 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 
 ## The rules of the stream
 
-1. The first request is a `Start`. The first response is a `Welcome`; nothing comes before it.
-   Any other first request, or a second `Start`, ends the stream (FAILED_PRECONDITION).
+1. The first request is a `Start`, within 10 seconds (else DEADLINE_EXCEEDED). The first response is
+   a `Welcome`; nothing comes before it. Any other first request, or a second `Start`, ends the stream
+   (FAILED_PRECONDITION).
 2. After that the server sends a `Frame` for every step of the session, at its own pace: the
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
@@ -32,22 +33,32 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    pictures, never differences.
 6. When every pixel is at t = 0 (playing in reverse) or t = T (playing forward), and while
    paused, the session rests: it sends a last frame, then none until a command changes it. A
-   change to an idle session is shown in one new frame without a step.
+   change to an idle session is shown in one new frame without a step. Whatever asks for them, a
+   session gets as many frames a second as `Settings.steps_per_second`, and at least 20; a second's
+   worth may come at once. Commands beyond that are not lost: a `Step` waits for its turn, all other
+   changes are shown together, a little later.
 7. A broken protocol ends the stream with a status, whose message says what to do:
    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, or a message
-   exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
+   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, the session has
+   given way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
    that this server's key did not make), ABORTED (another stream has taken the session over),
-   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`), UNAVAILABLE (loading,
+   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`), UNAVAILABLE (loading,
    shutting down or restarting: try again).
 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
-   `Start.resume_token` of it finds it exactly where it paused.
+   `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
+   session end earlier, because it gives way to a newcomer: first one whose client is gone, then one
+   that has had no frame for a minute (to a newcomer who plays), each to a client of the same address
+   or of one that holds less of the server. Last, an address that holds much gives up sessions, playing
+   or not, as long as it then still holds as much as the newcomer's. A client whose session gives way
+   gets a `Moving` and RESOURCE_EXHAUSTED; its token goes on where the session was as soon as there is
+   room.
 9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
    everything that the session owns but its history. With the newest one any server that has the
    same model and key goes on from there. A session that comes to rest by a `Pause`, `Step`, `Back`
-   or `Jump` sends one of exactly this state at once, within two ticks, though at most four a second:
+   or `Jump` sends one of exactly this state at once, within two ticks (of its frame, where that waits
+   by rule 6), though at most four a second:
    it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
    while the window is full.) To lose nothing a client keeps the commands above
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
@@ -878,7 +889,9 @@ class Settings(_message.Message):
     exaggerates it. Without a label it has no effect. Default 1.
     """
     steps_per_second: _builtins.float
-    """Network steps a second, above 0 up to `Limits.tick_rate_hz`. Default: that rate."""
+    """Network steps a second, above 0 up to `Limits.tick_rate_hz`. It is what the server keeps free for the
+    session, at least 20 a second (rule 6). Default: `Limits.tick_rate_hz`.
+    """
     stride: _builtins.int
     """Time steps a network step, 1…1000; more than T counts as T. Default 1."""
     schedule: Global___ScheduleName.ValueType
@@ -961,7 +974,9 @@ class DenoiseResponse(_message.Message):
     def resume_token(self) -> Global___ResumeToken: ...
     @_builtins.property
     def moving(self) -> Global___Moving:
-        """The server is shutting down: the stream ends soon, and this token is the newest."""
+        """The stream ends soon, and this token is the newest: the server is shutting down, or the session
+        gives way to another (rule 8).
+        """
 
     def __init__(
         self,
@@ -1075,7 +1090,7 @@ Global___ResumeToken: _TypeAlias = ResumeToken  # noqa: Y015
 
 @_typing.final
 class Moving(_message.Message):
-    """The server is shutting down."""
+    """The session has to go on elsewhere, or later."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
