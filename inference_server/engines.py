@@ -17,25 +17,26 @@ from inference_server.engine.engine import Engine, EngineConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inference_server.server import ServerConfig
+    from inference_server.options import ServerOptions
 
 log = logging.getLogger(__name__)
 
+TOKEN_PERIOD_S = 1.0  # between two resume tokens of a session, as the contract says
 REQUEST_BYTES_LEAST = 64 * 1024
 TOKEN_OVERHEAD_BYTES = 8 * 1024  # of a resume token beyond its state
 
 
-def engine_config(config: ServerConfig) -> EngineConfig:
+def engine_config(config: ServerOptions) -> EngineConfig:
     """Return what the flags mean for an engine."""
     return EngineConfig(
         slots=config.max_sessions,
         tick_rate_hz=config.tick_rate_hz,
-        token_period_s=config.token_period_s,
+        token_period_s=TOKEN_PERIOD_S,
         capacity=config.capacity or None,
     )
 
 
-def predictor_options(config: ServerConfig) -> PredictorOptions:
+def predictor_options(config: ServerOptions) -> PredictorOptions:
     """Return what the flags mean for the network."""
     return PredictorOptions(
         kind=config.predictor,
@@ -71,7 +72,7 @@ def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
 
 
 def make_engines(
-    config: ServerConfig, models: Sequence[LoadedModel], admission: Admission
+    config: ServerOptions, models: Sequence[LoadedModel], admission: Admission
 ) -> dict[str, Engine]:
     """Return an engine for each model, by its name, each having run real steps.
 

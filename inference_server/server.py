@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import threading
@@ -12,8 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from diffusion_toy.contract.messages import Limits
@@ -25,17 +24,17 @@ from inference_server.engine.loop import EngineLoop
 from inference_server.engine.main_thread import MainThread
 from inference_server.engines import load_models, make_engines, request_bytes
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
+from inference_server.ops.open_files import raise_open_files
+from inference_server.options import ServerOptions
+from inference_server.secrets import SecretError, resume_key
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
-from inference_server.transport.make import WebConfig, make_transports
-from inference_server.transport.security import ServerSecurity
+from inference_server.transport.make import make_transports
 from inference_server.transport.transport import Transport
 
 log = logging.getLogger(__name__)
 
-MODELS = Path(__file__).parent / "models"
-DEFAULT_MODELS = (MODELS / "mnist.safetensors", MODELS / "fashion-mnist.safetensors")
 RESTARTS_MAX, RESTARTS_WITHIN_S = 3, 60.0
 SWEEP_S = 5.0  # how often silent streams are looked for
 
@@ -44,36 +43,7 @@ class ServeError(DiffusionToyError):
     """The server cannot start, or had to stop."""
 
 
-@dataclass(frozen=True)
-class ServerConfig:
-    """How to serve; see `python -m inference_server --help` for each."""
-
-    host: str = "127.0.0.1"
-    port: int = 50051
-    models: tuple[Path, ...] = DEFAULT_MODELS
-    device: str = "auto"
-    precision: str = "auto"
-    predictor: str = "auto"
-    threads: int = 0  # 0: as many as there are cores
-    cache: Path | None = None  # for compiled programs
-    fixed_batch: int = 0
-    max_sessions: int = 64
-    capacity: float = 0.0  # rows a second; 0: measured
-    tick_rate_hz: float = 60.0
-    grace_s: float = 30.0
-    idle_s: float = 1800.0
-    drain_s: float = 2.0
-    streams_per_peer: int = 256
-    commands_per_second: int = 500
-    token_period_s: float = 1.0
-    resume_key: bytes = b""  # empty: one is made up
-    security: ServerSecurity = field(default_factory=ServerSecurity)
-    web: WebConfig | None = None
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None
-
-
-async def build(config: ServerConfig, main_thread: MainThread) -> Server:
+async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     """Load the models and put a server together; nothing listens and no network runs yet.
 
     Raises:
@@ -82,29 +52,26 @@ async def build(config: ServerConfig, main_thread: MainThread) -> Server:
     engines: dict[str, Engine] = {}
     admission = Admission()
     metrics = Metrics(lambda: load_of(admission, engines, sessions))
-    transports = make_transports(
-        config.host,
-        config.port,
-        config.web,
-        config.security,
-        lambda: metrics.stream_failed("unauthenticated"),
-    )
+    transports = make_transports(options, lambda: metrics.stream_failed("unauthenticated"))
     for warning in dict.fromkeys(warning for transport in transports for warning in transport.check()):
         log.warning(warning)
-    if not config.resume_key:
+    key = resume_key(options, os.environ)
+    if (few_files := raise_open_files()) is not None:
+        log.warning(few_files)
+    if not key:
         log.info("made up a key for resume tokens: only this process can take its sessions up again")
-    models = await asyncio.wrap_future(main_thread.submit(lambda: load_models(config.models)))
+    models = await asyncio.wrap_future(main_thread.submit(lambda: load_models(options.model_files)))
     limits = Limits(
-        tick_rate_hz=config.tick_rate_hz,
+        tick_rate_hz=options.tick_rate_hz,
         request_bytes=request_bytes(models),
-        commands_per_second=config.commands_per_second,
-        grace_s=config.grace_s,
-        idle_s=config.idle_s,
+        commands_per_second=options.commands_per_second,
+        grace_s=options.grace_s,
+        idle_s=options.idle_s,
     )
-    sealer = Sealer(config.resume_key or secrets.token_bytes(32), limits.request_bytes - 1024)
+    sealer = Sealer(key or secrets.token_bytes(32), limits.request_bytes - 1024)
     delivery = Delivery(asyncio.get_running_loop())
-    sessions = Sessions(delivery, limits, sealer, metrics, config.streams_per_peer)
-    return Server(config, main_thread, models, admission, engines, delivery, sessions, metrics, transports)
+    sessions = Sessions(delivery, limits, sealer, metrics, options.streams_per_peer)
+    return Server(options, main_thread, models, admission, engines, delivery, sessions, metrics, transports)
 
 
 def load_of(admission: Admission, engines: Mapping[str, Engine], sessions: Sessions) -> Load:
@@ -127,7 +94,7 @@ class Server:
     Use as `await server.start()`, then `await server.wait()`, then `await server.stop()`.
 
     Args:
-        config: how.
+        options: how.
         main_thread: where the engines run; not the event loop's.
         models: what is served.
         admission: of the device that the engines run on.
@@ -138,7 +105,7 @@ class Server:
 
     def __init__(
         self,
-        config: ServerConfig,
+        options: ServerOptions,
         main_thread: MainThread,
         models: Sequence[LoadedModel],
         admission: Admission,
@@ -148,7 +115,7 @@ class Server:
         metrics: Metrics,
         transports: Sequence[Transport],
     ) -> None:
-        self.config, self.metrics, self.transports = config, metrics, transports
+        self.options, self.metrics, self.transports = options, metrics, transports
         self._main_thread, self._models, self._engines = main_thread, models, engines
         self._admission, self._delivery, self._sessions = admission, delivery, sessions
         self._listening: list[Transport] = []
@@ -170,8 +137,8 @@ class Server:
                 port = await transport.start(self._sessions)
                 self._listening.append(transport)
                 log.info("%s listens on port %d", transport.name, port)
-            if self.config.metrics_port is not None:
-                endpoint = serve_metrics(self.metrics, self.config.metrics_host, self.config.metrics_port)
+            if self.options.metrics_port is not None:
+                endpoint = serve_metrics(self.metrics, self.options.metrics_host, self.options.metrics_port)
                 self._metrics_server.callback(endpoint.close)
             await self._start_engines()
         except DiffusionToyError:
@@ -182,7 +149,7 @@ class Server:
 
     async def _start_engines(self) -> None:
         loop = asyncio.get_running_loop()
-        making = self._main_thread.submit(lambda: make_engines(self.config, self._models, self._admission))
+        making = self._main_thread.submit(lambda: make_engines(self.options, self._models, self._admission))
         engines = await asyncio.wrap_future(making)
         self._engines.update(engines)
         self._engine_loop = EngineLoop(
@@ -202,9 +169,9 @@ class Server:
     async def _stop_listening(self, drain_s: float) -> None:
         await asyncio.gather(*(transport.stop(drain_s) for transport in self._listening))
 
-    def announcement(self) -> list[str]:
-        """Return what the user is told when the server is ready."""
-        return [line for transport in self.transports for line in transport.announcement()]
+    def announcement(self, *, terminal: bool) -> list[str]:
+        """Return what the user is told when the server is ready; see `Transport.announcement`."""
+        return [line for transport in self.transports for line in transport.announcement(terminal=terminal)]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -214,7 +181,7 @@ class Server:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(min(SWEEP_S, self.config.idle_s / 2))
+            await asyncio.sleep(min(SWEEP_S, self.options.idle_s / 2))
             self._sessions.end_idle(loop.time())
 
     async def wait(self) -> None:
@@ -238,7 +205,7 @@ class Server:
             task.cancel()
         await self._set_serving(False)
         await self._sessions.drain("the server is shutting down; try again in a moment")
-        await self._stop_listening(self.config.drain_s)
+        await self._stop_listening(self.options.drain_s)
         self._engine_loop.stop()
         await self._ticking
         await asyncio.to_thread(self._metrics_server.close)
@@ -269,16 +236,21 @@ class Server:
         log.warning("the engine is back after: %r", error)
 
 
-def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> None:
+def serve(
+    options: ServerOptions, announce: Callable[[Sequence[str]], None], *, terminal: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT; to be called in the program's main thread.
 
     Args:
-        config: how.
+        options: how.
         announce: called once, in another thread, with lines for the user when the server is ready.
+        terminal: a person reads them, and no log keeps them: they have the bearer token.
 
     Raises:
         DiffusionToyError: it cannot start, or its engine failed.
     """
+    if options.make_token and not terminal:
+        raise SecretError("--make-token prints the token to a terminal, and there is none; give --token-file")
     main_thread = MainThread()
     stop = threading.Event()
     outcome: Future[None] = Future()
@@ -286,11 +258,11 @@ def serve(config: ServerConfig, announce: Callable[[Sequence[str]], None]) -> No
     async def front_end() -> None:
         stopping = asyncio.get_running_loop().run_in_executor(None, stop.wait)
         try:
-            server = await build(config, main_thread)
+            server = await build(options, main_thread)
             stopping.add_done_callback(lambda _: server.request_stop())
             await server.start()
             try:
-                announce(server.announcement())
+                announce(server.announcement(terminal=terminal))
                 await server.wait()
             finally:
                 await server.stop()

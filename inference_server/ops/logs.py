@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
             return json.dumps({name: str(value) for name, value in fields.items()})
 
 
-def configure_logging(level: str, format: Format = "text", stream: TextIO | None = None) -> None:
+def configure_logging(level: str, format: str = "text", stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stderr) from `level` up, and nowhere else; warnings of Python as well."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -51,8 +52,10 @@ def _is_loopback_address(text: str) -> bool:
 
 
 def authority(host: str, port: int) -> str:
-    """Return HOST:PORT as clients take it: an IPv6 address stands in brackets."""
-    bare = host.strip("[]")
+    """Return HOST:PORT as clients take it: IPv6 in brackets, and a short IPv4 address in full."""
+    bare = host.strip("[]") or "::"
+    with contextlib.suppress(OSError):  # a name, or IPv6
+        bare = socket.inet_ntoa(socket.inet_aton(bare))
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
@@ -67,7 +70,15 @@ def usable_addresses(host: str, port: int, flag: str = "--port") -> list[str]:
     """
     usable: list[str] = []
     refusal: OSError | None = None
-    for address in resolve(host, flag.replace("port", "host")):
+    addresses = resolve(host, flag.replace("port", "host"))
+    if any(address in WILDCARDS for address in addresses):
+        for address in WILDCARDS:  # gRPC listens on both, and is content where one of them is taken
+            try:
+                probe(address, port)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise cannot_listen(host, port, error.strerror or str(error), flag) from error
+    for address in addresses:
         try:
             probe(address, port)
         except OSError as error:

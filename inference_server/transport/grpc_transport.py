@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 
 import grpc
@@ -12,11 +11,9 @@ from grpc_reflection.v1alpha import reflection
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from inference_server.streams.sessions import Sessions
 from inference_server.transport.addresses import (
-    WILDCARDS,
     authority,
     cannot_listen,
     is_loopback,
-    probe,
     usable_addresses,
 )
 from inference_server.transport.bearer import BearerGuard
@@ -70,25 +67,14 @@ class GrpcTransport:
     def check(self) -> list[str]:
         """See that it can be started; see `Transport.check`."""
         warnings = [check_binding(self._host, self._security), certificate_warning(self._security)]
-        self._addresses()
+        usable_addresses(self._host, self._port)
         return [warning for warning in warnings if warning is not None]
-
-    def _addresses(self) -> list[str]:
-        addresses = usable_addresses(self._host, self._port)
-        if any(address in WILDCARDS for address in addresses):
-            # gRPC listens on all addresses of both kinds, and is content where one of them is taken.
-            for address in WILDCARDS:
-                try:
-                    probe(address, self._port)
-                except OSError as error:
-                    if error.errno == errno.EADDRINUSE:
-                        raise cannot_listen(self._host, self._port, str(error.strerror)) from error
-        return addresses
 
     async def start(self, sessions: Sessions) -> int:
         """Listen and serve; see `Transport.start`."""
         await self.set_serving(False)
-        addresses, credentials = self._addresses(), grpc_credentials(self._security)
+        credentials = grpc_credentials(self._security)
+        addresses = usable_addresses(self._host, self._port)
         options = [
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", sessions.limits.request_bytes),
@@ -127,11 +113,12 @@ class GrpcTransport:
         """End in good order; see `Transport.stop`."""
         await self._server.stop(drain_s)
 
-    def announcement(self) -> list[str]:
+    def announcement(self, *, terminal: bool) -> list[str]:
         """Return the address, and how others join."""
         lines = [f"serving on {authority(self._host, self._port)}"]
         if not is_loopback(self._host):
             flags = " --tls" if self._security.tls_cert else ""
-            flags += " --token TOKEN" if self._security.bearer_token else ""
+            if token := self._security.bearer_token:
+                flags += f" --token {token if terminal else 'TOKEN'}"
             lines.append(f"join with: python -m viewer_client --server THIS-MACHINE:{self._port}{flags}")
         return lines

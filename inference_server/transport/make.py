@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
+from inference_server.options import ServerOptions
+from inference_server.secrets import bearer_token
 from inference_server.transport.bearer import BearerGuard
 from inference_server.transport.grpc_transport import GrpcTransport
 from inference_server.transport.page import Page
@@ -11,22 +14,22 @@ from inference_server.transport.security import ServerSecurity
 from inference_server.transport.transport import Transport
 from inference_server.transport.web_transport import WebConfig, WebTransport
 
-__all__ = ["WebConfig", "make_transports"]
 
-
-def make_transports(
-    host: str, port: int, web: WebConfig | None, security: ServerSecurity, on_refused: Callable[[], object]
-) -> list[Transport]:
-    """Return what serves at these ports; one guard counts the wrong tokens of an address over all of them.
+def make_transports(options: ServerOptions, on_refused: Callable[[], object]) -> list[Transport]:
+    """Return what serves by these options; one guard counts the wrong tokens of an address over all of them.
 
     Args:
-        host, port: where gRPC listens.
-        web: where the page is served; None for nowhere.
-        security: certificate and bearer token.
+        options: where they listen, and who may use them.
         on_refused: called for each call without the token.
+
+    Raises:
+        DiffusionToyError: the token cannot be used, a certificate lacks its key, or a name or origin is none.
     """
-    guard = BearerGuard(security.bearer_token or "")
-    transports: list[Transport] = [GrpcTransport(host, port, security, guard, on_refused)]
-    if web is not None:
+    token = bearer_token(options, os.environ)
+    security = ServerSecurity(options.tls_cert, options.tls_key, token, options.insecure)
+    guard = BearerGuard(token)
+    transports: list[Transport] = [GrpcTransport(options.host, options.port, security, guard, on_refused)]
+    if options.web_port is not None:
+        web = WebConfig(options.host, options.web_port, options.web_origins, options.web_host_names)
         transports.append(WebTransport(web, security, guard, Page(), on_refused))
     return transports

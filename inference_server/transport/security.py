@@ -1,4 +1,4 @@
-"""Who may use the server, and whether anyone can listen in: TLS, a bearer token, secrets from files."""
+"""Who may use the server, and whether anyone can listen in: where it may listen, and TLS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import grpc
 from diffusion_toy.errors import DiffusionToyError
 from inference_server.transport.addresses import is_loopback
 
-SECRET_BYTES_MAX = 4096
 EXPIRED, NOT_YET_VALID = 10, 9  # of OpenSSL's X509_V_ERR_…
 
 
 class SecurityError(DiffusionToyError):
-    """The server would be open to strangers, or a certificate, key or secret cannot be used."""
+    """The server would be open to strangers, or a certificate or key cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,15 @@ class ServerSecurity:
     """What protects a server.
 
     `tls_cert` and `tls_key` are PEM files, both or neither. `bearer_token` is what clients have to
-    know. `insecure` allows a server without either on a network.
+    know, "" for nothing. `insecure` allows a server without either on a network.
 
     Raises:
-        SecurityError: a certificate without a key or the reverse, or a token that no header can carry.
+        SecurityError: a certificate without a key or the reverse.
     """
 
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    bearer_token: str | None = field(default=None, repr=False)
+    bearer_token: str = field(default="", repr=False)
     insecure: bool = False
 
     def __post_init__(self) -> None:
@@ -42,49 +41,6 @@ class ServerSecurity:
                 ("--tls-cert", "--tls-key") if self.tls_key is None else ("--tls-key", "--tls-cert")
             )
             raise SecurityError(f"{given} needs {missing} as well: TLS takes a certificate and its key")
-        if self.bearer_token is not None and not re.fullmatch(r"[!-~]+", self.bearer_token):
-            raise SecurityError(
-                "the bearer token in --token-file has characters that a header cannot carry; "
-                "use ASCII letters, digits and punctuation, without blanks"
-            )
-
-
-def read_secret(path: Path, what: str, minimum: int = 1) -> bytes:
-    """A secret from a file, without the line ends at its end.
-
-    Args:
-        path: the file.
-        what: how errors name it, as the flag that gave the path.
-        minimum: the least length, bytes.
-
-    Raises:
-        SecurityError: the file cannot be read, or is empty, too short or larger than 4 KiB.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(SECRET_BYTES_MAX + 1)
-    except OSError as error:
-        raise SecurityError(f"{what}: {path} cannot be read ({error.strerror or error})") from error
-    if len(content) > SECRET_BYTES_MAX:
-        raise SecurityError(f"{what}: {path} is larger than {SECRET_BYTES_MAX} bytes; is it the right file?")
-    secret = content.rstrip(b"\r\n")
-    if not secret.strip():
-        raise SecurityError(f"{what}: {path} is empty; write a secret into it: openssl rand -hex 32 > {path}")
-    if len(secret) < minimum:
-        raise SecurityError(
-            f"{what}: {path} holds {len(secret)} bytes and at least {minimum} are needed; "
-            f"write a longer secret: openssl rand -hex 32 > {path}"
-        )
-    return secret
-
-
-def read_token(path: Path) -> str:
-    """The bearer token in a file.
-
-    Raises:
-        SecurityError: as `read_secret`.
-    """
-    return read_secret(path, "--token-file").decode("ascii", "replace")  # ServerSecurity refuses the rest
 
 
 def check_binding(host: str, security: ServerSecurity) -> str | None:
@@ -98,7 +54,7 @@ def check_binding(host: str, security: ServerSecurity) -> str | None:
     """
     if is_loopback(host) or security.tls_cert is not None:
         return None
-    if security.bearer_token is not None:
+    if security.bearer_token:
         return (
             f"--host {host} is reachable from other machines without TLS: who can listen to the network "
             "reads the bearer token and the pictures; add --tls-cert and --tls-key"
@@ -107,7 +63,7 @@ def check_binding(host: str, security: ServerSecurity) -> str | None:
         return f"--host {host} is open to everyone who can reach it: --insecure, no TLS and no bearer token"
     raise SecurityError(
         f"--host {host} is reachable from other machines; add --tls-cert and --tls-key (encryption), "
-        "or --token-file (only who knows the token), or --insecure (anyone may use it)"
+        "or --token-file or --make-token (only who knows the token), or --insecure (anyone may use it)"
     )
 
 

@@ -42,6 +42,10 @@ class Transport(Protocol):
         """Accept nothing more, give the open streams this time to end, and end them."""
         ...
 
-    def announcement(self) -> list[str]:
-        """Return what the user is told once the server is ready."""
+    def announcement(self, *, terminal: bool) -> list[str]:
+        """Return what the user is told once the server is ready.
+
+        Args:
+            terminal: a person reads it and no log keeps it, so that it may have the bearer token.
+        """
         ...

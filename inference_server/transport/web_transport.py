@@ -26,13 +26,14 @@ from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import Status, StreamError, status_of
 from inference_server.transport.addresses import (
-    authority,
     cannot_listen,
+    is_loopback,
     listen,
     plain_address,
     usable_addresses,
 )
 from inference_server.transport.bearer import BearerGuard, bearer
+from inference_server.transport.links import page_links, qr_code, with_token
 from inference_server.transport.page import HEADERS, File, Page
 from inference_server.transport.security import (
     ServerSecurity,
@@ -212,10 +213,16 @@ class WebTransport:
             for connection in list(self._connections):
                 connection.transport.abort()
 
-    def announcement(self) -> list[str]:
-        """Return the page's address."""
-        scheme = "https" if self._security.tls_cert is not None else "http"
-        return [f"page: {scheme}://{authority(self._config.host, self._port)}/"]
+    def announcement(self, *, terminal: bool) -> list[str]:
+        """Return the page's addresses; on a terminal with the token, and for others as a QR code too."""
+        tls, token = self._security.tls_cert is not None, self._security.bearer_token
+        links = page_links(self._config.host, self._port, self._config.names, tls=tls)
+        if not terminal:
+            hint = " (add #token= and the token to it)" if token else ""
+            return [f"page: {links[0]}{hint}", *(f"  or: {link}" for link in links[1:])]
+        links = [with_token(link, token) for link in links]
+        lines = [f"page: {links[0]}", *(f"  or: {link}" for link in links[1:])]
+        return lines if is_loopback(self._config.host) else lines + qr_code(links[0])
 
     # --- streams ---
 

@@ -61,6 +61,33 @@ def test_a_port_in_use_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("host", "written"), [("127.1", "127.0.0.1"), ("localhost", "localhost")])
+def test_an_address_may_be_written_in_any_way(tmp_path: Path, host: str, written: str) -> None:
+    with running_server("--model", str(write_model(tmp_path / "m.safetensors")), "--host", host) as server:
+        assert server.address == f"{written}:{server.port}"
+        with Client(server.address) as client:
+            client.start()
+            client.frame()
+
+
+def test_the_limit_of_open_files_is_raised_where_it_may_be(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    model = str(write_model(tmp_path / "m.safetensors"))
+    for limits, warned in (((256, hard), False), ((256, 256), True)):
+        shell = (
+            f"ulimit -Sn {limits[0]}; ulimit -Hn {limits[1]}; exec {sys.executable} -m inference_server $@"
+        )
+        with running_server(
+            "--model", model, command=["bash", "-c", shell.replace("$@", '"$@"'), "-"]
+        ) as server:
+            told = any("this process may open 256 files" in line for line in server.log)
+            in_force = Path(f"/proc/{server.process.pid}/limits").read_text().splitlines()
+            soft = [line.split()[3] for line in in_force if line.startswith("Max open files")]
+        assert told is warned
+        assert (soft != ["256"]) is not warned
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -71,6 +98,8 @@ def test_a_port_in_use_is_named() -> None:
         (["--port", "0", "--model", "README.md"], "damaged"),
         (["--port", "0", "--models-dir", "nowhere"], "--models-dir nowhere is outside a folder that exists"),
         (["--port", "0", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
+        (["--port", "0", "--web-port", "0", "--web-origin", "box"], "--web-origin box is outside an origin"),
+        (["--port", "0", "--make-token"], "--make-token prints the token to a terminal, and there is none"),
     ],
 )
 def test_a_bad_flag_ends_with_one_sentence(flags: list[str], said: str) -> None:

@@ -280,7 +280,7 @@ def test_a_failing_engine_is_started_anew_and_its_sessions_go_on(flags: list[str
             client.start(ENDLESS)
             code, text = client.status()
             ended = time.monotonic()
-            assert code is grpc.StatusCode.UNAVAILABLE
+            assert code is grpc.StatusCode.UNAVAILABLE, text
             assert "restarting" in text
             assert client.token is not None
         while True:

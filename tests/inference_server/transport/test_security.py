@@ -1,7 +1,8 @@
-"""Bindings that are refused, certificates that do not fit, secrets that are too short."""
+"""Bindings that are refused, certificates that do not fit, certificates that are over."""
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -12,13 +13,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from inference_server.transport.addresses import ListenError, is_loopback
 from inference_server.transport.security import (
-    SECRET_BYTES_MAX,
     SecurityError,
     ServerSecurity,
+    certificate_warning,
     check_binding,
     grpc_credentials,
-    read_secret,
-    read_token,
 )
 from tests.tools import require_tool
 
@@ -82,6 +81,10 @@ def test_what_protects_and_what_is_warned_of() -> None:
     assert open_to_all is not None
     assert "open to everyone" in open_to_all
     assert check_binding("127.0.0.1", ServerSecurity(insecure=True)) is None
+
+
+def test_the_token_is_not_in_the_text_form() -> None:
+    assert TOKEN not in repr(ServerSecurity(bearer_token=TOKEN))
 
 
 # --- certificates ---
@@ -150,44 +153,61 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: P
         grpc_credentials(ServerSecurity(cert, locked))
 
 
-# --- secrets from files ---
+# --- certificates whose time is over, or has not come ---
+
+CA = """
+[ca]
+default_ca = d
+[d]
+database = index.txt
+serial = serial
+new_certs_dir = .
+certificate = ca.pem
+private_key = ca.key
+default_md = sha256
+policy = p
+x509_extensions = x
+[p]
+commonName = supplied
+[x]
+subjectAltName = DNS:localhost
+"""
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n"])
-def test_a_secret_is_read_without_its_line_end(tmp_path: Path, end: bytes) -> None:
-    (tmp_path / "secret").write_bytes(TOKEN.encode() + end)
-    assert read_secret(tmp_path / "secret", "--token-file", minimum=16) == TOKEN.encode()
-    assert read_token(tmp_path / "secret") == TOKEN
+def dated_certificate(folder: Path, begins: str, ends: str) -> ServerSecurity:
+    """A certificate of an authority of its own, valid between two dates."""
+    openssl = require_tool("openssl", "apt-get install openssl")
+    (folder / "ca.cnf").write_text(CA)
+    (folder / "index.txt").write_text("")
+    (folder / "serial").write_text("01\n")
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "9")
+    run("req", *new_key, "-keyout", "a.key", "-out", "a.csr", "-subj", "/CN=localhost")
+    run("ca", "-batch", "-notext", "-config", "ca.cnf", "-in", "a.csr", "-out", "a.pem",
+        "-startdate", begins, "-enddate", ends)  # fmt: skip
+    return ServerSecurity(folder / "a.pem", folder / "a.key")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("begins", "ends", "said"),
     [
-        (b"", "is empty"),
-        (b"\n", "is empty"),
-        (b"  \n", "is empty"),
-        (b"short\n", "holds 5 bytes and at least 16 are needed"),
-        (b"x" * (SECRET_BYTES_MAX + 1), "is larger than 4096 bytes"),
+        ("20200101000000Z", "20200201000000Z", r"a\.pem has expired: viewers will refuse it"),
+        ("20980101000000Z", "20990101000000Z", r"a\.pem is not valid yet, by the clock of this machine"),
     ],
 )
-def test_a_bad_secret_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(SecurityError) as caught:
-        read_secret(tmp_path / "secret", "--resume-key-file", minimum=16)
-    assert str(caught.value).startswith(f"--resume-key-file: {tmp_path / 'secret'} {said}")
+def test_a_certificate_out_of_its_time_is_told_at_the_start(
+    tmp_path: Path, begins: str, ends: str, said: str
+) -> None:
+    warning = certificate_warning(dated_certificate(tmp_path, begins, ends))
+    assert warning is not None
+    assert re.search(said, warning)
 
 
-def test_a_missing_secret_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SecurityError, match=r"--token-file: .*nowhere cannot be read"):
-        read_token(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("content", ["zwei Wörter", "two words", "tab\there", "line\nline"])
-def test_a_token_that_no_header_carries_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "secret").write_text(content, encoding="utf-8")
-    with pytest.raises(SecurityError, match="characters that a header cannot carry"):
-        ServerSecurity(bearer_token=read_token(tmp_path / "secret"))
-
-
-def test_the_token_is_not_in_the_text_form() -> None:
-    assert TOKEN not in repr(ServerSecurity(bearer_token=TOKEN))
+def test_a_certificate_within_its_time_is_not_spoken_of(tmp_path: Path) -> None:
+    assert certificate_warning(NOTHING) is None
+    assert certificate_warning(ServerSecurity(*certificate(tmp_path, "own"))) is None
+    assert certificate_warning(dated_certificate(tmp_path, "20200101000000Z", "20990101000000Z")) is None

@@ -452,7 +452,7 @@ async def test_tls_serves_https_and_wss_and_nothing_else(folder: Path, tmp_path:
     trust = ssl.create_default_context(cafile=str(cert))
     trust_name = {"ssl": trust, "server_hostname": "localhost"}
     async with web(folder, ServerSecurity(cert, key)) as page:
-        assert page.transport.announcement()[0].startswith("page: https://localhost:")
+        assert page.transport.announcement(terminal=False)[0].startswith("page: https://localhost:")
         async with page.socket(**trust_name, origin=f"https://localhost:{page.port}") as connection:
             await connection.send(pb.DenoiseRequest(start=pb.Start(model="x")).SerializeToString())
             assert (await ending(connection))[0] == 4005

@@ -1,0 +1,230 @@
+"""The options of `python -m inference_server`: names, defaults, ranges and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.options import option
+from diffusion_toy.predictors.base import PREDICTORS
+from inference_server.ops.logs import FORMATS
+
+MODELS = Path(__file__).parent / "models"
+DEFAULT_MODELS = (MODELS / "mnist.safetensors", MODELS / "fashion-mnist.safetensors")
+PREFIX = "DIFFUSION_TOY_"  # of the variable that each option has
+RESUME_KEY_VARIABLE = f"{PREFIX}RESUME_KEY"
+TOKEN_VARIABLE = f"{PREFIX}TOKEN"  # the viewer reads the same one
+PORT_MAX = 65535
+
+NETWORK, PEOPLE, PAGE = "the network", "how many, how fast, how long", "the page for browsers"
+PROTECTION, OPERATION = "who may use it", "watching it"
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to serve."""
+
+    host: str = option("127.0.0.1", "address or name to listen on; 0.0.0.0 for the whole network")
+    port: int = option(50051, "TCP port to listen on; 0 takes a free one", low=0, high=PORT_MAX, metavar="N")
+    models: tuple[Path, ...] = option(
+        (),
+        "a .safetensors model file; may be given several times, the first is the default model",
+        flag="--model",
+        metavar="FILE",
+        told="those that come with the package, mnist and fashion-mnist",
+    )
+    models_dir: Path | None = option(
+        None,
+        "a folder: all .safetensors model files in it are served as well, in the order of their names",
+        metavar="DIR",
+    )
+
+    device: str = option("auto", "where the network runs", choices=("auto", "cpu", "cuda"), group=NETWORK)
+    predictor: str = option(
+        "auto",
+        "what runs the network; auto: OpenVINO on a CPU, PyTorch with CUDA graphs on a GPU; eager and "
+        "compiled are PyTorch's; compiled takes minutes at the start and a C++ compiler",
+        choices=PREDICTORS,
+        group=NETWORK,
+    )
+    cache: Path | None = option(
+        None,
+        "folder that keeps what OpenVINO compiled, so that the next start is faster",
+        flag="--cache-dir",
+        metavar="DIR",
+        told="none",
+        group=NETWORK,
+    )
+    precision: str = option(
+        "auto",
+        "of the network's matrix products; auto: bfloat16 where the hardware multiplies it",
+        choices=("auto", "float32", "bfloat16"),
+        group=NETWORK,
+    )
+    fixed_batch: int = option(
+        0,
+        "always run batches of this size, so that a session's pictures do not depend, bit for bit, on who "
+        "else is there; 0: of any size",
+        low=0,
+        high=1024,
+        metavar="N",
+        group=NETWORK,
+    )
+    threads: int = option(
+        0, "CPU threads for the network; 0: one for each core", low=0, high=1024, metavar="N", group=NETWORK
+    )
+
+    max_sessions: int = option(
+        64, "people served at a time, for each model", low=1, high=4096, metavar="N", group=PEOPLE
+    )
+    capacity: float = option(
+        0.0,
+        "network rows a second that are promised before newcomers are refused; a session takes its steps a "
+        "second, twice that with guidance; 0: what the machine is measured to manage",
+        low=0,
+        high=1_000_000,
+        metavar="N",
+        group=PEOPLE,
+    )
+    tick_rate_hz: float = option(
+        60.0,
+        "fastest network steps a second",
+        flag="--tick-rate",
+        low=1,
+        high=240,
+        metavar="N",
+        group=PEOPLE,
+    )
+    grace_s: float = option(
+        30.0,
+        "how long a lost viewer's session waits for it",
+        flag="--grace",
+        low=0,
+        high=3600,
+        unit="s",
+        metavar="N",
+        group=PEOPLE,
+    )
+    idle_s: float = option(
+        1800.0,
+        "how long a stream may be silent",
+        flag="--idle",
+        low=1,
+        high=86400,
+        unit="s",
+        metavar="N",
+        group=PEOPLE,
+    )
+    drain_s: float = option(
+        2.0,
+        "how long ending streams may take",
+        flag="--drain",
+        low=0,
+        high=60,
+        unit="s",
+        metavar="N",
+        group=PEOPLE,
+    )
+    streams_per_peer: int = option(
+        256,
+        "streams from one address at most, over gRPC and the page together",
+        low=1,
+        high=65536,
+        metavar="N",
+        group=PEOPLE,
+    )
+    commands_per_second: int = option(
+        500, "of one viewer in the long run", low=60, high=100_000, metavar="N", group=PEOPLE
+    )
+    resume_key_file: Path | None = option(
+        None,
+        "secret of 16 bytes or more by which servers know their resume tokens; servers that are to take over "
+        f"each other's sessions share it; the variable {RESUME_KEY_VARIABLE} can hold the secret itself",
+        metavar="FILE",
+        told="made up, for this process alone",
+        group=PEOPLE,
+    )
+    one_of_several: bool = option(
+        False,
+        "this is one of several servers behind a balancer: refuse to start without a shared resume key",
+        group=PEOPLE,
+    )
+
+    web_port: int | None = option(
+        None,
+        "TCP port of the page; 0 takes a free one",
+        low=0,
+        high=PORT_MAX,
+        metavar="N",
+        told="no page",
+        group=PAGE,
+    )
+    web_origins: tuple[str, ...] = option(
+        (),
+        "another site whose pages may use the server, as in https://example.org; may be given several times",
+        flag="--web-origin",
+        metavar="ORIGIN",
+        group=PAGE,
+    )
+    web_host_names: tuple[str, ...] = option(
+        (),
+        "a further name under which browsers know this server; may be given several times",
+        flag="--web-host-name",
+        metavar="NAME",
+        group=PAGE,
+    )
+
+    tls_cert: Path | None = option(None, "certificate chain, PEM", metavar="FILE", group=PROTECTION)
+    tls_key: Path | None = option(None, "its private key, PEM", metavar="FILE", group=PROTECTION)
+    token_file: Path | None = option(
+        None,
+        "bearer token of 16 characters or more that viewers must send; the variable "
+        f"{TOKEN_VARIABLE} can hold the token itself",
+        metavar="FILE",
+        told="none",
+        group=PROTECTION,
+    )
+    make_token: bool = option(
+        False,
+        "make up a bearer token for this run and print it, to a terminal only; the page's link has it",
+        group=PROTECTION,
+    )
+    insecure: bool = option(
+        False,
+        "listen on a public address without TLS and token: everybody who can reach it can use it",
+        group=PROTECTION,
+    )
+
+    metrics_port: int | None = option(
+        None,
+        "port of the Prometheus metrics; 0 takes a free one",
+        low=0,
+        high=PORT_MAX,
+        metavar="N",
+        told="none",
+        group=OPERATION,
+    )
+    metrics_host: str = option("127.0.0.1", "address of the Prometheus metrics", group=OPERATION)
+    log_level: str = option(
+        "info",
+        "how much to log, to stderr",
+        choices=("debug", "info", "warning", "error"),
+        group=OPERATION,
+    )
+    log_format: str = option("text", "how log lines look", choices=FORMATS, group=OPERATION)
+
+    @property
+    def model_files(self) -> tuple[Path, ...]:
+        """Return the files of the models to serve, the default model's first.
+
+        Raises:
+            InvalidValueError: `models_dir` is no folder.
+        """
+        folder: list[Path] = []
+        if self.models_dir is not None:
+            if not self.models_dir.is_dir():
+                limit, remedy = "a folder that exists", "make it, or leave the flag out"
+                raise InvalidValueError("--models-dir", self.models_dir, limit, remedy)
+            folder = sorted(self.models_dir.glob("*.safetensors"))
+        return (*(self.models or DEFAULT_MODELS), *folder)
