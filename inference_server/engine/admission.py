@@ -131,9 +131,9 @@ class Admission:
         """Take note of a session that has come."""
         self._seats[seat.session] = seat
 
-    def remove(self, session: Session) -> None:
-        """Forget a session that has gone."""
-        self._seats.pop(session, None)
+    def remove(self, session: Session) -> Seat | None:
+        """Forget a session that has gone, and return its seat; None where all was forgotten before."""
+        return self._seats.pop(session, None)
 
     def seat_of(self, session: Session) -> Seat:
         """Return the seat of a session that is here."""
@@ -195,8 +195,10 @@ class Share:
 
     def release(self, session: Session) -> None:
         """Take back the seat of a session."""
-        self.demand -= self.admission.seat_of(session).rows
-        self.admission.remove(session)
+        if (
+            seat := self.admission.remove(session)
+        ) is not None:  # else its engine had failed, and is replaced
+            self.demand -= seat.rows
 
     def change(self, session: Session, settings: m.Settings) -> None:
         """Let a session have other settings, whose demand counts from now on.
