@@ -1,4 +1,4 @@
-"""The engines of a server: load the models, run each network once, measure what it manages."""
+"""The engines of a server: load the models, and make what runs each of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from diffusion_toy.errors import InvalidValueError
+from diffusion_toy.errors import InvalidValueError, MissingExtraError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from inference_server.engine.admission import Admission
-from inference_server.engine.calibration import measure_capacity
 from inference_server.engine.engine import Engine, EngineConfig
 
 if TYPE_CHECKING:
@@ -45,8 +44,21 @@ def predictor_options(config: ServerOptions) -> PredictorOptions:
         fixed_batch=config.fixed_batch,
         rows=2 * config.max_sessions,  # with guidance, a session takes two
         threads=config.threads or available_cores(),
-        cache=config.cache,
+        cache=None if config.no_cache else config.cache or default_cache(),
     )
+
+
+def default_cache() -> Path:
+    """Return the folder in which compiled programs are kept unless the user names another.
+
+    Raises:
+        MissingExtraError: platformdirs is not installed.
+    """
+    try:
+        from platformdirs import user_cache_path
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("platformdirs", "server") from error
+    return user_cache_path("diffusion-toy") / "openvino"
 
 
 def available_cores() -> int:
@@ -74,7 +86,7 @@ def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
 def make_engines(
     config: ServerOptions, models: Sequence[LoadedModel], admission: Admission
 ) -> dict[str, Engine]:
-    """Return an engine for each model, by its name, each having run real steps.
+    """Return an engine for each model, by its name; no network has been compiled yet, see `Preparation`.
 
     Args:
         config: how they run.
@@ -90,16 +102,11 @@ def make_engines(
     engines: dict[str, Engine] = {}
     for model in models:
         predictor = make_predictor(model, options)
-        predictor.warm_up()
-        for _ in predictor.warm_up_further():
-            pass
         engine = Engine(model, predictor, engine_config(config), admission)
         engines[model.name] = engine
         log.info(
             "model %s on %s", model.name, predictor.description, extra={"fingerprint": model.fingerprint}
         )
-    for engine in engines.values():
-        measure_capacity(engine)
     return engines
 
 

@@ -53,9 +53,10 @@ class ServerOptions:
         "folder that keeps what OpenVINO compiled, so that the next start is faster",
         flag="--cache-dir",
         metavar="DIR",
-        told="none",
+        told="in the user's folder for caches",
         group=NETWORK,
     )
+    no_cache: bool = option(False, "compile at every start, and keep nothing", group=NETWORK)
     precision: str = option(
         "auto",
         "of the network's matrix products; auto: bfloat16 where the hardware multiplies it",

@@ -26,6 +26,7 @@ from inference_server.engines import load_models, make_engines, request_bytes
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
 from inference_server.ops.open_files import raise_open_files
 from inference_server.options import ServerOptions
+from inference_server.preparation import Preparation
 from inference_server.secrets import SecretError, resume_key
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
@@ -125,9 +126,10 @@ class Server:
         self._restarts: deque[float] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._preparation: Preparation | None = None
 
     async def start(self) -> None:
-        """Listen, run the networks, serve. Health says NOT_SERVING until a real step has run.
+        """Listen, run the default network, serve; health says NOT_SERVING until a real step has run.
 
         Raises:
             DiffusionToyError: it cannot listen, or a model cannot be served.
@@ -152,6 +154,12 @@ class Server:
         making = self._main_thread.submit(lambda: make_engines(self.options, self._models, self._admission))
         engines = await asyncio.wrap_future(making)
         self._engines.update(engines)
+        if self._preparation is not None:  # of engines that have failed
+            await asyncio.to_thread(self._preparation.stop)
+        self._preparation = preparation = Preparation(
+            list(engines.values()), lambda error: loop.call_soon_threadsafe(self._end, error)
+        )
+        await asyncio.wrap_future(self._main_thread.submit(preparation.make_first_ready))
         self._engine_loop = EngineLoop(
             list(self._engines.values()),
             self._delivery.publish,
@@ -159,8 +167,9 @@ class Server:
             self.metrics,
         )
         self._ticking = asyncio.wrap_future(self._main_thread.submit(self._engine_loop.run))
-        self._sessions.open(self._engines, self._engine_loop)
+        self._sessions.open(self._engines, self._engine_loop, preparation.ready)
         await self._set_serving(True)
+        preparation.start(self._engine_loop)
 
     async def _set_serving(self, serving: bool) -> None:
         for transport in self._listening:
@@ -189,8 +198,11 @@ class Server:
 
         Raises:
             ServeError: the engine failed.
+            PredictorError: one of the models cannot be run.
         """
         await self._ended.wait()
+        if isinstance(self._failure, DiffusionToyError):
+            raise self._failure
         if self._failure is not None:
             raise ServeError(f"the engine failed ({self._failure!r}); restart the server") from self._failure
 
@@ -205,6 +217,8 @@ class Server:
             task.cancel()
         await self._set_serving(False)
         await self._sessions.drain("the server is shutting down; try again in a moment")
+        if self._preparation is not None:
+            await asyncio.to_thread(self._preparation.stop)
         await self._stop_listening(self.options.drain_s)
         self._engine_loop.stop()
         await self._ticking
@@ -218,11 +232,15 @@ class Server:
         while self._restarts and now - self._restarts[0] > RESTARTS_WITHIN_S:
             self._restarts.popleft()
         if self._stopping or len(self._restarts) > RESTARTS_MAX:
-            self._failure = error
-            self._ended.set()
+            self._end(error)
             return
         self.metrics.engine_restarted()
         self._spawn(self._recover(error))
+
+    def _end(self, error: BaseException) -> None:
+        """Make `wait` raise."""
+        self._failure = error
+        self._ended.set()
 
     async def _recover(self, error: BaseException) -> None:
         await self._set_serving(False)
@@ -230,8 +248,7 @@ class Server:
             await self._start_engines()
         except Exception as again:
             log.exception("the engine does not start again")
-            self._failure = again
-            self._ended.set()
+            self._end(again)
             return
         log.warning("the engine is back after: %r", error)
 

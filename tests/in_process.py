@@ -7,7 +7,6 @@ one thread and on a clock that only its ticks move, so that a test decides what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,11 +113,13 @@ class GaussianPredictor:
         v: NDArray[np.float32] = a * (s * surplus) - s * x0_hat
         return v
 
-    def warm_up(self) -> None:
+    further_sizes = ()
+
+    def warm_up_first(self) -> None:
         pass
 
-    def warm_up_further(self) -> Iterator[int]:
-        return iter(())
+    def warm_up_size(self, size: int) -> None:
+        pass
 
 
 class _TickedClock(asyncio.SelectorEventLoop):

@@ -10,8 +10,6 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import array_api_compat
-import array_api_compat.numpy
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,13 +19,18 @@ Array = Any  # numpy.ndarray or torch.Tensor; the standard has no type of its ow
 def namespace(array: Array) -> Any:
     """Return the module whose functions work on this array."""
     if isinstance(array, np.ndarray | np.generic):
-        return array_api_compat.numpy  # what `array_namespace` finds, without its search
-    return array_api_compat.array_namespace(array)
+        return np  # it follows the standard itself
+    return _compat().array_namespace(array)
+
+
+def _compat() -> Any:
+    """Return array_api_compat; its import takes a tenth of a second, and only torch needs it."""
+    return importlib.import_module("array_api_compat")
 
 
 def is_torch(array: Array) -> bool:
     """Tell whether this is a tensor of torch."""
-    return not isinstance(array, np.ndarray | np.generic) and array_api_compat.is_torch_array(array)
+    return not isinstance(array, np.ndarray | np.generic) and bool(_compat().is_torch_array(array))
 
 
 def clip(array: Array, low: float | None = None, high: float | None = None) -> Array:
@@ -81,7 +84,7 @@ def column(rows: Array, dimensions: int = 4) -> Array:
 def constant(shape: Sequence[int], value: float, array: Array) -> Array:
     """Return an array of this shape that holds one value, of the kind and type of `array`."""
     xp = namespace(array)
-    return xp.full(tuple(shape), value, dtype=array.dtype, device=array_api_compat.device(array))
+    return xp.full(tuple(shape), value, dtype=array.dtype, device=array.device)
 
 
 def place_in_rows(table: Array, values: Array) -> Array:

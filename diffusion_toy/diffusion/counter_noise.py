@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
-import array_api_compat
-
 from diffusion_toy.diffusion.arrays import Array, namespace
 
 _WORD = 0xFFFFFFFF
@@ -58,7 +56,7 @@ def uniform_words(seeds: Array, purpose: int | Array, steps: Array, count: int) 
         steps: (B,) int64, 0…2³²−1: the step, or the number of the injection.
         count: how many words a row.
     """
-    xp, device = namespace(seeds), array_api_compat.device(seeds)
+    xp, device = namespace(seeds), seeds.device
     blocks = xp.arange((count + 3) // 4, dtype=xp.int64, device=device)[None, :]  # (1, K)
     zeros = xp.zeros_like(seeds)
     kinds = zeros + purpose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -47,20 +47,34 @@ class Predictor(Protocol):
         """
         ...
 
-    def warm_up(self) -> None:
-        """Compile and run what takes any number of rows, so that nobody waits for it later.
+    @property
+    def further_sizes(self) -> Sequence[int]:
+        """Return the batch sizes that `warm_up_first` has left, and that would make large batches faster."""
+        ...
+
+    def warm_up_first(self) -> None:
+        """Compile and run what takes any number of rows.
 
         Raises:
             PredictorError: it cannot run here.
         """
         ...
 
-    def warm_up_further(self) -> Iterator[int]:
-        """Compile what makes some batches faster, and yield each batch size that is ready.
-
-        It may be called in another thread while the predictor runs, and left before its end.
+    def warm_up_size(self, size: int) -> None:
+        """Compile and run one of `further_sizes`; another thread may do so while the predictor runs.
 
         Raises:
             PredictorError: it cannot run here.
         """
         ...
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Compile and run every batch size, so that nobody waits for it later.
+
+    Raises:
+        PredictorError: it cannot run here.
+    """
+    predictor.warm_up_first()
+    for size in predictor.further_sizes:
+        predictor.warm_up_size(size)

@@ -24,7 +24,7 @@ class CompiledPredictor(EagerPredictor):
         program: nn.Module = torch.compile(network, dynamic=False, options={"freezing": True})  # type: ignore[assignment]
         return program
 
-    def warm_up(self) -> None:
+    def warm_up_first(self) -> None:
         """Compile every batch size; see `base.Predictor`."""
         limit = torch._dynamo.config.recompile_limit
         torch._dynamo.config.recompile_limit = max(limit, len(self.sizes) + 1)

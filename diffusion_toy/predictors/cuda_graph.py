@@ -9,11 +9,11 @@ from diffusion_toy.predictors.eager import EagerPredictor
 
 
 class CudaGraphPredictor(EagerPredictor):
-    """Replay a network on a CUDA device; each of `sizes` is recorded by `warm_up`."""
+    """Replay a network on a CUDA device; each of `sizes` is recorded by `warm_up_first`."""
 
     kind = "graphs"
 
-    def warm_up(self) -> None:
+    def warm_up_first(self) -> None:
         """Record every batch size; see `base.Predictor`."""
         self._graphs: dict[int, _Graph] = {}
         for size in self.sizes:

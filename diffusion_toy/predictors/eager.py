@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -120,11 +120,16 @@ class EagerPredictor:
         u = torch.zeros(size, c.height, c.width, device=self.device)
         return x, u, torch.zeros(size, dtype=torch.int64, device=self.device)
 
-    def warm_up(self) -> None:
+    @property
+    def further_sizes(self) -> Sequence[int]:
+        """Return none: torch computes in one thread only, so that nothing is left for another."""
+        return ()
+
+    def warm_up_first(self) -> None:
         """Run every batch size once; see `base.Predictor`."""
         for size in self.sizes:
-            self._run(*self._inputs(size))
+            self.warm_up_size(size)
 
-    def warm_up_further(self) -> Iterator[int]:
-        """Do nothing: `warm_up` has done it all, since torch computes in one thread only."""
-        return iter(())
+    def warm_up_size(self, size: int) -> None:
+        """Run a batch size once; see `base.Predictor`."""
+        self._run(*self._inputs(size))

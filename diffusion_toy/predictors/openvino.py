@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,20 @@ from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetCo
 from diffusion_toy.predictors.base import Precision, PredictorError
 from diffusion_toy.predictors.padded import in_parts
 
+# OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
+# Nothing is converted here: without it nothing calls home, and the import takes a quarter of the time.
+_CONVERTER = "openvino.tools.ovc"
+_kept_out = _CONVERTER not in sys.modules
 try:
+    if _kept_out:
+        sys.modules[_CONVERTER] = None  # type: ignore[assignment]  # an import of it fails, as OpenVINO expects
     import openvino
     from openvino import opset13 as ops
 except ImportError as error:
     raise MissingExtraError("openvino", "server") from error
+finally:
+    if _kept_out:
+        del sys.modules[_CONVERTER]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +45,7 @@ Node = Any
 # one for 2 rows, for instance, would save a third of a millisecond.
 SIZES = (1, 4, 8, 16, 32)
 FIRST_SIZES = (1, 8)  # enough to serve with, and to tell what the others will manage
+CACHE_BYTES = 256 * 2**20  # of compiled programs; those of a model take some 40 MB
 EPSILON = 1e-5  # of group normalisation, as torch's
 
 
@@ -242,7 +253,7 @@ class OpenVinoPredictor:
     ) -> NDArray[np.float32]:
         """Return v; see `base.Predictor`."""
         if not self._ready:
-            self.warm_up()
+            self.warm_up_first()
         calls = in_parts(len(x), self._ready)
         if len(calls) == 1:
             return self._programs[calls[0][1]].run(x, u, labels)
@@ -251,8 +262,8 @@ class OpenVinoPredictor:
             v[rows] = self._programs[size].run(x[rows], u[rows], labels[rows])
         return v
 
-    def _prepare(self, size: int) -> None:
-        """Compile a batch size, and use it from now on."""
+    def warm_up_size(self, size: int) -> None:
+        """Compile a batch size, and use it from now on; see `base.Predictor`."""
         began = time.perf_counter()
         try:
             compiled = self._core.compile_model(self._graph.model(size), "CPU", self._options)
@@ -267,18 +278,16 @@ class OpenVinoPredictor:
         self._programs[size] = program
         self._ready = tuple(sorted(self._programs))
 
-    def warm_up(self) -> None:
+    @property
+    def further_sizes(self) -> Sequence[int]:
+        """Return the batch sizes that are not compiled yet."""
+        return [size for size in self._sizes if size not in self._programs]
+
+    def warm_up_first(self) -> None:
         """Compile the batch sizes that are enough to serve with; see `base.Predictor`."""
         for size in [size for size in self._sizes if size in FIRST_SIZES] or self._sizes[:1]:
             if size not in self._programs:
-                self._prepare(size)
-
-    def warm_up_further(self) -> Iterator[int]:
-        """Compile the other batch sizes; see `base.Predictor`."""
-        for size in self._sizes:
-            if size not in self._programs:
-                self._prepare(size)
-                yield size
+                self.warm_up_size(size)
 
 
 class Program:
@@ -326,10 +335,22 @@ class Program:
         self._request.infer(share_inputs=True, share_outputs=True)
 
 
+def _discard_oldest(folder: Path) -> None:
+    """Remove what was not used for the longest time, until the rest takes no more than `CACHE_BYTES`."""
+    kept = sorted(((entry.stat(), entry) for entry in folder.glob("*.blob")), key=lambda one: one[0].st_atime)
+    surplus = sum(stat.st_size for stat, _ in kept) - CACHE_BYTES
+    for stat, entry in kept:
+        if surplus <= 0:
+            return
+        entry.unlink(missing_ok=True)
+        surplus -= stat.st_size
+
+
 def usable_cache(folder: Path) -> Path | None:
     """Return the folder if programs can be kept there, else None, and say so."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _discard_oldest(folder)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink(missing_ok=True)

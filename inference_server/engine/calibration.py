@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 
 from diffusion_toy.contract.messages import SettingsChange, Start
 from inference_server.engine.capacity import BUSY
@@ -13,32 +15,42 @@ from inference_server.engine.engine import Engine
 log = logging.getLogger(__name__)
 
 SIZES = (1, 8, 16, 32)  # sessions at which the engine is timed
+FIRST_SIZES = (1, 8)  # while there are no programs for more
 TICKS = 6  # at each size
 
 
 def measure_capacity(engine: Engine) -> None:
-    """Time the engine's ticks at a few numbers of sessions; no session is left behind.
+    """Measure what an engine can promise; see `measured_ticks`."""
+    for _ in measured_ticks(engine):
+        pass
 
-    Where the operator has set the capacity, a single session shows that the engine works.
+
+def measured_ticks(engine: Engine) -> Iterator[None]:
+    """Tick an engine like this one at a few numbers of sessions, then tell its capacity; yield after each.
+
+    It has the same predictor and sessions of its own, so that the engine itself may serve meanwhile. While
+    the programs for large batches are missing, larger numbers are not tried. Where the operator has set the
+    capacity, a single session shows that the engine works.
     """
     endless = SettingsChange(num_time_steps=1000)
     capacity = engine.share.capacity
+    sizes = FIRST_SIZES if engine.predictor.further_sizes else SIZES
     seconds: dict[int, float] = {}
     busy = False
-    for count in SIZES if capacity.source != "given" else (1,):
+    for count in sizes if capacity.source != "given" else (1,):
         if count > engine.config.slots:
             break
-        sessions = [engine.join(Start(seed=seed, settings=endless)) for seed in range(count)]
+        trial = Engine(engine.model, engine.predictor, replace(engine.config, slots=count, capacity=None))
+        for seed in range(count):
+            trial.join(Start(seed=seed, settings=endless))
         times = []
         for _ in range(TICKS):
             began = time.perf_counter()
-            engine.tick()
+            trial.tick()
             times.append(time.perf_counter() - began)
+            yield
         seconds[count] = statistics.median(times)
         busy |= seconds[count] > BUSY * min(times)
-        for session in sessions:
-            engine.leave(session)
-    engine.tick()
     capacity.measured(seconds, time.perf_counter())
     if busy:
         log.warning("capacity was measured on a busy machine; it is corrected while the server runs")

@@ -71,7 +71,10 @@ class Capacity:
     def measured(self, seconds: Mapping[int, float], now: float) -> None:
         """Take over the seconds that ticks took at the start, by the sessions in them."""
         self._curve = sorted(seconds.items())
+        self._slowdown = 1.0
+        self._observed.clear()
         if self.source != "given":
+            self.source = "start"
             self.measured_at = now
             self._promise()
 

@@ -80,6 +80,7 @@ class Sessions:
 
     _engines: Mapping[str, Engine]
     _loop: EngineLoop
+    _ready: Callable[[str], Future[None]] | None
 
     def __init__(
         self,
@@ -96,9 +97,20 @@ class Sessions:
         self._streams: Counter[str] = Counter()  # by the peer's host
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 
-    def open(self, engines: Mapping[str, Engine], engine_loop: EngineLoop) -> None:
-        """Accept streams for these engines (by model name, the first is the default)."""
-        self._engines, self._loop = engines, engine_loop
+    def open(
+        self,
+        engines: Mapping[str, Engine],
+        engine_loop: EngineLoop,
+        ready: Callable[[str], Future[None]] | None = None,
+    ) -> None:
+        """Accept streams.
+
+        Args:
+            engines: by the names of their models; the first is the default.
+            engine_loop: ticks them.
+            ready: from a model's name to what is done when its sessions can begin; None if all can.
+        """
+        self._engines, self._loop, self._ready = engines, engine_loop, ready
         self._unavailable = None
 
     def close(self, reason: str) -> None:
@@ -214,7 +226,9 @@ class Sessions:
     # --- driving a session ---
 
     async def _drive(self, stream: Stream, start: m.Start, sequence: int, connection: Connection) -> None:
-        opening = self._loop.call(self._opener(start, sequence, connection, stream.peer))
+        snapshot = unseal(start.resume_token, self._sealer) if start.resume_token else None
+        await self._until_ready(start.model if snapshot is None else snapshot.model)
+        opening = self._loop.call(self._opener(start, snapshot, sequence, connection, stream.peer))
         held: Opened | None = None
         try:
             held = opened = await asyncio.wrap_future(opening)
@@ -240,17 +254,34 @@ class Sessions:
             else:
                 self._detach(held, connection)
 
+    async def _until_ready(self, model: str) -> None:
+        """Wait until sessions of a model can begin, which takes a second or two after the server's start.
+
+        Raises:
+            NotHereError: there is no such model.
+            StreamError: the server was closed meanwhile.
+        """
+        engine = self._engine(model)
+        if self._ready is not None:
+            await asyncio.shield(asyncio.wrap_future(self._ready(engine.info.name)))
+        if self._unavailable is not None:
+            raise StreamError(Status.UNAVAILABLE, self._unavailable)
+
     def _opener(
-        self, start: m.Start, sequence: int, connection: Connection, peer: str
+        self,
+        start: m.Start,
+        snapshot: SessionSnapshot | None,
+        sequence: int,
+        connection: Connection,
+        peer: str,
     ) -> Callable[[], Opened]:
         """Return what the engines' thread has to do to open the session so that no frame is missed.
 
         Raises:
-            StreamError, TokenError, InvalidValueError: a start that cannot be.
+            NotHereError: there is no such model.
         """
-        if not start.resume_token:
+        if snapshot is None:
             return partial(self._join, self._engine(start.model), start, sequence, connection, peer)
-        snapshot = unseal(start.resume_token, self._sealer)
         return partial(self._reattach, self._engine(snapshot.model), snapshot, start.seed, connection, peer)
 
     def _join(

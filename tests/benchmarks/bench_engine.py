@@ -10,7 +10,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.arrays import Array
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from diffusion_toy.predictors.base import PREDICTORS, Predictor
+from diffusion_toy.predictors.base import PREDICTORS, Predictor, warm_up
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from inference_server.engine.engine import Engine, EngineConfig
 from tests.benchmarks.environment import describe
@@ -39,17 +39,17 @@ class Instant:
 
     device = None
     description = "nothing"
+    further_sizes: Sequence[int] = ()
 
     def __call__(self, x: Array, u: Array, labels: Array) -> Array:
         """Return a velocity that keeps pictures finite."""
         return np.zeros(x.shape, np.float32)
 
-    def warm_up(self) -> None:
+    def warm_up_first(self) -> None:
         """Do nothing."""
 
-    def warm_up_further(self) -> Iterator[int]:
+    def warm_up_size(self, size: int) -> None:
         """Do nothing."""
-        return iter(())
 
 
 def inputs(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
@@ -103,9 +103,7 @@ def main() -> None:
                 kind, precision=args.precision, rows=max(args.rows), threads=args.threads
             )
             predictor = make_predictor(model, options)
-            predictor.warm_up()
-            for _ in predictor.warm_up_further():
-                pass
+            warm_up(predictor)
             batch, engine = inputs(rows), engine_of(model, predictor, rows)
             idle = engine_of(model, Instant(), rows)
             sides: list[Callable[[], object]] = [engine.tick, lambda p=predictor, b=batch: p(*b), idle.tick]

@@ -1,4 +1,4 @@
-"""On a computer without a GPU the server never imports torch."""
+"""On a computer without a GPU the server never imports torch, and never calls anybody."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from tests.tools import ServerProcess
 # The server itself, and what it has imported by its end.
 PROGRAM = """
 import sys
+def watch(event, arguments):
+    if event in ("socket.connect", "os.fork", "subprocess.Popen"):
+        print("calls:", event, arguments, file=sys.stderr)
+sys.addaudithook(watch)
 from inference_server.__main__ import main
 status = main(sys.argv[1:])
 print("torch imported:", "torch" in sys.modules, file=sys.stderr)
@@ -39,3 +43,4 @@ def test_a_cpu_server_serves_and_ends_without_torch(tmp_path: Path) -> None:
         status = server.stop()
     assert status == 0
     assert "torch imported: False\n" in server.log, server.log
+    assert not [line for line in server.log if line.startswith("calls:")]

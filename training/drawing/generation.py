@@ -15,7 +15,7 @@ from diffusion_toy.diffusion.sampling import SamplingPlan, heal, image_seeds, sa
 from diffusion_toy.diffusion.schedule import NoiseSchedule, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.unet import UNetConfig
-from diffusion_toy.predictors.base import Precision
+from diffusion_toy.predictors.base import Precision, warm_up
 from diffusion_toy.predictors.compiled import CompiledPredictor
 from diffusion_toy.predictors.eager import EagerPredictor
 from training.data.images import to_bytes, to_unit_range
@@ -88,7 +88,7 @@ def make_pipeline(
         forward = CompiledPredictor(network, config, device, Precision(precision), (BATCH,))
     else:
         forward = EagerPredictor(network, config, device, Precision(precision))
-    forward.warm_up()
+    warm_up(forward)
     return Pipeline(forward, config, schedule or make_schedule(*network.schedule), device)
 
 

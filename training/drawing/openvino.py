@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.config import UNetConfig
 from diffusion_toy.model.unet import UNet
-from diffusion_toy.predictors.base import Precision
+from diffusion_toy.predictors.base import Precision, warm_up
 from diffusion_toy.predictors.openvino import OpenVinoPredictor
 from training.objectives.autoguidance import AutoguidedNetwork
 
@@ -45,7 +45,7 @@ class OpenVinoNetwork(nn.Module):
         super().__init__()
         self.config = config
         self._predictor = OpenVinoPredictor(config, weights, precision, sizes, threads)
-        self._predictor.warm_up()
+        warm_up(self._predictor)
 
     def forward(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
         """Predict v; as `UNet.forward`."""

@@ -1,0 +1,120 @@
+"""How a server gets ready: its first model before it serves, all else while it does.
+
+The first model has run real steps when the server says that it serves. Its other models, and what only
+makes large batches faster, are compiled in a thread that gives way to the sessions, and measured between the
+ticks of the engines, one tick at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+
+from inference_server.engine.calibration import measure_capacity, measured_ticks
+from inference_server.engine.engine import Engine
+from inference_server.engine.loop import EngineLoop
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10  # of the thread that compiles
+_OVER = object()
+
+
+class Preparation:
+    """Compiles and measures the engines of a server.
+
+    Args:
+        engines: the first is that of the default model.
+        failed: called, from another thread, with the error if a model cannot be run.
+    """
+
+    def __init__(self, engines: Sequence[Engine], failed: Callable[[Exception], object]) -> None:
+        """Do nothing yet."""
+        self._engines, self._failed = list(engines), failed
+        self._ready: dict[str, Future[None]] = {engine.info.name: Future() for engine in engines}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def make_first_ready(self) -> None:
+        """Compile and measure the default model, and what can only run in the present, the main thread.
+
+        Raises:
+            PredictorError: a network cannot run here.
+        """
+        for number, engine in enumerate(self._engines):
+            if number == 0 or engine.predictor.device is not None:  # which is torch's
+                engine.predictor.warm_up_first()
+                measure_capacity(engine)
+                self._ready[engine.info.name].set_result(None)
+
+    def start(self, engine_loop: EngineLoop) -> None:
+        """Go on in the background, while the loop ticks the engines."""
+        self._thread = threading.Thread(target=self._run, args=[engine_loop], name="preparation")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End once the program that is being compiled is ready; nobody needs to wait any more."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        for future in self._ready.values():
+            if not future.done():
+                future.set_result(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until everything is ready, or has failed; return whether that came within so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._thread is not None and not self._thread.is_alive()
+
+    def ready(self, model: str) -> Future[None]:
+        """Return what is done as soon as sessions of this model can begin."""
+        return self._ready[model]
+
+    def _run(self, engine_loop: EngineLoop) -> None:
+        _give_way()
+        began = time.perf_counter()
+        try:
+            for _ in self._work(engine_loop):
+                if self._stopping.is_set():
+                    return
+            log.info("all models are ready for large batches too, after %.1f s", time.perf_counter() - began)
+        except Exception as error:
+            self._failed(error)
+            for future in self._ready.values():
+                if not future.done():
+                    future.set_exception(error)
+
+    def _work(self, engine_loop: EngineLoop) -> Iterator[None]:
+        """Do all that is left, in parts."""
+        for engine in self._engines:
+            if not self._ready[engine.info.name].done():
+                engine.predictor.warm_up_first()
+                yield
+                yield from _measured(engine, engine_loop)
+                self._ready[engine.info.name].set_result(None)
+        for engine in self._engines:
+            further = engine.predictor.further_sizes
+            for size in further:
+                engine.predictor.warm_up_size(size)
+                yield
+            if further:
+                yield from _measured(engine, engine_loop)
+
+
+def _measured(engine: Engine, engine_loop: EngineLoop) -> Iterator[None]:
+    """Measure an engine's capacity, each tick in the engines' thread between two of theirs."""
+    ticks = measured_ticks(engine)
+    while engine_loop.call(lambda: next(ticks, _OVER)).result() is not _OVER:
+        yield
+
+
+def _give_way() -> None:
+    """Let the present thread run when the others have nothing to do, where threads have priorities."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
