@@ -43,7 +43,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001
-EXPOSE 50051
+EXPOSE 50051 8080
 ENTRYPOINT ["python", "-m", "inference_server"]
 CMD ["--host", "0.0.0.0", "--port", "50051", "--insecure"]
 

@@ -23,7 +23,7 @@ WHY_server = without PyTorch, since $(if $(filter auto,$(GPU)),there is no NVIDI
 WHY_gpu = with PyTorch, since $(if $(filter auto,$(GPU)),there is an NVIDIA GPU,GPU=$(GPU)): about 5 GB and some minutes (GPU=0 does without)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup play test check bench bench-full soak format proto clean python-ok
+.PHONY: help setup play class test check bench bench-full soak format proto clean python-ok
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ $(VENV)/ready-all: pyproject.toml constraints.txt | python-ok
 
 play: $(VENV)/ready-play-$(PLAY) ## a local server and the viewer; without a display, records demo.gif
 	@$(BIN)/python -m viewer_client.play
+
+class: $(VENV)/ready-play-$(PLAY) ## a server for everybody in the room: a link and a QR code for their phones
+	@$(BIN)/python -m inference_server --host 0.0.0.0 --web-port 8080 --make-token
 
 test: $(VENV)/ready-all ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -m "not slow" --ignore=tests/training

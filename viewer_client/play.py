@@ -27,7 +27,7 @@ SERVER_START_S = 120.0
 SERVER_END_S = 10.0
 LINES_SHOWN = 20
 RECORDING = Path("demo.gif")
-SERVER = (sys.executable, "-m", "inference_server", "--host", "127.0.0.1", "--port", "0")
+SERVER = (sys.executable, "-m", "inference_server", "--host", "127.0.0.1", "--port", "0", "--web-port", "0")
 
 
 class ServerError(DiffusionToyError):
@@ -100,6 +100,8 @@ class LocalServer:
                 if found := re.fullmatch(r"serving on (\S+)\n?", line):
                     self.address = found[1]
                     self._ready.set()
+                elif line.startswith("page: "):
+                    print(f"the same in a browser: {line.removeprefix('page: ').rstrip()}", flush=True)
         self._ready.set()
 
     def _read_errors(self, pipe: IO[str]) -> None:
