@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from inference_server.engine.controls import Controls
 from inference_server.engine.description import describe
 from inference_server.engine.frames import FrameBatch, TickResult
 from inference_server.engine.host_copy import to_host
-from inference_server.engine.kernel import Rows, advance, split
+from inference_server.engine.kernel import advance, split
 from inference_server.engine.readings import Gauge, Readings
 from inference_server.engine.row_scheduler import RowScheduler
 from inference_server.engine.session import Displaced, Event, Pending, Session, SessionSnapshot
@@ -36,6 +36,7 @@ from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
 from inference_server.engine.snapshots import Snapshots
+from inference_server.engine.tick_rows import confine_steps, rows_of
 
 PHASE_MAX = (
     2.0  # steps that a session may be behind: what an overloaded engine has left out is not made up for
@@ -44,13 +45,13 @@ PHASE_MAX = (
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How an engine runs.
+    """Say how an engine runs.
 
     Attributes:
-        slots: sessions at most.
+        slots: how many sessions there is room for.
         tick_rate_hz: how often `tick` will be called; the fastest that a session can step.
-        token_period_s: how often each session's snapshot is told; 0: never.
-        capacity: rows a second that all sessions together may ask for, None for no limit.
+        token_period_s: how often each session's snapshot is told; 0 for never.
+        capacity: network rows a second that all sessions together may ask for; None to measure it.
     """
 
     slots: int = 32
@@ -60,7 +61,7 @@ class EngineConfig:
 
 
 class Engine:
-    """All sessions of one model.
+    """Runs all sessions of one model.
 
     Args:
         model: what the file says of the network, and its examples.
@@ -114,12 +115,12 @@ class Engine:
 
     @property
     def tick_rate_hz(self) -> float:
-        """How often a tick is due."""
+        """Return how often a tick is due."""
         return self.config.tick_rate_hz
 
     @property
     def kept_states(self) -> int:
-        """How many states a session keeps to return to."""
+        """Return how many states a session keeps to return to."""
         return self.state.kept_states
 
     @property
@@ -215,7 +216,7 @@ class Engine:
         c.active[slot] = True
 
     def leave(self, session: Session) -> None:
-        """Close a session and free its slot; a second time does nothing."""
+        """Close a session and free its slot; do nothing if that has been done."""
         if self.sessions.get(session.slot) is session:
             del self.sessions[session.slot]
             del self._by_id[session.id]
@@ -238,7 +239,7 @@ class Engine:
         return self._scheduler.ticks_since_turn(session.slot) / self.tick_rate_hz
 
     def detach(self, session: Session) -> bool:
-        """Let a session wait for its client, where it is; False if it has ended already."""
+        """Let a session wait for its client, where it is; return False if it has ended already."""
         if self.sessions.get(session.slot) is not session:
             return False
         session.detached = True
@@ -259,13 +260,13 @@ class Engine:
         c.active[session.slot] = c.dirty[session.slot] = True
 
     def add_watchers(self, session: Session, number: int) -> None:
-        """So many more (or fewer) watch this session."""
+        """Take note that so many more (or fewer) streams watch this session."""
         if self.sessions.get(session.slot) is session:
             self.controls.watchers[session.slot] += number
             self.controls.dirty[session.slot] = True
 
     def find(self, session_id: str) -> Session | None:
-        """The session of this name, None if it is not here."""
+        """Return the session of this name, None if it is not here."""
         return self._by_id.get(session_id)
 
     def snapshots(self, sessions: Sequence[Session]) -> list[SessionSnapshot]:
@@ -281,7 +282,7 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Nothing will happen until a join or a command."""
+        """Tell whether nothing will happen until a join or a command."""
         c = self.controls
         changed = (c.active & c.dirty).any()
         untold = self._snapshot_schedule.untold(c.active, c.frame_number).any()
@@ -312,7 +313,7 @@ class Engine:
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
         steps = stepping[due]
         slots = self.state.array(due)
-        rows = self._rows(due, slots, steps, applied.discs)
+        rows = rows_of(self.state, c, due, steps, applied.discs)
         began = time.perf_counter()
         v, taken = self.predict_v(rows.state, c.label[due], c.guidance[due])
         forward_s = time.perf_counter() - began
@@ -338,7 +339,9 @@ class Engine:
             self.state.store(index, rows, advanced)
             c.count_steps(moving, at_end[steps], readings.time_step_max[steps])
         if applied.discs:
-            self._confine_steps(due, rows, applied.discs)
+            confined = confine_steps(self.state, due, rows, applied.discs)
+            self._setup.update_ended(confined)
+            c.uniform[confined] = False
         broken = int((~finite).sum())
         return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended)
 
@@ -348,31 +351,6 @@ class Engine:
         wanting = c.dirty | (c.stepping & (c.phase + c.steps_per_tick >= 1 - 1e-9))
         wanting[self._commands.ready_slots] = True
         return self._scheduler.choose(c.active & wanting, c.rows_per_turn, self.share.rows_per_tick)
-
-    def _rows(
-        self, due: NDArray[np.int64], slots: Array, steps: NDArray[np.bool_], discs: Mapping[int, m.Disc]
-    ) -> Rows:
-        c, state = self.controls, self.state
-        multistep = c.multistep[due]
-        if discs:
-            multistep &= ~np.isin(due, list(discs))
-        whole = state.array(np.stack([c.seed[due], c.step[due]]))
-        parts = state.array(np.stack([c.stride[due], c.eta[due]]))
-        flags = state.array(np.stack([c.motion[due] == m.Motion.FORWARD, multistep, steps]))
-        return Rows(
-            state=state.take(state.state, slots),
-            earlier=state.take(state.earlier, slots),
-            earlier_level=state.take(state.earlier_level, slots),
-            table=state.take(state.levels, slots),
-            last=state.take(state.num_time_steps, slots),
-            seeds=whole[0],
-            steps=whole[1],
-            stride=parts[0],
-            eta=parts[1],
-            noising=flags[0],
-            multistep=flags[1],
-            stepping=flags[2],
-        )
 
     def predict_v(
         self, state: Array, labels: NDArray[np.int64], guidance: NDArray[np.float32]
@@ -411,18 +389,8 @@ class Engine:
             applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
         )
 
-    def _confine_steps(self, due: NDArray[np.int64], rows: Rows, discs: Mapping[int, m.Disc]) -> None:
-        """All of some pictures has taken a step of which only a disc was meant."""
-        slots = np.array(list(discs))
-        places = [(disc.x, disc.y, disc.radius) for disc in discs.values()]
-        x, y, radius = (self.state.array(values, np.float32) for values in zip(*places, strict=True))
-        before = rows.state[self.state.array(np.searchsorted(due, slots))]
-        self.state.confine(self.state.array(slots), before, self.state.inside(x, y, radius))
-        self._setup.update_ended(slots)
-        self.controls.uniform[slots] = False
-
     def _tokens(self) -> list[Event]:
-        """Snapshots of the sessions whose turn it is, as the tick before has left them."""
+        """Return snapshots of the sessions whose turn it is, as the tick before has left them."""
         c = self.controls
         chosen = self._snapshot_schedule.take(
             c.active, (c.motion == m.Motion.PAUSED) & ~c.dirty, c.frame_number

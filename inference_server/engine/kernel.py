@@ -125,7 +125,8 @@ def advance(
         rows: what decides them.
         v: (R, C, H, W) float32, the network's prediction.
         gauge: see `readings.read`.
-        any_noising, any_multistep: whether any row is; False saves work.
+        any_noising: whether any row goes the forward process; False saves work.
+        any_multistep: whether any row is DPM-Solver++'s; False saves work.
         uniform: whether every row has one level for all its pixels; True saves work.
     """
     xp, (x, levels, g, n2) = namespace(v), split(rows.state)

@@ -41,6 +41,7 @@ class EngineLoop:
         failed: Callable[[BaseException], object],
         metrics: Metrics,
     ) -> None:
+        """Begin without a tick; `run` makes them."""
         self._engines = list(engines)
         self._publish, self._failed, self._metrics = publish, failed, metrics
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -54,7 +55,7 @@ class EngineLoop:
         self._wake.set()
 
     def call(self, function: Callable[[], R]) -> Future[R]:
-        """Run `function` between two ticks; its result or exception is the future's."""
+        """Run `function` between two ticks, and return a future with its result or exception."""
         future, run = promised(function)
         self.post(run)
         return future

@@ -21,7 +21,7 @@ SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "20000"
 
 
 def promised(function: Callable[[], R]) -> tuple[Future[R], Callable[[], None]]:
-    """A future, and what to call so that it gets the function's result or exception."""
+    """Return a future, and what to call so that it gets the function's result or exception."""
     future: Future[R] = Future()
 
     def run() -> None:
@@ -38,10 +38,11 @@ class MainThread:
     """Runs functions that other threads bring, one after another, in the thread that calls `run`."""
 
     def __init__(self) -> None:
+        """Begin without work."""
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def submit(self, function: Callable[[], R]) -> Future[R]:
-        """Have `function` run; its result or exception is the future's."""
+        """Have `function` run, and return a future with its result or exception."""
         future, run = promised(function)
         self._work.put(run)
         return future
@@ -51,6 +52,6 @@ class MainThread:
         self._work.put(None)
 
     def run(self) -> None:
-        """Work until `stop`."""
+        """Run what is brought, until `stop`."""
         while (work := self._work.get()) is not None:
             work()

@@ -122,9 +122,12 @@ def read(x: Array, x0_hat: Array, u: Array, g: Array, n2: Array, t: Array, gauge
     """Return what the gauge shows of R rows.
 
     Args:
-        x, x0_hat: (R, C, H, W) float32.
-        u, t: (R, H, W) nominal levels and time steps, or (R, 1, 1) where a row has one for all pixels.
-        g, n2: (R, H, W), gain and noise variance.
+        x: (R, C, H, W) float32, the noisy pictures.
+        x0_hat: (R, C, H, W) float32, the predictions.
+        u: (R, H, W) nominal levels, or (R, 1, 1) where a row has one for all pixels.
+        g: (R, H, W), the gain.
+        n2: (R, H, W), the noise variance.
+        t: time steps, shaped as the levels.
         gauge: what is known of the model.
     """
     nominal = _extent(u)

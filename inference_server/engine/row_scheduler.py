@@ -48,7 +48,10 @@ class RowScheduler:
         self._tags = np.zeros(slots)  # when each one's next turn starts, in ticks of virtual time
         self._virtual_time = 0.0  # the earliest start of those who want a turn
         self._wanted = np.zeros(slots, np.bool_)  # who wanted one in the tick before
-        self._rows_left = 0.0  # of the tick; below 0 where the last turn took more than was left
+        self._budget = 0.0  # rows of a tick, 0 for no limit
+        self._rows_left = (
+            0.0  # of the tick; below 0, by one budget at most, where turns took more
+        )
 
     def begin(self, slot: int) -> None:
         """Let a new session take this slot, with as many turns as can be saved."""
@@ -84,6 +87,7 @@ class RowScheduler:
             self._tags[new] = np.maximum(self._tags[new], self._virtual_time)
             self._virtual_time = float(self._tags[slots].min())
         self._wanted = wanting
+        self._budget = budget or 0.0
         if budget is None:
             return wanting
         self._rows_left = min(self._rows_left, 0.0) + budget  # what the tick before left over has passed
@@ -106,7 +110,7 @@ class RowScheduler:
         self._saved[slots] -= 1
         self._last_turn[slots] = self._now
         self._tags[slots] += 1 / self._rate[slots]
-        self._rows_left = max(self._rows_left - rows, -float(rows))
+        self._rows_left = max(self._rows_left - rows, -self._budget)
 
     def ticks_since_turn(self, slot: int) -> int:
         """Return how many ticks ago the session of this slot had its last turn, or began."""

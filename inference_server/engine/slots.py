@@ -56,7 +56,7 @@ class InjectionRows:
 
 
 def history_states(shape: tuple[int, int, int]) -> int:
-    """How many states of this shape (C, H, W) a session keeps, at least 1."""
+    """Return how many states of this shape (C, H, W) a session keeps, at least 1."""
     channels, height, width = shape
     state_bytes = (channels + 3) * height * width * 4
     return max(1, min(HISTORY_STATES_MAX, HISTORY_BYTES_MAX // state_bytes))
@@ -76,6 +76,7 @@ class SlotState:
     """
 
     def __init__(self, slots: int, shape: tuple[int, int, int], device: Any = None) -> None:
+        """Allocate so many slots for pictures of a shape (C, H, W), in torch on a device, else in NumPy."""
         self.shape, self.device = shape, device
         channels, height, width = shape
         self.state = zeros((slots, channels + EXTRA_PLANES, height, width), device)
@@ -113,13 +114,13 @@ class SlotState:
         self.u[slot] = clip(self.u[slot], 0.0, top)
 
     def start_from_noise(self, slot: int, level: float, seed: int) -> None:
-        """Unit noise, nominal to be at `level`."""
+        """Give a session unit noise, nominally at `level`."""
         self.x[slot] = self._start_noise(seed)
         self.u[slot], self.g[slot], self.n2[slot] = level, 0.0, 1.0
         self.forget_earlier(slot)
 
     def start_from_picture(self, slot: int, x0: Array, level: float, seed: int) -> None:
-        """A clean picture (C, H, W) in [−1, 1], noised to `level`."""
+        """Give a session a clean picture (C, H, W) in [−1, 1], noised to `level`."""
         x0, u = self.array(x0), self.array([level], np.float32)
         self.x[slot] = diffusion.q_sample(x0, u, self._start_noise(seed))
         self.u[slot] = level
@@ -133,7 +134,7 @@ class SlotState:
         return standard_normal(seeds, Purpose.START, seeds * 0, self.shape)[0]
 
     def forget_earlier(self, slots: int | Array) -> None:
-        """The next DPM-Solver++ step of these is of first order."""
+        """Let the next DPM-Solver++ step of these slots be of first order."""
         self.earlier_level[slots] = NO_LEVEL
 
     def return_to(self, slot: int, step: int) -> None:
@@ -142,7 +143,7 @@ class SlotState:
         self.forget_earlier(slot)
 
     def noise_up_to(self, slot: int, level: float, seed: int, number: int) -> None:
-        """The forward process for every pixel below `level`, with the noise of injection `number`."""
+        """Noise every pixel below `level` up to it, with the noise of injection `number`."""
         slots = self.array([slot], np.int64)
         u = self.take(self.u, slots)
         u_new = clip(u, level)
@@ -152,7 +153,7 @@ class SlotState:
         self.forget_earlier(slot)
 
     def packed(self, slots: Array) -> Array:
-        """Everything but the history, to be kept elsewhere: (R, N) float32, see `unpack`."""
+        """Return all but the history, to be kept elsewhere, as (R, N) float32; `unpack` takes a row of it."""
         parts = (
             self.take(self.state, slots),
             self.take(self.earlier, slots),
@@ -161,10 +162,10 @@ class SlotState:
         return namespace(self.state).concat([flat(part) for part in parts], axis=1)
 
     def unpack(self, slot: int, values: NDArray[np.float32]) -> None:
-        """Take over a row of `packed`.
+        """Give a slot the state in a row of `packed`.
 
         Raises:
-            ValueError: of another size, or not finite.
+            ValueError: the row has another size, or is not finite.
         """
         state_size, picture_size = math.prod(self.state.shape[1:]), math.prod(self.shape)
         size = state_size + picture_size + 1
@@ -184,11 +185,11 @@ class SlotState:
 
     @property
     def kept_states(self) -> int:
-        """How many states a session keeps to return to."""
+        """Return how many states a session keeps to return to."""
         return int(self.history.shape[1])
 
     def at_end(self, slots: Array) -> Array:
-        """Whether every pixel is clean, and whether every pixel is at T: (R, 2) bool."""
+        """Tell whether every pixel is clean, and whether every pixel is at T: (R, 2) bool."""
         xp, u = namespace(self.state), flat(self.take(self.u, slots))
         last = xp.astype(self.take(self.num_time_steps, slots), xp.int64)
         top = self.levels[slots, last]
@@ -216,7 +217,7 @@ class SlotState:
             mine[slots] = values
 
     def inside(self, center_x: Array, center_y: Array, radius: Array) -> Array:
-        """Which pixels lie in discs (R,), in fractions as in `InjectionRows`: (R, H, W) bool."""
+        """Tell which pixels lie in discs (R,), in fractions as in `InjectionRows`: (R, H, W) bool."""
         dx = (self._pixel_x - column(center_x, 3)) * self._scale_x
         dy = (self._pixel_y - column(center_y, 3)) * self._scale_y
         return dx * dx + dy * dy <= column(radius * radius, 3)

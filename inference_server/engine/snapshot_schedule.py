@@ -11,7 +11,7 @@ Flags = NDArray[np.bool_]
 
 
 class SnapshotSchedule:
-    """Tells a session's turn: at once where a command has brought it to rest, else once a period.
+    """Tells whose snapshot is due: at once after a command has brought it to rest, else once a period.
 
     Args:
         slots: how many there are.
@@ -20,6 +20,7 @@ class SnapshotSchedule:
     """
 
     def __init__(self, slots: int, tick_rate_hz: float, period_s: float) -> None:
+        """Begin without sessions."""
         self._period = max(1, round(period_s * tick_rate_hz))  # ticks, here and below
         self._pause = min(self._period, max(1, round(tick_rate_hz / TOKENS_AT_REST_HZ)))
         self._never = period_s == 0
@@ -30,36 +31,37 @@ class SnapshotSchedule:
         self._brought_to_rest = np.zeros(slots, np.bool_)  # and this state was not told yet
 
     def advance(self, ticks: int) -> None:
-        """So many ticks have passed."""
+        """Let so many ticks pass."""
         self._now += ticks
 
     def begin(self, slot: int) -> None:
-        """A session has taken this slot."""
+        """Take note that a session has taken this slot."""
         self._next[slot] = self._next_at_rest[slot] = 0
         self._brought_to_rest[slot] = False
         self.again(slot)
 
     def again(self, slot: int) -> None:
-        """Whoever has been told of this slot's session before, tell it anew."""
+        """Tell the snapshot of this slot's session again, whoever has been told of it before."""
         self._told[slot] = -1
 
     def bring_to_rest(self, slot: int) -> None:
-        """A command lets the session of this slot rest, in this tick or after the step it is to take."""
+        """Take note that a command lets this slot's session rest, now or after the step it is to take."""
         self._brought_to_rest[slot] = True
 
     def untold(self, active: Flags, frames: NDArray[np.int64]) -> Flags:
-        """Slots (S,) of which something is still to be told; `frames` are the numbers of their newest."""
+        """Return of which slots something is still to be told, (S,); `frames` are their newest numbers."""
         if self._never:
             return np.zeros_like(active)
         untold: Flags = active & ((self._told != frames) | self._brought_to_rest)
         return untold
 
     def take(self, active: Flags, idle: Flags, frames: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The slots whose turn it is now; they count as told.
+        """Return the slots whose snapshots are due now; they count as told.
 
         Args:
-            active, idle: (S,), whose client is here; who is paused, and has shown its last frame.
-            frames: (S,), the number of each one's newest frame.
+            active: (S,) bool, whose client is here.
+            idle: (S,) bool, who is paused and has shown its last frame.
+            frames: (S,) int64, the number of each one's newest frame.
         """
         untold = self.untold(active, frames)
         at_once = self._brought_to_rest & idle & (self._now >= self._next_at_rest)

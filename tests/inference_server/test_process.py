@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -42,6 +43,21 @@ def test_sigterm_ends_streams_and_process_cleanly(tmp_path: Path) -> None:
 def test_an_idle_server_ends_cleanly_as_well(tmp_path: Path) -> None:
     server = ServerProcess("--model", str(write_model(tmp_path / "m.safetensors")))
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize(("capacity", "seats", "admitted"), [(150, 8, 2), (1_000_000, 3, 3)])
+def test_it_admits_as_many_as_it_has_said(tmp_path: Path, capacity: int, seats: int, admitted: int) -> None:
+    model = str(write_model(tmp_path / "m.safetensors"))
+    flags = ("--capacity", str(capacity), "--max-sessions", str(seats))
+    with running_server("--model", model, *flags) as server, contextlib.ExitStack() as stack:
+        assert any(f"admits {admitted} sessions" in line for line in server.log)
+        for _ in range(admitted):
+            stack.enter_context(Client(server.address)).start()
+        with Client(server.address) as late:
+            late.send(m.Start())
+            code, text = late.status()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert f"it serves {admitted} sessions" in text
 
 
 def test_it_listens_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
