@@ -1,0 +1,312 @@
+"""The page in a real browser, against a real server."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.client import Client
+from tests.models import write_model
+from tests.tools import ServerProcess, free_port, running_server, wait_for
+from tests.web_client.browser import Browser, running_browser
+from viewer_client.core.appearance import ColorMap
+from viewer_client.files.png import picture
+from viewer_client.files.saving import read_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+FLAGS = ("--threads", "1", "--capacity", "1000", "--fixed-batch", "2", "--precision", "float32")
+T = "Number(document.querySelector('.figures b').textContent)"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(browser: Browser, model: Path) -> Iterator[ServerProcess]:  # no server without a browser
+    with running_server("--model", str(model), "--web-port", "0", *FLAGS) as server:
+        yield server
+
+
+def _open(browser: Browser, address: str, name: str = "page", **options: object) -> None:
+    """A page whose first picture is there."""
+    browser.do(
+        "pages[args.name] = await openPage(args.address, args.options);"
+        f"await pages[args.name].waitForFunction(() => {T} >= 0)",
+        name=name,
+        address=address,
+        options=options,
+    )
+
+
+def _wait(browser: Browser, condition: str, name: str = "page") -> None:
+    browser.do(
+        f"await pages[args.name].waitForFunction(() => {condition}, null, {{ timeout: 90000 }})", name=name
+    )
+
+
+def _settle(browser: Browser, name: str = "page") -> None:
+    """The picture is clean, and time stands still."""
+    _wait(browser, f"{T} === 0", name)
+    browser.do("await pages[args.name].getByRole('button', { name: 'Pause' }).click()", name=name)
+    _wait(browser, "document.querySelector('.readout p').textContent === 'paused'", name)
+
+
+def _download(browser: Browser, item: str, path: Path, name: str = "page") -> Path:
+    browser.do(
+        """const page = pages[args.name];
+        await page.getByLabel('Save', { exact: true }).click();
+        const [file] = await Promise.all([page.waitForEvent('download'), page.getByText(args.item).click()]);
+        await file.saveAs(args.path);""",
+        name=name,
+        item=item,
+        path=str(path),
+    )
+    return path
+
+
+def _noisy_columns(browser: Browser) -> list[float]:
+    """How noisy each column of the picture is claimed to be, by what the page saves of it."""
+    return browser.do(
+        """const page = pages.page;
+        await page.getByLabel('lay the time steps over the picture').check();
+        await page.waitForTimeout(200);
+        return page.evaluate(() => {
+          const canvas = document.querySelector('.touched canvas');
+          const { data, width, height } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const colored = (x, y) => data[4 * (y * width + x)] !== data[4 * (y * width + x) + 2];
+          return Array.from({ length: width }, (_, x) =>
+            Array.from({ length: height }, (_, y) => colored(x, y)).filter(Boolean).length / height);
+        });"""
+    )
+
+
+@pytest.mark.parametrize("device", ["mouse", "finger"])
+def test_a_stroke_lands_where_the_pointer_is(browser: Browser, server: ServerProcess, device: str) -> None:
+    options = {"hasTouch": device == "finger", "viewport": {"width": 1000, "height": 700}}
+    _open(browser, server.page, **options)
+    _settle(browser)
+    browser.do(
+        """const page = pages.page;
+        const box = await page.locator('.touched canvas').boundingBox();
+        const [x, y] = [box.x + box.width * 0.25, box.y + box.height * 0.5];
+        if (args.finger) {
+          await page.touchscreen.tap(x, y);
+        } else {
+          await page.mouse.move(x, y);
+          await page.mouse.down();
+          await page.mouse.up();
+        }""",
+        finger=device == "finger",
+    )
+    _wait(browser, f"{T} === 15")  # half a radius at 30 time steps a radius
+    columns = _noisy_columns(browser)
+    noisy = [x for x, share in enumerate(columns) if share > 0]
+    assert noisy == list(range(3, 11))  # centres within 0.15 of 0.25, of 28 columns
+    browser.do("await pages.page.context().close()")
+
+
+def test_a_picture_saved_by_the_page_is_what_the_viewer_replays(
+    browser: Browser, server: ServerProcess, tmp_path: Path
+) -> None:
+    _open(browser, server.page)
+    _settle(browser)
+    browser.do(
+        """const page = pages.page;
+        const box = await page.locator('.touched canvas').boundingBox();
+        await page.getByLabel('rule').selectOption('naive');
+        await page.mouse.move(box.x + box.width * 0.3, box.y + box.height * 0.4);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width * 0.7, box.y + box.height * 0.6, { steps: 5 });
+        await page.mouse.up();
+        await page.getByRole('button', { name: 'Step', exact: true }).click();
+        await page.waitForTimeout(500);"""
+    )
+    saved = _download(browser, "Save picture", tmp_path / "saved.png")
+    recipe = read_recipe(saved)
+    assert not recipe.inexact
+    assert recipe.steps == 301
+    with Client(server.address) as client:
+        client.start(recipe.session("tiny"))
+        for step, command in recipe.commands():
+            client.send(command, at_step=step)
+        frame = client.frame(lambda frame: frame.step == recipe.steps and frame.idle)
+    with Image.open(saved) as image:
+        assert (np.asarray(image) == picture(frame, ColorMap.GREY)).all()
+    browser.do("await pages.page.context().close()")
+
+
+def test_a_link_replays_the_picture_exactly(browser: Browser, server: ServerProcess, tmp_path: Path) -> None:
+    context = {"permissions": ["clipboard-read", "clipboard-write"]}
+    _open(browser, server.page, **context)
+    _settle(browser)
+    browser.do("await pages.page.locator('.touched canvas').press('Enter')")
+    _wait(browser, f"{T} === 15")
+    first = _download(browser, "Save picture", tmp_path / "first.png")
+    link = browser.do(
+        """const page = pages.page;
+        await page.getByLabel('Share', { exact: true }).click();
+        await page.getByText('Link that replays this').click();
+        await page.waitForFunction(() => document.querySelector('.notice').textContent.includes('copied'));
+        return page.evaluate(() => navigator.clipboard.readText());"""
+    )
+    assert "#recipe=" in link
+    _open(browser, link, "other")
+    _wait(browser, "document.querySelector('.notice').textContent.startsWith('replayed: 300 steps')", "other")
+    again = _download(browser, "Save picture", tmp_path / "again.png", "other")
+    with Image.open(first) as one, Image.open(again) as other:
+        assert (np.asarray(one) == np.asarray(other)).all()
+    for name in ("page", "other"):
+        browser.do("await pages[args.name].context().close()", name=name)
+
+
+def test_a_session_comes_back_after_the_server_was_killed(
+    browser: Browser, model: Path, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    ports = ("--port", str(free_port()), "--web-port", str(free_port()))
+    flags = ("--model", str(model), "--resume-key-file", str(key), *FLAGS, *ports)
+    with running_server(*flags) as server:
+        _open(browser, server.page)
+        _settle(browser)
+        browser.do("await pages.page.locator('.touched canvas').press('Enter')")
+        _wait(browser, f"{T} === 15")
+        browser.do("await pages.page.waitForTimeout(2500)")  # a token goes out about once a second
+        server.process.send_signal(signal.SIGKILL)
+        _wait(browser, "document.querySelector('.veil b')?.textContent.startsWith('reconnecting')")
+        assert browser.do("return pages.page.locator('.veil').isVisible()")
+    with running_server(*flags):
+        _wait(browser, "document.querySelector('.sign').dataset.phase === 'live'")
+        _wait(browser, "document.querySelector('.veil').hidden")
+        assert browser.do(f"return pages.page.evaluate(() => {T})") == 15
+        browser.do("await pages.page.getByRole('button', { name: 'Play' }).click()")
+        _wait(browser, f"{T} === 0")
+    browser.do("await pages.page.context().close()")
+
+
+def _session(browser: Browser, name: str) -> str:
+    """The session that a page would give others to watch."""
+    return str(
+        browser.do(
+            """const page = pages[args.name];
+            await page.getByLabel('Share', { exact: true }).click();
+            await page.getByText('Link to watch me').click();
+            return page.evaluate(() => navigator.clipboard.readText());""",
+            name=name,
+        )
+    )
+
+
+def test_two_tabs_have_a_session_each_and_a_reload_keeps_its_own(
+    browser: Browser, server: ServerProcess
+) -> None:
+    _open(browser, server.page, "one", permissions=["clipboard-read", "clipboard-write"])
+    browser.do(
+        """pages.two = await openPage(args.address, { context: pages.one.context() });
+        await pages.two.waitForFunction(() => document.querySelector('.sign').dataset.phase === 'live');""",
+        address=server.page,
+    )
+    browser.do("await pages.two.bringToFront()")
+    second = _session(browser, "two")
+    browser.do("await pages.one.bringToFront()")
+    first = _session(browser, "one")
+    assert first != second
+    _wait(browser, f"{T} === 0", "one")
+    browser.do("await pages.one.waitForTimeout(2500); await pages.one.reload()")
+    _wait(browser, f"{T} === 0", "one")
+    assert _session(browser, "one") == first
+    browser.do("await pages.one.context().close()")
+
+
+def test_one_who_watches_sees_the_session_and_cannot_touch_it(
+    browser: Browser, server: ServerProcess
+) -> None:
+    _open(browser, server.page, "one", permissions=["clipboard-read", "clipboard-write"])
+    _settle(browser, "one")
+    _open(browser, _session(browser, "one"), "watcher")
+    _wait(browser, "document.querySelector('.readout p').textContent === 'you are watching'", "watcher")
+    browser.do("await pages.one.bringToFront(); await pages.one.locator('.touched canvas').press('Enter')")
+    _wait(browser, f"{T} === 15", "one")
+    _wait(browser, f"{T} === 15", "watcher")
+    browser.do("await pages.watcher.keyboard.press('r')")
+    _wait(browser, "document.querySelector('.notice').textContent.includes('only the session')", "watcher")
+    for name in ("one", "watcher"):
+        browser.do("await pages[args.name].context().close()", name=name)
+
+
+@pytest.mark.parametrize("size", [(360, 640), (1280, 800)])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing(
+    browser: Browser, server: ServerProcess, size: tuple[int, int], scheme: str
+) -> None:
+    viewport = {"width": size[0], "height": size[1]}
+    _open(browser, server.page, viewport=viewport, colorScheme=scheme, bypassCSP=True)
+    findings = browser.do(
+        """const page = pages.page;
+        await page.getByLabel('Tour').click();
+        for (const summary of await page.locator('.panel details:not([open]) > summary').all()) await summary.click();
+        await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
+        await page.waitForTimeout(500);
+        const { violations } = await page.evaluate(() => axe.run());
+        return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ').slice(0, 400)}`);"""
+    )
+    assert findings == []
+    browser.do("await pages.page.context().close()")
+
+
+@pytest.mark.parametrize("size", [(360, 640), (768, 1024), (1280, 800), (2560, 1440)])
+def test_everything_one_presses_is_large_enough_and_within_the_page(
+    browser: Browser, server: ServerProcess, size: tuple[int, int]
+) -> None:
+    _open(browser, server.page, viewport={"width": size[0], "height": size[1]}, locale="de")
+    odd = browser.do(
+        """const page = pages.page;
+        await page.waitForTimeout(500);
+        return page.evaluate(() => {
+          const shown = [...document.querySelectorAll('button, select, summary, input, [role=slider]')]
+            .filter((one) => one.checkVisibility() && !one.matches('[type=checkbox]'));
+          const odd = shown.filter((one) => {
+            const { width, height, right } = one.getBoundingClientRect();
+            return height < 44 || width < 44 || right > innerWidth;
+          }).map((one) => one.outerHTML.slice(0, 120));
+          return [shown.length, odd, document.documentElement.scrollWidth > innerWidth];
+        });"""
+    )
+    assert odd[0] > 20
+    assert odd[1:] == [[], False]
+    browser.do("await pages.page.context().close()")
+
+
+def test_the_page_breaks_no_rule_of_its_own_server(browser: Browser, server: ServerProcess) -> None:
+    _open(browser, server.page)
+    assert browser.do("return problems") == []
+    browser.do("await pages.page.context().close()")
+
+
+def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, model: Path) -> None:
+    flags = ("--model", str(model), "--web-port", "0", "--max-sessions", "1", *FLAGS)
+    with running_server(*flags) as server:
+        _open(browser, server.page, "first")
+        _ = browser.do(
+            """pages.second = await openPage(args.address, { locale: 'de' });
+            await pages.second.waitForFunction(() => document.querySelector('.veil p').textContent.includes('voll'));
+            await pages.first.context().close();
+            await pages.second.waitForFunction(() => document.querySelector('.sign').dataset.phase === 'live');""",
+            address=server.page,
+        )
+        wait_for(lambda: browser.do(f"return pages.second.evaluate(() => {T})") >= 0, 60, "a picture")
+        browser.do("await pages.second.context().close()")
