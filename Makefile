@@ -23,7 +23,7 @@ WHY_server = without PyTorch, since $(if $(filter auto,$(GPU)),there is no NVIDI
 WHY_gpu = with PyTorch, since $(if $(filter auto,$(GPU)),there is an NVIDIA GPU,GPU=$(GPU)): about 5 GB and some minutes (GPU=0 does without)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup play class test check bench bench-full soak format proto clean python-ok
+.PHONY: help setup play class test check bench bench-full soak format proto page clean python-ok
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,8 +100,13 @@ format: $(VENV)/ready-all ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-proto: $(VENV)/ready-all ## regenerate the stubs from proto/
+proto: $(VENV)/ready-all ## regenerate the stubs from proto/, and the page's where its packages are installed
 	@$(BIN)/python proto/generate.py .
+	@test ! -d web_client/node_modules || { npm run --silent proto --prefix web_client && npm run --silent build --prefix web_client; }
+
+page: ## build the page (web_client/dist) from its sources; needs Node.js and npm
+	@npm ci --silent --no-audit --no-fund --prefix web_client
+	@npm run --silent build --prefix web_client
 
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
