@@ -10,8 +10,9 @@
 //
 // ## The rules of the stream
 //
-// 1. The first request is a `Start`. The first response is a `Welcome`; nothing comes before it.
-//    Any other first request, or a second `Start`, ends the stream (FAILED_PRECONDITION).
+// 1. The first request is a `Start`, within 10 seconds (else DEADLINE_EXCEEDED). The first response is
+//    a `Welcome`; nothing comes before it. Any other first request, or a second `Start`, ends the stream
+//    (FAILED_PRECONDITION).
 // 2. After that the server sends a `Frame` for every step of the session, at its own pace: the
 //    server owns time. Neither side waits for the other.
 // 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
@@ -29,22 +30,32 @@
 //    pictures, never differences.
 // 6. When every pixel is at t = 0 (playing in reverse) or t = T (playing forward), and while
 //    paused, the session rests: it sends a last frame, then none until a command changes it. A
-//    change to an idle session is shown in one new frame without a step.
+//    change to an idle session is shown in one new frame without a step. Whatever asks for them, a
+//    session gets as many frames a second as `Settings.steps_per_second`, and at least 20; a second's
+//    worth may come at once. Commands beyond that are not lost: a `Step` waits for its turn, all other
+//    changes are shown together, a little later.
 // 7. A broken protocol ends the stream with a status, whose message says what to do:
 //    INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
 //    that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-//    model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, or a message
-//    exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
+//    model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, the session has
+//    given way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
 //    that this server's key did not make), ABORTED (another stream has taken the session over),
-//    DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`), UNAVAILABLE (loading,
+//    DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`), UNAVAILABLE (loading,
 //    shutting down or restarting: try again).
 // 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
 //    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
-//    `Start.resume_token` of it finds it exactly where it paused.
+//    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
+//    session end earlier, because it gives way to a newcomer: first one whose client is gone, then one
+//    that has had no frame for a minute (to a newcomer who plays), each to a client of the same address
+//    or of one that holds less of the server. Last, an address that holds much gives up sessions, playing
+//    or not, as long as it then still holds as much as the newcomer's. A client whose session gives way
+//    gets a `Moving` and RESOURCE_EXHAUSTED; its token goes on where the session was as soon as there is
+//    room.
 // 9. About once a second, and before a server shuts down, the server sends a `ResumeToken`:
 //    everything that the session owns but its history. With the newest one any server that has the
 //    same model and key goes on from there. A session that comes to rest by a `Pause`, `Step`, `Back`
-//    or `Jump` sends one of exactly this state at once, within two ticks, though at most four a second:
+//    or `Jump` sends one of exactly this state at once, within two ticks (of its frame, where that waits
+//    by rule 6), though at most four a second:
 //    it is the first whose `ResumeToken.sequence` is not below that command's. (Like frames, tokens wait
 //    while the window is full.) To lose nothing a client keeps the commands above
 //    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
@@ -729,7 +740,8 @@ export type Settings = Message<"diffusion_toy.v1.Settings"> & {
   guidance?: number | undefined;
 
   /**
-   * Network steps a second, above 0 up to `Limits.tick_rate_hz`. Default: that rate.
+   * Network steps a second, above 0 up to `Limits.tick_rate_hz`. It is what the server keeps free for the
+   * session, at least 20 a second (rule 6). Default: `Limits.tick_rate_hz`.
    *
    * @generated from field: optional float steps_per_second = 3;
    */
@@ -819,7 +831,8 @@ export type DenoiseResponse = Message<"diffusion_toy.v1.DenoiseResponse"> & {
     case: "resumeToken";
   } | {
     /**
-     * The server is shutting down: the stream ends soon, and this token is the newest.
+     * The stream ends soon, and this token is the newest: the server is shutting down, or the session
+     * gives way to another (rule 8).
      *
      * @generated from field: diffusion_toy.v1.Moving moving = 6;
      */
@@ -949,7 +962,7 @@ export const ResumeTokenSchema: GenMessage<ResumeToken> = /*@__PURE__*/
   messageDesc(file_diffusion_toy_v1_denoise, 19);
 
 /**
- * The server is shutting down.
+ * The session has to go on elsewhere, or later.
  *
  * @generated from message diffusion_toy.v1.Moving
  */
