@@ -1,4 +1,4 @@
-"""What a frame costs besides the network: our server, a gRPC server that does nothing, and a balancer.
+"""What a frame costs besides the network, over gRPC and WebSocket: ours, an empty server, a balancer.
 
 CPU time of all threads but the first, which is the engine's, for each frame, with a tiny model; for the
 empty server, of all threads. It sends the bytes of one of our frames. Both have the same viewers, which
@@ -15,13 +15,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import grpc.aio
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract import wire
@@ -36,7 +39,18 @@ from viewer_client.load.generator import LoadOptions, run_load
 from viewer_client.load.scripted_input import Mouse
 
 EMPTY_SERVER = (sys.executable, str(Path(__file__).with_name("empty_server.py")))
-FLAGS = ("--threads", "1", "--max-sessions", "256", "--capacity", "1000000", "--log-level", "warning")
+FLAGS = (
+    "--threads",
+    "1",
+    "--max-sessions",
+    "256",
+    "--capacity",
+    "1000000",
+    "--log-level",
+    "error",
+    "--web-port",
+    "0",
+)
 ENDLESS = m.Start(settings=m.SettingsChange(num_time_steps=1000))  # rests after 17 s
 WARM_UP_S = 1.5
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -65,19 +79,43 @@ def cpu_seconds(pid: int, *, first: bool) -> float:
     return total
 
 
-async def cost(address: str, process_id: int, viewers: int, seconds: float, *, first: bool) -> Cost:
-    """Let viewers look at a server, and see what that takes the process."""
+async def over_grpc(address: str, viewers: int, seconds: float) -> float:
+    """Let viewers look at a server; return the frames a second that all of them got."""
     endpoint = Endpoint(parse_address(address))
-    options = LoadOptions(
-        endpoint, viewers, seconds + 0.2, mouse=Mouse.NONE, start=ENDLESS, warm_up_s=WARM_UP_S
-    )
-    load = asyncio.create_task(run_load(options))
+    options = LoadOptions(endpoint, viewers, seconds, mouse=Mouse.NONE, start=ENDLESS, warm_up_s=WARM_UP_S)
+    report = await run_load(options)
+    return report.frames / report.seconds
+
+
+async def over_web(page: str, viewers: int, seconds: float) -> float:
+    """Do the same over WebSockets."""
+    frames = [0] * viewers
+
+    async def look(viewer: int, began: float) -> None:
+        address = page.replace("http", "ws", 1) + "/api/denoise"
+        protocols = [Subprotocol("diffusion-toy.v1")]
+        async with connect(address, subprotocols=protocols, compression=None, proxy=None) as connection:
+            await connection.send(wire.request_to_proto(m.Request(ENDLESS, 1)).SerializeToString())
+            while (now := time.perf_counter() - began) < WARM_UP_S + seconds:
+                response = pb.DenoiseResponse.FromString(await connection.recv(decode=False))
+                if response.WhichOneof("response") == "frame":
+                    request = wire.request_to_proto(m.Request(m.Acknowledge(response.frame.number), 0))
+                    await connection.send(request.SerializeToString())
+                    frames[viewer] += now > WARM_UP_S
+
+    began = time.perf_counter()
+    await asyncio.gather(*(look(viewer, began) for viewer in range(viewers)))
+    return sum(frames) / seconds
+
+
+async def cost(looking: Coroutine[Any, Any, float], process_id: int, seconds: float, *, first: bool) -> Cost:
+    """See what viewers that look for `seconds` and a moment more take a server's process."""
+    load = asyncio.create_task(looking)
     await asyncio.sleep(WARM_UP_S + 0.1)
     before, began = cpu_seconds(process_id, first=first), time.perf_counter()
     await asyncio.sleep(seconds)
     after, ended = cpu_seconds(process_id, first=first), time.perf_counter()
-    report = await load
-    return Cost(after - before, report.frames / report.seconds, ended - began)
+    return Cost(after - before, await load, ended - began)
 
 
 async def one_frame(address: str) -> bytes:
@@ -125,27 +163,41 @@ def main() -> None:
 def measure(
     ours: ServerProcess, empty: ServerProcess, numbers: Sequence[int], seconds: float, rounds: int
 ) -> None:
-    """Print two rows and their ratio for each number of viewers."""
+    """Print four rows and their ratios for each number of viewers."""
     print("| server | viewers | frames/s | CPU a frame, µs |")
     print("| --- | --- | --- | --- |")
+    names = ("ours over gRPC", "empty grpc.aio", "ours over WebSocket", "empty websockets")
     ratios = []
     for viewers in numbers:
-        costs: tuple[list[Cost], list[Cost]] = ([], [])
+        costs: list[list[Cost]] = [[] for _ in names]
         for _ in range(rounds):
-            for server, side in zip((ours, empty), costs, strict=True):
-                one = cost(server.address, server.process.pid, viewers, seconds, first=server is empty)
-                side.append(asyncio.run(one))
-        print(row("ours, without the engine's thread", viewers, costs[0]))
-        print(row("empty grpc.aio", viewers, costs[1]), flush=True)
-        mine, theirs = (statistics.median(one.us_per_frame for one in side) for side in costs)
-        ratios.append(f"{mine / theirs:.2f} with {viewers} viewers")
-    print(f"\nours ÷ empty: {', '.join(ratios)}")
+            for side, (server, web) in enumerate(((ours, 0), (empty, 0), (ours, 1), (empty, 1))):
+                if web:
+                    looking = over_web(server.page, viewers, seconds + 0.2)
+                else:
+                    looking = over_grpc(server.address, viewers, seconds + 0.2)
+                one = cost(looking, server.process.pid, seconds, first=server is empty)
+                costs[side].append(asyncio.run(one))
+        for name, side_costs in zip(names, costs, strict=True):
+            print(row(name, viewers, side_costs), flush=True)
+        ours_grpc, empty_grpc, ours_web, empty_web = (
+            statistics.median(one.us_per_frame for one in side) for side in costs
+        )
+        ratios.append(
+            f"with {viewers} viewers gRPC {ours_grpc / empty_grpc:.2f}, "
+            f"WebSocket {ours_web / empty_web:.2f}, WebSocket ÷ gRPC {ours_web / ours_grpc:.2f}"
+        )
+    print(f"\nOurs, without the engine's thread, ÷ empty: {'; '.join(ratios)}")
 
 
 def measure_balancer(balancer: Balancer, viewers: int, seconds: float, rounds: int) -> None:
     """Print what a frame costs the balancer."""
     costs = [
-        asyncio.run(cost(balancer.address, balancer.process_id, viewers, seconds, first=True))
+        asyncio.run(
+            cost(
+                over_grpc(balancer.address, viewers, seconds + 0.2), balancer.process_id, seconds, first=True
+            )
+        )
         for _ in range(rounds)
     ]
     print(f"\n{row('HAProxy, before ours', viewers, costs)}")

@@ -1,4 +1,4 @@
-"""A gRPC server that does nothing: one and the same message to every stream, 60 times a second.
+"""A gRPC or WebSocket server that does nothing: the same message to every stream, 60 times a second.
 
 Every message waits for an acknowledgement, and all streams send together, as ours do after a tick.
 Prints its port.
@@ -15,6 +15,10 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_web
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 METHOD = ("diffusion_toy.v1.DenoiseService", "Denoise")
 
@@ -41,8 +45,18 @@ class Metronome:
 
 
 async def serve(message: bytes, rate_hz: float) -> None:
-    """Until SIGTERM."""
+    """Serve over both until SIGTERM."""
     metronome = Metronome(rate_hz)
+
+    async def web_stream(connection: ServerConnection) -> None:
+        try:
+            await connection.recv()  # the start
+            while True:
+                await metronome.beat()
+                await connection.send(message)
+                await connection.recv()
+        except ConnectionClosed:
+            return
 
     async def stream(_requests: Any, context: Any) -> None:
         await context.read()  # the start
@@ -62,8 +76,13 @@ async def serve(message: bytes, rate_hz: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     beating = asyncio.create_task(metronome.run())
-    print(f"serving on 127.0.0.1:{port}", flush=True)
+    web = await serve_web(
+        web_stream, "127.0.0.1", 0, compression=None, subprotocols=[Subprotocol("diffusion-toy.v1")]
+    )
+    print(f"serving on 127.0.0.1:{port}")
+    print(f"page: http://127.0.0.1:{web.sockets[0].getsockname()[1]}/", flush=True)
     await stop.wait()
+    web.close()
     beating.cancel()
     await server.stop(0.5)
 
