@@ -62,9 +62,11 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     if not key:
         log.info("made up a key for resume tokens: only this process can take its sessions up again")
     models = await asyncio.wrap_future(main_thread.submit(lambda: load_models(options.model_files)))
+    largest = request_bytes(models)
     limits = Limits(
         tick_rate_hz=options.tick_rate_hz,
-        request_bytes=request_bytes(models),
+        request_bytes=largest,
+        pending_bytes=max(Limits.pending_bytes, 2 * largest),
         commands_per_second=options.commands_per_second,
         grace_s=options.grace_s,
         idle_s=options.idle_s,

@@ -222,6 +222,7 @@ LIMITS = Table(
         "idle_s": SAME,
         "history_states": SAME,
         "injections_per_tick": SAME,
+        "pending_bytes": SAME,
     },
 )
 RESUME_TOKEN = Table(m.ResumeToken, pb.ResumeToken, "resume_token", {"token": SAME, "sequence": SAME})

@@ -21,11 +21,15 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
    steps. A frame says in `applied_sequence` which have been applied or rejected: all up to it; and in
-   `applied` before which step each was applied.
+   `applied` before which step each was applied. Between two steps there is so much time for commands and
+   no more. Sessions take turns with it, a command each; what is left over comes first before the next
+   step. A session does not take a step while a command with the `at_step` of that step comes next.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
-   (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
-   `Start`: there is no session yet, so it ends the stream with INVALID_ARGUMENT.
+   (`Limits.commands_per_second`) or finds too much waiting (`Limits.pending_commands`,
+   `Limits.pending_bytes`). What no session of the model can be asked for is rejected when it arrives, the
+   rest when its turn comes. The only exception is a bad `Start`: there is no session yet, so it ends the
+   stream with INVALID_ARGUMENT.
 5. The client acknowledges each frame *when it has drawn it*; an acknowledgement covers all
    frames before it. At most `window` frames are on their way unacknowledged; when the window is
    full the server keeps only the newest unsent frame and replaces it by newer ones. The session
@@ -1263,6 +1267,7 @@ class Limits(_message.Message):
     IDLE_S_FIELD_NUMBER: _builtins.int
     HISTORY_STATES_FIELD_NUMBER: _builtins.int
     INJECTIONS_PER_TICK_FIELD_NUMBER: _builtins.int
+    PENDING_BYTES_FIELD_NUMBER: _builtins.int
     tick_rate_hz: _builtins.float
     """The fastest a session can step, steps a second."""
     request_bytes: _builtins.int
@@ -1280,8 +1285,13 @@ class Limits(_message.Message):
     history_states: _builtins.int
     """How many states are kept for `Back` and `Jump`."""
     injections_per_tick: _builtins.int
-    """Injections of one session that are applied before one step, at least 1; those beyond wait for the
-    next. A client that makes the same picture in two sessions must send no more than this for a step.
+    """Injections of one session that are applied between two ticks, at least 1, or fewer where others have
+    commands too; those beyond wait for the next tick. If they have the `at_step` of the coming step, the step
+    waits with them.
+    """
+    pending_bytes: _builtins.int
+    """Size of the commands that may wait at a time, bytes: each counts as its request and 512 more. While
+    sessions of others hold very much, only `request_bytes` of it are sure.
     """
     def __init__(
         self,
@@ -1295,10 +1305,11 @@ class Limits(_message.Message):
         idle_s: _builtins.float = ...,
         history_states: _builtins.int = ...,
         injections_per_tick: _builtins.int = ...,
+        pending_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "grace_s", b"grace_s", "history_states", b"history_states", "idle_s", b"idle_s", "injections_per_tick", b"injections_per_tick", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands_per_second", b"commands_per_second", "grace_s", b"grace_s", "history_states", b"history_states", "idle_s", b"idle_s", "injections_per_tick", b"injections_per_tick", "pending_bytes", b"pending_bytes", "pending_commands", b"pending_commands", "request_bytes", b"request_bytes", "tick_rate_hz", b"tick_rate_hz", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,11 +21,15 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
    `Start` has one too; gaps are allowed). Commands are applied in this order, between two
    steps. A frame says in `applied_sequence` which have been applied or rejected: all up to it; and in
-   `applied` before which step each was applied.
+   `applied` before which step each was applied. Between two steps there is so much time for commands and
+   no more. Sessions take turns with it, a command each; what is left over comes first before the next
+   step. A session does not take a step while a command with the `at_step` of that step comes next.
 4. A command with a bad value changes nothing and is answered by `Rejected`, which names the
    field, the value and the limit; the stream goes on. So is a command that comes too fast
-   (`Limits.commands_per_second`, `Limits.pending_commands`). The only exception is a bad
-   `Start`: there is no session yet, so it ends the stream with INVALID_ARGUMENT.
+   (`Limits.commands_per_second`) or finds too much waiting (`Limits.pending_commands`,
+   `Limits.pending_bytes`). What no session of the model can be asked for is rejected when it arrives, the
+   rest when its turn comes. The only exception is a bad `Start`: there is no session yet, so it ends the
+   stream with INVALID_ARGUMENT.
 5. The client acknowledges each frame *when it has drawn it*; an acknowledgement covers all
    frames before it. At most `window` frames are on their way unacknowledged; when the window is
    full the server keeps only the newest unsent frame and replaces it by newer ones. The session

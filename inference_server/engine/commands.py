@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,13 +13,15 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.arrays import on_host
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
+from inference_server.engine.command_budget import CommandBudget
 from inference_server.engine.controls import Controls
-from inference_server.engine.session import Event, Pending, Session, Skip
+from inference_server.engine.pending import Pending, PendingCommands, Skip
+from inference_server.engine.session import Event, Session
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import InjectionRows, SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
 
-INJECTIONS_PER_TICK = 9  # injections of one session that a tick applies (540 a second); the rest wait a tick
+INJECTIONS_PER_TICK = 9  # of one session at most, however much of the budget is left (540 a second)
 JUMP_TOLERANCE = 0.5  # time steps by which a kept state may miss the one that was asked for
 
 
@@ -31,11 +33,30 @@ class Applied:
         answers: what clients must be told.
         kinds: of the commands that were applied.
         discs: by slot, to which pixels the session's step of this tick is confined.
+        held: slots that do not step in this tick, since a command for this step still waits.
     """
 
     answers: list[Event] = field(default_factory=list)
     kinds: list[type] = field(default_factory=list)
     discs: dict[int, m.Disc] = field(default_factory=dict)
+    held: list[int] = field(default_factory=list)
+
+
+@dataclass
+class _Tick:
+    """How far a tick has come: what is left of its budget, who may step, and what has been done for whom.
+
+    `touched` are the slots of which a command was taken, `injections` how many were applied, by slot.
+    """
+
+    left_us: float
+    may_step: NDArray[np.bool_]
+    touched: set[int] = field(default_factory=set)
+    injections: Counter[int] = field(default_factory=Counter)
+
+    def capped(self, session: Session) -> bool:
+        """Whether the session has had all injections that one tick may bring."""
+        return self.injections[session.slot] >= INJECTIONS_PER_TICK
 
 
 class Commands:
@@ -47,6 +68,7 @@ class Commands:
         snapshot_schedule: is told who comes to rest.
         allow: takes note of a session's new settings; raises `InvalidValueError` where they ask for more
             than there is.
+        budget: what the commands of a tick may cost.
     """
 
     def __init__(
@@ -56,25 +78,28 @@ class Commands:
         setup: SessionSetup,
         snapshot_schedule: SnapshotSchedule,
         allow: Callable[[Session, m.Settings], None],
+        budget: CommandBudget,
     ) -> None:
         self._state, self._controls, self._setup = state, controls, setup
-        self._snapshot_schedule, self._allow = snapshot_schedule, allow
-        self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot
+        self._snapshot_schedule, self._allow, self._budget = snapshot_schedule, allow, budget
+        self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot, in turn
         self._applied: dict[int, list[m.Applied]] = {}  # what the next frame of a slot lists
 
     # --- the queue ---
 
     def submit(self, session: Session, pending: Pending) -> None:
         """Queue a command; it is applied in a later tick, in order."""
-        skips = isinstance(pending.command, Skip)
-        if skips and session.pending and isinstance(session.pending[-1].command, Skip):
-            session.pending.pop()  # one stands for many, so that a flood of them takes no room
-        session.pending.append(pending)
-        self._waiting[session.slot] = session
+        session.pending.put(pending)
+        self.notice(session)
+
+    def notice(self, session: Session) -> None:
+        """Look at a session's pending commands from now on."""
+        self._waiting.setdefault(session.slot, session)
 
     def forget(self, session: Session) -> None:
         """Drop what waits of this session, and what it was to be told."""
-        session.pending.clear()
+        session.pending.close()
+        session.pending = PendingCommands()
         self._waiting.pop(session.slot, None)
         self._applied.pop(session.slot, None)
 
@@ -98,61 +123,88 @@ class Commands:
 
     def _ready(self, session: Session) -> bool:
         """Whether the session's next command can be applied now."""
-        if not session.pending:
+        first = session.pending.first
+        if first is None:
             return False
-        at_step = session.pending[0].at_step
-        return at_step is None or at_step <= self._controls.step[session.slot]
+        return first.at_step is None or first.at_step <= self._controls.step[session.slot]
 
     # --- their turn ---
 
-    def apply(self, turns: NDArray[np.bool_]) -> Applied:
-        """Apply what has arrived; injections in rounds of at most one for each session.
+    def apply(self, may_step: NDArray[np.bool_]) -> Applied:
+        """Apply what has arrived, as far as the tick's budget goes.
+
+        Sessions take turns: in a round each of them has one command at most, and who has had none when the
+        budget is spent comes first in the next tick. The injections of a round are applied together.
 
         Args:
-            turns: (S,) bool, which slots may take a step in this tick; a `Step` of the others waits.
+            may_step: (S,) bool, which slots may take a step in this tick; a `Step` of the others waits.
         """
         done = Applied()
-        touched: set[int] = set()
-        finished: set[int] = set()  # sessions whose next command has to wait for the next tick
-        for _ in range(INJECTIONS_PER_TICK):
+        tick = _Tick(self._budget.microseconds, may_step)
+        turns = deque(session for session in self._waiting.values() if self._ready(session))
+        served: list[Session] = []  # who has nothing more for this tick
+        while turns and tick.left_us > 0:
             injections: list[tuple[Session, m.Inject]] = []
-            for slot, session in list(self._waiting.items()):
-                while slot not in finished and self._ready(session):
-                    if isinstance(session.pending[0].command, m.Step) and not turns[slot]:
-                        finished.add(slot)
-                        break
-                    pending = session.pending.popleft()
-                    self._controls.applied[slot] = pending.sequence
-                    touched.add(slot)  # also for a rejection: its frame is what the client acknowledges
-                    if isinstance(pending.command, Skip):
-                        continue
-                    step = int(self._controls.step[slot])
-                    try:
-                        if pending.at_step is not None and pending.at_step < step:
-                            raise InvalidValueError("at_step", pending.at_step, f"{step} and later")
-                        if not isinstance(pending.command, m.Inject):
-                            self._apply(session, pending.command, done)
-                    except InvalidValueError as error:
-                        done.answers.append(rejection(session, pending.sequence, error))
-                        continue
-                    done.kinds.append(type(pending.command))
-                    self._has_been_applied(session, m.Applied(pending.sequence, step))
-                    if isinstance(pending.command, m.Step):
-                        finished.add(slot)
-                    if isinstance(pending.command, m.Inject):
-                        injections.append((session, pending.command))
-                        break
-                if not session.pending:
-                    self._waiting.pop(slot, None)
-            if not injections:
-                break
-            self._inject(injections)
-        if touched:
-            slots = np.array(sorted(touched))
+            for _ in range(len(turns)):
+                if tick.left_us <= 0:
+                    break
+                session = turns.popleft()
+                more = self._turn(session, done, tick, injections)
+                (turns if more else served).append(session)
+            if injections:
+                self._inject(injections)
+        if tick.touched:
+            slots = np.array(sorted(tick.touched))
             self._setup.update_ended(slots)
             self._controls.dirty[slots] = True
             self._controls.uniform[slots] = False
+        for session in (*turns, *served):  # behind those who wait for a step, whose turn comes when it does
+            del self._waiting[session.slot]
+            if session.pending.first is not None:
+                self._waiting[session.slot] = session
+        done.held.extend(session.slot for session in turns if self._is_due(session))
+        done.held.extend(session.slot for session in served if tick.capped(session) and self._is_due(session))
         return done
+
+    def _is_due(self, session: Session) -> bool:
+        """Whether the session's next command is meant for the step that comes now."""
+        first = session.pending.first
+        return first is not None and first.at_step == self._controls.step[session.slot]
+
+    def _turn(
+        self, session: Session, done: Applied, tick: _Tick, injections: list[tuple[Session, m.Inject]]
+    ) -> bool:
+        """Take a session's next command; say whether another one of it can follow in this tick."""
+        slot, first = session.slot, session.pending.first
+        assert first is not None  # it was ready
+        if isinstance(first.command, m.Step) and not tick.may_step[slot]:
+            return False
+        pending = session.pending.take()
+        command = pending.command
+        tick.touched.add(slot)  # also for a rejection: its frame is what the client acknowledges
+        tick.left_us -= self._budget.cost_us(
+            command, first_injection=isinstance(command, m.Inject) and not injections
+        )
+        self._controls.applied[slot] = pending.sequence
+        if isinstance(command, Skip):
+            return self._ready(session)
+        step = int(self._controls.step[slot])
+        try:
+            if pending.at_step is not None and pending.at_step < step:
+                raise InvalidValueError("at_step", pending.at_step, f"{step} and later")
+            if isinstance(command, m.Inject):
+                injections.append((session, command))
+                tick.injections[slot] += 1
+            else:
+                self._apply(session, command, done)
+        except InvalidValueError as error:
+            done.answers.append(rejection(session, pending.sequence, error))
+            return self._ready(session)
+        done.kinds.append(type(command))
+        self._has_been_applied(session, m.Applied(pending.sequence, step))
+        if isinstance(command, m.Step):
+            return False  # what follows has to wait until the step is taken
+        return not tick.capped(session) and self._ready(session)
 
     def _has_been_applied(self, session: Session, applied: m.Applied) -> None:
         session.applied.append(applied)

@@ -23,15 +23,17 @@ from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.predictors.base import Predictor
 from inference_server.engine.admission import Admission
 from inference_server.engine.capacity import Capacity
+from inference_server.engine.command_budget import CommandBudget
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
 from inference_server.engine.description import describe
 from inference_server.engine.frames import FrameBatch, TickResult
 from inference_server.engine.host_copy import to_host
 from inference_server.engine.kernel import advance, split
+from inference_server.engine.pending import Pending
 from inference_server.engine.readings import Gauge, Readings
 from inference_server.engine.row_scheduler import RowScheduler
-from inference_server.engine.session import Displaced, Event, Pending, Session, SessionSnapshot
+from inference_server.engine.session import Displaced, Event, Session, SessionSnapshot
 from inference_server.engine.session_setup import SessionSetup
 from inference_server.engine.slots import SlotState
 from inference_server.engine.snapshot_schedule import SnapshotSchedule
@@ -104,7 +106,12 @@ class Engine:
         self._scheduler = RowScheduler(config.slots, config.tick_rate_hz)
         self._setup = SessionSetup(model, self.state, self.controls, config.tick_rate_hz)
         self._commands = Commands(
-            self.state, self.controls, self._setup, self._snapshot_schedule, self.share.change
+            self.state,
+            self.controls,
+            self._setup,
+            self._snapshot_schedule,
+            self.share.change,
+            CommandBudget(config.tick_rate_hz, self.shape),
         )
         self.sessions: dict[int, Session] = {}  # by slot
         self._by_id: dict[str, Session] = {}
@@ -278,6 +285,19 @@ class Engine:
         if self.sessions.get(session.slot) is session and not session.detached:
             self._commands.submit(session, pending)
 
+    def notice(self, session: Session) -> None:
+        """Apply what has been put into the session's queue, in later ticks."""
+        if self.sessions.get(session.slot) is session and not session.detached:
+            self._commands.notice(session)
+
+    def check(self, command: m.Command) -> None:
+        """Refuse a command that this model or server can never apply; any thread may ask.
+
+        Raises:
+            InvalidValueError: naming the field.
+        """
+        self._setup.check_command(command)
+
     # --- the tick ---
 
     @property
@@ -304,6 +324,7 @@ class Engine:
         events += applied.answers
         c = self.controls
         stepping = c.stepping
+        stepping[applied.held] = False
         c.phase[stepping] += np.where(c.single_step[stepping], 1.0, c.steps_per_tick[stepping])
         np.minimum(c.phase, PHASE_MAX, out=c.phase)
         stepping &= turns & (c.phase >= 1 - 1e-9)

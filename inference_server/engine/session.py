@@ -13,23 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_toy.contract.messages import Applied, Command, Motion, Origin, Rejected, Schedule, Settings
+from diffusion_toy.contract.messages import Applied, Motion, Origin, Rejected, Schedule, Settings
+from inference_server.engine.pending import PendingCommands
 
 APPLIED_KEPT = 1024  # commands that a session remembers, for a client that has missed frames
-
-
-@dataclass(frozen=True)
-class Skip:
-    """Stands for a command that was rejected before it reached the engine."""
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A command that waits for its turn, or for the step it is meant for."""
-
-    sequence: int
-    command: Command | Skip
-    at_step: int | None = None
 
 
 def new_session_id() -> str:
@@ -39,9 +26,10 @@ def new_session_id() -> str:
 
 @dataclass(eq=False)
 class Session:
-    """A session's host side. Only the engine's thread touches it, but for `id` and `waiting`.
+    """A session's host side. Only the engine's thread touches it, but for `id`.
 
-    `applied` are the newest commands that have been applied, in their order.
+    `pending` is of the stream that drives it; the next stream gets another one. `applied` are the newest
+    commands that have been applied, in their order.
     """
 
     slot: int
@@ -49,17 +37,13 @@ class Session:
     settings: Settings
     origin: Origin
     id: str = field(default_factory=new_session_id)
-    pending: deque[Pending] = field(default_factory=deque)
+    pending: PendingCommands = field(default_factory=PendingCommands)
     applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
     peer: str = ""  # the client's address, by which places are shared out
     detached: bool = False  # its client has gone, and may come back
     detachments: int = 0  # so many times so far
     displaced: bool = False  # it has given way to another
-
-    def waiting(self) -> int:
-        """Return the number of commands that wait for their turn; any thread may ask."""
-        return len(self.pending)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,22 @@ class SessionSetup:
         Raises:
             InvalidValueError: a setting that this model or server does not allow.
         """
+        self._check_change(change)
+        return change.apply_to(before)
+
+    def check_command(self, command: m.Command) -> None:
+        """Refuse what no session of this model can ever be asked for; knows no session.
+
+        Raises:
+            InvalidValueError: naming the field.
+        """
+        match command:
+            case m.Configure(change):
+                self._check_change(change)
+            case m.Restart(_, m.Origin() as origin):
+                self._check_source("restart.origin", origin)
+
+    def _check_change(self, change: m.SettingsChange) -> None:
         if change.label is not None and change.label >= self._num_classes:
             limit = f"−1 (none) and 0…{self._num_classes - 1}"
             raise InvalidValueError("settings.label", change.label, limit)
@@ -44,7 +60,6 @@ class SessionSetup:
             m.check_range(
                 "settings.steps_per_second", change.steps_per_second, 0, self._tick_rate_hz, open_low=True
             )
-        return change.apply_to(before)
 
     def check_origin(self, path: str, origin: m.Origin, settings: m.Settings) -> None:
         """Refuse an origin that a session of these settings cannot have.
@@ -54,6 +69,9 @@ class SessionSetup:
         """
         if origin.time_step is not None:
             m.check_range(f"{path}.time_step", origin.time_step, 0, settings.num_time_steps)
+        self._check_source(path, origin)
+
+    def _check_source(self, path: str, origin: m.Origin) -> None:
         shape = self._state.shape
         match origin.source:
             case m.Pixels(content) if len(content) != np.prod(shape):

@@ -11,7 +11,8 @@ from diffusion_toy.contract import wire
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.rate import TokenBucket
 from diffusion_toy.v1 import denoise_pb2 as pb
-from inference_server.engine.session import Displaced, Pending, SessionSnapshot, Skip
+from inference_server.engine.pending import Pending, Skip
+from inference_server.engine.session import Displaced, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
@@ -51,7 +52,6 @@ class Conversation:
         self,
         applied: int,
         submit: Callable[[Pending], None],
-        waiting: Callable[[], int],
         *,
         repeats: bool,
     ) -> None:
@@ -59,11 +59,10 @@ class Conversation:
 
         Args:
             applied: all commands up to this sequence have been applied.
-            submit: takes the others, in their order.
-            waiting: the number of commands that wait for their turn.
+            submit: takes the others, in their order; raises `InvalidValueError` for one to be rejected.
             repeats: the client may send some again that have been applied.
         """
-        await self._converse(self._read(applied, submit, waiting, repeats))
+        await self._converse(self._read(applied, submit, repeats))
 
     async def watch(self) -> None:
         """Converse with a client that may only acknowledge."""
@@ -89,9 +88,7 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(
-        self, applied: int, submit: Callable[[Pending], None], waiting: Callable[[], int], repeating: bool
-    ) -> None:
+    async def _read(self, applied: int, submit: Callable[[Pending], None], repeating: bool) -> None:
         """Take requests until the client is done; ends the connection in every case."""
         connection = self._connection
         now = asyncio.get_running_loop().time
@@ -117,17 +114,14 @@ class Conversation:
                     )
                 repeating = False
                 last_sequence = sequence
-                command: m.Command | Skip
                 try:
-                    command = self._checked_command(message, waiting(), bucket.take(now()))
+                    command = self._checked_command(message, bucket.take(now()))
+                    at_step = message.at_step if message.HasField("at_step") else None
+                    submit(Pending(sequence, command, at_step, message.ByteSize()))
                 except InvalidValueError as error:
                     self._metrics.command(kind or "unknown", "rejected")
                     connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
-                    command = Skip()
-                at_step = message.at_step if message.HasField("at_step") else None
-                if isinstance(command, Skip):
-                    at_step = None
-                submit(Pending(sequence, command, at_step))
+                    submit(Pending(sequence, Skip()))
             connection.finish()
         except BrokenStreamError as error:
             connection.close(error)
@@ -155,7 +149,7 @@ class Conversation:
         except Exception as error:
             connection.finish(error)
 
-    def _checked_command(self, message: pb.DenoiseRequest, waiting: int, in_time: bool) -> m.Command:
+    def _checked_command(self, message: pb.DenoiseRequest, in_time: bool) -> m.Command:
         """The command of a message.
 
         Raises:
@@ -167,8 +161,6 @@ class Conversation:
             raise InvalidValueError(
                 "commands", f"faster than {rate} a second", f"{rate} a second", "send fewer"
             )
-        if waiting >= self._limits.pending_commands:
-            raise InvalidValueError("commands", f"beyond {waiting} waiting", "the queue", "send fewer")
         body = wire.request_from_proto(message).body
         if isinstance(body, m.Start):
             raise StreamError(

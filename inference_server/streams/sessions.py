@@ -27,10 +27,12 @@ from inference_server.engine.commands import INJECTIONS_PER_TICK
 from inference_server.engine.engine import Engine
 from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
-from inference_server.engine.session import Pending, Session, SessionSnapshot
+from inference_server.engine.pending import Pending, PendingCommands, Skip
+from inference_server.engine.session import Session, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
+from inference_server.streams.intake import Intake
 from inference_server.streams.snapshots import seal, unseal
 from inference_server.streams.status import Status, StreamError, status_of
 from inference_server.streams.stream import BrokenStreamError, Stream
@@ -48,7 +50,7 @@ class Opened:
     """A session that a stream has begun, resumed or watches.
 
     The engines' thread copies `seed` and `settings`, which only it may read in the session.
-    `before` is the connection that drove the session until now.
+    `before` is the connection that drove the session until now, `pending` where commands go.
     """
 
     engine: Engine
@@ -57,13 +59,14 @@ class Opened:
     settings: m.Settings
     applied: int
     resumed: bool
+    pending: PendingCommands
     before: Connection | None = None
 
     @classmethod
     def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
         """Describe a session; call it in the engines' thread."""
         applied = engine.applied_of(session)
-        return cls(engine, session, session.seed, session.settings, applied, resumed, before)
+        return cls(engine, session, session.seed, session.settings, applied, resumed, session.pending, before)
 
 
 class Sessions:
@@ -94,6 +97,7 @@ class Sessions:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
         self._streams_per_peer = streams_per_peer
         self._start_s = min(start_s, limits.idle_s)
+        self._intake = Intake(limits)
         self._streams: Counter[str] = Counter()  # by the peer's host
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 
@@ -245,9 +249,8 @@ class Sessions:
             (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
             await self._welcome(stream, opened, start.window, watching=False)
             conversation = Conversation(stream, connection, self._limits, self._sealer, self._metrics)
-            submit = partial(self._post, opened, connection)
-            waiting = opened.session.waiting
-            await conversation.drive(opened.applied, submit, waiting, repeats=opened.resumed)
+            submit = partial(self._submit, opened)
+            await conversation.drive(opened.applied, submit, repeats=opened.resumed)
         finally:
             if held is None:  # cancelled while joining: the engine may still take the start
                 opening.add_done_callback(partial(self._detach_if_opened, connection))
@@ -289,6 +292,7 @@ class Sessions:
     ) -> Opened:
         """Begin a session; runs in the engines' thread."""
         session = engine.join(start, sequence, peer)
+        session.pending = self._intake.queue()
         self._delivery.connect(session, connection)
         return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
 
@@ -306,17 +310,20 @@ class Sessions:
             session = engine.restore(snapshot, seed, peer)
         else:
             engine.reattach(session, peer)
+        session.pending = self._intake.queue()
         before = self._delivery.connect(session, connection)
         return Opened.of(engine, session, resumed=True, before=before)
 
-    def _post(self, opened: Opened, connection: Connection, pending: Pending) -> None:
-        """Take a command to the engines' thread."""
-        self._loop.post(partial(self._submit, opened, connection, pending))
+    def _submit(self, opened: Opened, pending: Pending) -> None:
+        """Queue a command, unless another stream drives by now: then its queue is closed.
 
-    def _submit(self, opened: Opened, connection: Connection, pending: Pending) -> None:
-        """Give the engine a command, unless another stream drives by now; runs in the engines' thread."""
-        if self._delivery.driver(opened.session) is connection:
-            opened.engine.submit(opened.session, pending)
+        Raises:
+            InvalidValueError: no session of this model can be asked for that, or too much waits.
+        """
+        if not isinstance(pending.command, Skip):
+            opened.engine.check(pending.command)
+        if opened.pending.put(pending):
+            self._loop.post(partial(opened.engine.notice, opened.session))
 
     def _detach(self, opened: Opened, connection: Connection) -> None:
         """End the session of a stream that has ended, or let it wait for its client."""

@@ -71,6 +71,7 @@ class Limits:
     idle_s: float = 1800.0
     history_states: int = 120
     injections_per_tick: int = 9
+    pending_bytes: int = 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from diffusion_toy.predictors.eager import EagerPredictor
 from inference_server.engine.admission import Admission
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.frames import TickResult
-from inference_server.engine.session import Pending, Session, Skip
+from inference_server.engine.pending import Pending, Skip
+from inference_server.engine.session import Session
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,8 @@ from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.errors import NotHereError, ServerFullError
-from inference_server.engine.session import Pending, Session, SessionSnapshot, Skip
+from inference_server.engine.pending import Pending, Skip
+from inference_server.engine.session import Session, SessionSnapshot
 from tests.inference_server.engine.engines import engine_of, picture, run_out, send, start, time_step
 from tests.models import tiny_model
 

@@ -13,7 +13,7 @@ import torch
 from diffusion_toy.contract import messages as m
 from inference_server.engine.engine import EngineConfig
 from inference_server.engine.frames import TickResult
-from inference_server.engine.session import Pending
+from inference_server.engine.pending import Pending
 from tests.client import Client
 from tests.inference_server.engine.engines import applied, engine_of, whole_state
 from tests.models import tiny_model, write_model
