@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -267,8 +268,10 @@ def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
         assert stalled.frame().step >= 50
 
 
-def test_commands_beyond_the_rate_are_rejected_one_by_one(flags: list[str], connect: Connect) -> None:
-    with running_server(*flags, "--commands-per-second", "60") as server, connect(server) as client:
+def test_commands_beyond_the_rate_are_rejected_one_by_one(tmp_path: Path, connect: Connect) -> None:
+    flags = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1", "--web-port", "0"]
+    flags += ["--capacity", "100000", "--commands-per-second", "60"]
+    with running_server(*flags) as server, connect(server) as client:
         limits = client.start(m.Start(motion=m.Motion.PAUSED)).limits
         sent = limits.commands_per_second * 10
         for _ in range(sent):
