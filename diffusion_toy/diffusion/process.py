@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from diffusion_toy.diffusion.arrays import Array, clip, namespace
+from diffusion_toy.diffusion.arrays import Array, clip, namespace, where
 
 NOISY_SIGMA = 0.02  # sigma above which the noise in a pixel can be told from its picture
 
@@ -39,19 +39,19 @@ class Update:
 
     def apply(self, x: Array, x0_hat: Array, z: Array) -> Array:
         """Return the updated image, of `x`'s shape; exactly `x` where nothing moves."""
-        return namespace(x).where(self.moves, self.A * x0_hat + self.B * x + self.C * z, x)
+        return where(self.moves, self.A * x0_hat + self.B * x + self.C * z, x)
 
     def apply_forward(self, x: Array, z: Array) -> Array:
         """Return the updated image where there is no prediction (A = 0)."""
-        return namespace(x).where(self.moves, self.B * x + self.C * z, x)
+        return where(self.moves, self.B * x + self.C * z, x)
 
     def gain(self, g: Array) -> Array:
         """Return what becomes of the gain `g` in `x ≈ g·x0 + n·eps`: `A + B·g`."""
-        return namespace(g).where(self.moves, self.A + self.B * g, g)
+        return where(self.moves, self.A + self.B * g, g)
 
     def noise_variance(self, n2: Array) -> Array:
         """Return what becomes of the noise variance `n²`: `B²·n² + C²`."""
-        return namespace(n2).where(self.moves, self.B * self.B * n2 + self.C * self.C, n2)
+        return where(self.moves, self.B * self.B * n2 + self.C * self.C, n2)
 
 
 def choose(condition: Array, update: Update, other: Update) -> Update:

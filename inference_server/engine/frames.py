@@ -26,7 +26,8 @@ class FrameBatch:
         sessions, settings: whose they are, and the settings that were in force.
         seeds, numbers, steps, applied, first_kept, watchers, motion: (R,) int64, as in the `Frame` message.
         idle: (R,) bool.
-        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other.
+        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the level map of each, one after the other; no maps
+            where every row has one level.
         readings: of each, in NumPy.
         stepping: how many of the sessions take a step.
         shape: C, H, W.

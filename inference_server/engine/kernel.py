@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from diffusion_toy.diffusion import process
-from diffusion_toy.diffusion.arrays import Array, clip, column, flat, namespace, place_in_rows
+from diffusion_toy.diffusion.arrays import (
+    Array,
+    clip,
+    column,
+    flat,
+    namespace,
+    place_in_rows,
+    take_in_rows,
+    where,
+)
 from diffusion_toy.diffusion.counter_noise import Purpose, standard_normal
 from diffusion_toy.diffusion.sampling import Memory, of_images, reverse_step
 from inference_server.engine.readings import Gauge, Readings, read
@@ -50,7 +59,7 @@ def time_steps(table: Array, u: Array) -> Array:
     """Return the time step of each level (R, H, W) in its row's table (R, N): (R, H, W) float32."""
     xp, levels = namespace(u), flat(u)
     above = clip(place_in_rows(table, levels), 1, table.shape[1] - 1)
-    low, high = (xp.take_along_axis(table, place, axis=1) for place in (above - 1, above))
+    low, high = (take_in_rows(table, place) for place in (above - 1, above))
     t = xp.astype(above - 1, xp.float32) + (levels - low) / (high - low)
     nearest = xp.round(t)
     return xp.where(xp.abs(t - nearest) < SNAP_TIME_STEPS, nearest, t).reshape(u.shape)
@@ -60,7 +69,7 @@ def levels_of(table: Array, t: Array) -> Array:
     """Return the levels at time steps `t` (R, H, W), each within 0…T of its row's table (R, N)."""
     xp, steps = namespace(t), flat(t)
     below = clip(xp.astype(xp.floor(steps), xp.int64), 0, table.shape[1] - 2)
-    low, high = (xp.take_along_axis(table, place, axis=1) for place in (below, below + 1))
+    low, high = (take_in_rows(table, place) for place in (below, below + 1))
     fraction = steps - xp.astype(below, xp.float32)
     return xp.where(fraction > 0, low + fraction * (high - low), low).reshape(t.shape)
 
@@ -99,7 +108,8 @@ class Advanced:
     """Hold what becomes of the rows of a tick.
 
     Attributes:
-        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the levels, before the step.
+        pixels: (R, 2·C·H·W + H·W) float16: x_t, x̂0 and the levels, before the step; without the levels where
+            every row has one.
         readings: before the step.
         state: (R, P, H, W) after it; rows that would not be finite, and those not stepping, are as before.
         earlier, earlier_level: for the next step.
@@ -134,7 +144,8 @@ def advance(
     x0_hat = clip(process.x0_of_velocity(x, v, u[:, None]), -1.0, 1.0)
     t = time_steps(rows.table, u)
     readings = read(x, x0_hat, u, g, n2, t, gauge)
-    pixels = xp.astype(xp.concat([flat(x), flat(x0_hat), flat(levels)], axis=1), xp.float16)
+    shown = [flat(x), flat(x0_hat)] if uniform else [flat(x), flat(x0_hat), flat(levels)]
+    pixels = xp.concat([xp.astype(values, xp.float16) for values in shown], axis=1)
 
     stride = column(rows.stride, 3)
     u_new = u_prev = levels_of(rows.table, clip(t - stride, 0.0))
@@ -155,9 +166,9 @@ def advance(
     new = joined(x_new, u_new, update.gain(g), update.noise_variance(n2))
     finite = xp.all(flat(xp.isfinite(x_new)), axis=1)
     moves = finite & rows.stepping
-    new = xp.where(column(moves), new, rows.state)
+    new = where(column(moves), new, rows.state)
     after = flat(split(new).u)
-    top = xp.take_along_axis(rows.table, xp.astype(rows.last, xp.int64)[:, None], axis=1)[:, 0]
+    top = take_in_rows(rows.table, xp.astype(rows.last, xp.int64)[:, None])[:, 0]
     at_end = xp.stack([xp.max(after, axis=1) == 0, xp.min(after, axis=1) >= top], axis=1)
     earlier_level = xp.where(moves & readings.even, readings.nominal_max, NO_LEVEL)
     return Advanced(pixels, readings, new, x0_hat, earlier_level, at_end, finite)

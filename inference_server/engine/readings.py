@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from diffusion_toy.diffusion import process
-from diffusion_toy.diffusion.arrays import Array, clip, flat, namespace
+from diffusion_toy.diffusion.arrays import Array, clip, flat, mean_of_rows, namespace
 
 PIXELS_LEAST = 64  # for a reading
 RESIDUAL_RANGE = (0.05, 0.92)  # mean levels between which the residual tells how much noise there is
@@ -59,7 +59,7 @@ def _extent(values: Array) -> tuple[Array, Array, Array]:
     xp, rows = namespace(values), flat(values)
     if rows.shape[1] == 1:
         return (rows[:, 0],) * 3
-    return xp.min(rows, axis=1), xp.mean(rows, axis=1), xp.max(rows, axis=1)
+    return xp.min(rows, axis=1), mean_of_rows(rows), xp.max(rows, axis=1)
 
 
 def _border(values: Array) -> Array:
@@ -79,11 +79,11 @@ def _kurtosis_and_square(x: Array, x0_hat: Array, u: Array) -> tuple[Array, Arra
     xp, pixels = namespace(x), math.prod(x.shape[1:])
     eps = flat(process.eps_of_x0(x, x0_hat, u[:, None], process.NOISY_SIGMA))
     noisy = xp.astype(flat(process.sigma(u) > process.NOISY_SIGMA), xp.float32)
-    share = xp.mean(noisy, axis=1)
+    share = mean_of_rows(noisy)
     per_noisy = 1 / clip(share, 1 / pixels)
     square = eps * eps
-    first, second = xp.mean(eps, axis=1) * per_noisy, xp.mean(square, axis=1) * per_noisy
-    third, fourth = xp.mean(square * eps, axis=1) * per_noisy, xp.mean(square * square, axis=1) * per_noisy
+    first, second = mean_of_rows(eps) * per_noisy, mean_of_rows(square) * per_noisy
+    third, fourth = mean_of_rows(square * eps) * per_noisy, mean_of_rows(square * square) * per_noisy
     mean_square = first * first
     variance = second - mean_square
     central = fourth - 4 * first * third + 6 * mean_square * second - 3 * mean_square * mean_square
@@ -109,7 +109,7 @@ def _by_residual(extent: tuple[Array, Array, Array], mean_square: Array, calibra
 
 def _by_border(x: Array, u: Array, border_value: float) -> Array:
     xp, border = namespace(x), _border(x)
-    signal = xp.mean(border, axis=1) / border_value
+    signal = mean_of_rows(border) / border_value
     spread = _median(xp.abs(border - _median(border)))[:, 0] * NORMAL_MAD
     level = xp.atan2(spread, clip(signal, 0.0)) * (2 / math.pi)
     if u.shape[-1] == 1:

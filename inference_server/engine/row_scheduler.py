@@ -49,9 +49,7 @@ class RowScheduler:
         self._virtual_time = 0.0  # the earliest start of those who want a turn
         self._wanted = np.zeros(slots, np.bool_)  # who wanted one in the tick before
         self._budget = 0.0  # rows of a tick, 0 for no limit
-        self._rows_left = (
-            0.0  # of the tick; below 0, by one budget at most, where turns took more
-        )
+        self._rows_left = 0.0  # of the tick; below 0, by one budget at most, where turns took more
 
     def begin(self, slot: int) -> None:
         """Let a new session take this slot, with as many turns as can be saved."""

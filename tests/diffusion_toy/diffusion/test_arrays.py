@@ -11,7 +11,7 @@ import torch
 
 from diffusion_toy.contract.messages import NoiseKind, Sampler
 from diffusion_toy.diffusion import process
-from diffusion_toy.diffusion.arrays import Array, on_host
+from diffusion_toy.diffusion.arrays import Array, mean_of_rows, on_host, take_in_rows, where
 from diffusion_toy.diffusion.counter_noise import Purpose, standard_normal, uniform_words
 from diffusion_toy.diffusion.noise_kinds import noise_of_kind
 from diffusion_toy.diffusion.sampling import SamplingPlan, image_seeds, sample, step_noise
@@ -60,6 +60,16 @@ def test_a_whole_walk_is_the_same(sampler: Sampler) -> None:
         return last.x_t
 
     np.testing.assert_allclose(end(SEEDS), on_host(end(torch.from_numpy(SEEDS))), atol=1e-5)
+
+
+def test_the_short_ways_for_numpy_give_what_the_standard_gives() -> None:
+    rng = np.random.default_rng(0)
+    values, others = rng.standard_normal((2, 3, 50), np.float32)
+    places = rng.integers(0, 50, (3, 7))
+    np.testing.assert_array_equal(mean_of_rows(values), np.mean(values, axis=1))
+    np.testing.assert_array_equal(take_in_rows(values, places), np.take_along_axis(values, places, axis=1))
+    for condition in (np.ones((3, 1), bool), np.zeros((3, 1), bool), values > 0):
+        np.testing.assert_array_equal(where(condition, values, others), np.where(condition, values, others))
 
 
 def test_an_unknown_kind_or_sampler_is_an_error_and_not_another_one() -> None:
