@@ -20,7 +20,7 @@ from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0  # which only a hang reaches
 
 
 class Client:

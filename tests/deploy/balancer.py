@@ -49,7 +49,7 @@ def running_balancer(folder: Path, server_ports: Sequence[int]) -> Iterator[Bala
             env={**os.environ, "BIND": f"127.0.0.1:{port}"}, stdout=log, stderr=log,
         )  # fmt: skip
         try:
-            wait_for(lambda: can_connect(port), 120, "the balancer")
+            wait_for(lambda: can_connect(port), "the balancer")
             yield Balancer(f"127.0.0.1:{port}", process.pid, log_file)
         finally:
             process.terminate()

@@ -55,21 +55,21 @@ def sessions(server: ServerProcess) -> int:
 @pytest.mark.parametrize("viewers", [9, pytest.param(30, marks=pytest.mark.slow)])
 def test_nobody_loses_a_session_when_servers_die_drain_and_come(cluster: Cluster, viewers: int) -> None:
     a, b = cluster.start(0), cluster.start(1)
-    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, WAIT_S, "both servers to be known")
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, "both servers to be known")
     report = cluster.folder / "report.json"
     command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
     command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS_MAX), "--json", str(report)]
     with running_program(command) as load:
-        wait_for(lambda: sessions(a) + sessions(b) == viewers, WAIT_S, "all viewers")
+        wait_for(lambda: sessions(a) + sessions(b) == viewers, "all viewers")
         assert abs(sessions(a) - sessions(b)) <= 1  # the load is even
         c = cluster.start(2)
-        wait_for(lambda: cluster.balancer.log().count("is UP") == 3, WAIT_S, "the third server")
+        wait_for(lambda: cluster.balancer.log().count("is UP") == 3, "the third server")
         time.sleep(MEASURED_S)  # the figures are of this long at least
         a.process.kill()
-        wait_for(lambda: sessions(b) + sessions(c) == viewers, WAIT_S, "the sessions of the one that died")
+        wait_for(lambda: sessions(b) + sessions(c) == viewers, "the sessions of the one that died")
         assert sessions(c) >= viewers // 3  # the newest, with the fewest streams, got most of them
         assert b.stop() == 0
-        wait_for(lambda: sessions(c) == viewers, WAIT_S, "the sessions of the one that drained")
+        wait_for(lambda: sessions(c) == viewers, "the sessions of the one that drained")
         load.process.send_signal(signal.SIGINT)  # ends the measurement, not the sessions
         said = load.finish(WAIT_S)
         assert load.process.returncode == 0, said
@@ -82,16 +82,16 @@ def test_nobody_loses_a_session_when_servers_die_drain_and_come(cluster: Cluster
 def test_viewers_of_a_server_that_hangs_go_on_with_another(cluster: Cluster) -> None:
     viewers = 6
     a, b = cluster.start(0), cluster.start(1)
-    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, WAIT_S, "both servers to be known")
+    wait_for(lambda: cluster.balancer.log().count("is UP") == 2, "both servers to be known")
     report = cluster.folder / "report.json"
     command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
     command += ["--server", cluster.balancer.address, "--seconds", str(SECONDS_MAX), "--json", str(report)]
     with running_program(command) as load:
-        wait_for(lambda: sessions(a) + sessions(b) == viewers, WAIT_S, "all viewers")
+        wait_for(lambda: sessions(a) + sessions(b) == viewers, "all viewers")
         time.sleep(MEASURED_S)
         a.process.send_signal(signal.SIGSTOP)
         try:
-            wait_for(lambda: sessions(b) == viewers, WAIT_S, "the sessions of the one that hangs")
+            wait_for(lambda: sessions(b) == viewers, "the sessions of the one that hangs")
         finally:
             a.process.send_signal(signal.SIGCONT)
         load.process.send_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from tests.client import Client
-from tests.tools import ServerProcess
+from tests.tools import ServerProcess, wait_for
 
 CHUNK = 1 << 16
 CHUNKS_ON_THEIR_WAY = 64  # then the relay reads no more, as a real network would not
@@ -34,6 +34,13 @@ def gauges(metrics_port: int) -> dict[str, float]:
         lines = reply.read().decode().splitlines()
     split = (line.rsplit(" ", 1) for line in lines if not line.startswith("#") and "{" not in line)
     return {name.removeprefix("diffusion_toy_"): float(value) for name, value in split}
+
+
+def empty_house(metrics_port: int) -> bool:
+    """Say whether a server has no session and nothing else of a client."""
+    found = gauges(metrics_port)
+    names = ("sessions", "detached_sessions", "watchers", "unacknowledged_frames", "demand_rows_per_second")
+    return not any(found[name] for name in names)
 
 
 def resident_mib(process_id: int) -> float:
@@ -187,6 +194,12 @@ class Looker(Client):
         """How many steps its frames have shown in this time."""
         steps = [step for when, _, step in list(self.seen) if begin <= when <= end]
         return steps[-1] - steps[0] if steps else 0
+
+
+def goes_on(looker: Looker) -> None:
+    """Wait for 20 more steps; how evenly they come is for `tests/benchmarks/bench_neighbours.py`."""
+    step = looker.step
+    wait_for(lambda: looker.step >= step + 20, "somebody else's steps")
 
 
 # --- neighbours that behave badly, until told that it is over ---

@@ -122,7 +122,7 @@ def test_it_can_be_stopped_before_it_is_done(tmp_path: Path) -> None:
         assert began.wait(HANGS_S)
         stopping = threading.Thread(target=preparation.stop)
         stopping.start()
-        wait_for(preparation._stopping.is_set, HANGS_S, "the stop")
+        wait_for(preparation._stopping.is_set, "the stop")
         assert not preparation.ready("second").done()
         go_on.set()
         stopping.join(HANGS_S)

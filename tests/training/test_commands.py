@@ -51,7 +51,7 @@ def test_train_then_stop_resume_and_sample(tmp_path: Path) -> None:
     out = tmp_path / "run"
     flags = train_flags(out, "--precision", "bfloat16")
     with subprocess.Popen([*COMMAND, *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        wait_for((out / "checkpoint.pt").exists, 120, "the first epoch")
+        wait_for((out / "checkpoint.pt").exists, "the first epoch")
         process.send_signal(signal.SIGINT)
         text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text

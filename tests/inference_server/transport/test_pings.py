@@ -44,7 +44,7 @@ def test_a_peer_that_hangs_is_let_go_and_its_session_waits(
             relay.stalled.set()  # its kernel takes what comes; the client sees none of it
             wait_for(
                 lambda: gauges(metrics_port)["detached_sessions"] > before,
-                FOUND_WITHIN_S,
                 "the session to wait",
+                FOUND_WITHIN_S,
             )
             relay.stalled.clear()

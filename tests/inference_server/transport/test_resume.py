@@ -15,7 +15,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import Client, Connect
 from tests.models import write_model
-from tests.tools import ServerProcess, running_server, wait_for
+from tests.tools import HANGS_S, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(seed=5, settings=m.SettingsChange(num_time_steps=1000))
 DAB = m.Inject(m.Disc(0.5, 0.5, 0.3), 200.0)
@@ -89,7 +89,7 @@ def test_the_grace_period_ends_but_the_token_does_not(server: ServerProcess, con
         client.break_off()
     with connect(server) as onlooker:
         onlooker.start(ENDLESS)
-        wait_for(lambda: onlooker.frame().sessions == 1, 10, "the end of the grace period")
+        wait_for(lambda: onlooker.frame().sessions == 1, "the end of the grace period")
     with connect(server) as client:
         assert client.resume(token).resumed
         assert client.frame().step < ahead.step  # from the token, not from where it waited
@@ -240,11 +240,9 @@ def test_after_a_kill_the_last_token_is_enough(
         assert client.token is not None
         dying.process.kill()
         assert client.status()[0] is grpc.StatusCode.UNAVAILABLE
-        began = time.monotonic()
         with connect(other) as again:
             again.resume(client.token.token)
             assert again.frame().step >= 1
-        assert time.monotonic() - began < 10
 
 
 FAULTY = """
@@ -288,7 +286,7 @@ def test_a_failing_engine_is_started_anew_and_its_sessions_go_on(flags: list[str
                 again.send(m.Start(resume_token=client.token.token), sequence=0)
                 if resumes(again):
                     break
-            assert time.monotonic() - ended < 20
+            assert time.monotonic() - ended < HANGS_S
             time.sleep(0.1)
         assert server.process.poll() is None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def bystander(server: ServerProcess, connect: Connect) -> Iterator[Client]:
         client.start(m.Start(settings=m.SettingsChange(stride=1, num_time_steps=1000)))
         before = client.frame()
         yield client
-        wait_for(lambda: client.frame().step > before.step + 20, 20, "the bystander's frames")
+        wait_for(lambda: client.frame().step > before.step + 20, "the bystander's frames")
 
 
 def test_the_first_response_says_everything_a_client_needs(server: ServerProcess, connect: Connect) -> None:
@@ -230,7 +229,7 @@ def test_a_connection_that_is_cut_frees_its_seat(
             client.break_off()
         with socket.create_connection(("127.0.0.1", server.port)) as raw:
             raw.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x20\x01")
-    wait_for(lambda: bystander.frame().sessions == 1, 10, "the seats to be free")
+    wait_for(lambda: bystander.frame().sessions == 1, "the seats to be free")
 
 
 def test_a_full_server_says_so_at_once(server: ServerProcess, connect: Connect) -> None:
@@ -238,20 +237,16 @@ def test_a_full_server_says_so_at_once(server: ServerProcess, connect: Connect) 
     try:
         for client in clients:
             client.start()
-        began = time.monotonic()
         with connect(server) as late:
             late.send(m.Start())
             code, text = late.status()
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert f"serves {SEATS} sessions" in text
-        assert time.monotonic() - began < 5
     finally:
         for client in clients:
             client.__exit__(None, None, None)
     with connect(server) as client:
-        wait_for(
-            lambda: client.frame().sessions == 1 if client.welcome else client.start(), 10, "a free seat"
-        )
+        wait_for(lambda: client.frame().sessions == 1 if client.welcome else client.start(), "a free seat")
 
 
 def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
@@ -262,7 +257,7 @@ def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
         lively.start(m.Start(settings=m.SettingsChange(num_time_steps=1000)))
         first = [stalled.frame() for _ in range(3)]
         assert [frame.number for frame in first] == [1, 2, 3]
-        wait_for(lambda: lively.frame().step >= 60, 20, "a second of the other's steps")
+        wait_for(lambda: lively.frame().step >= 60, "a second of the other's steps")
         assert stalled._responses.empty()
         stalled.send(m.Acknowledge(3))
         assert stalled.frame().step >= 50

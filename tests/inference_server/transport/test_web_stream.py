@@ -91,14 +91,14 @@ def test_a_page_that_is_left_keeps_its_session_and_one_that_is_done_ends_it(
 ) -> None:
     with over_grpc(server) as onlooker:
         onlooker.start(LASTING)
-        wait_for(lambda: onlooker.frame().sessions == 1, 60, "the sessions before to be over")
+        wait_for(lambda: onlooker.frame().sessions == 1, "the sessions before to be over")
         with over_web(server) as client:
             client.start(ENDLESS)
             token = client.next_token().token
             client.close(close_code)
             client.read_to_the_end()
         if not waits:
-            wait_for(lambda: onlooker.frame().sessions == 1, 60, "its session to be over")
+            wait_for(lambda: onlooker.frame().sessions == 1, "its session to be over")
             return
         assert onlooker.frame(lambda frame: frame.number > 5).sessions == 2
         with over_web(server) as again:

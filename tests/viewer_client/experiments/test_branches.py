@@ -134,7 +134,7 @@ def test_after_closing_the_session_does_what_it_did_before(motion: m.Motion) -> 
     branches = scene.open()
     scene.run(lambda: branches.stage is Progress.RUNNING)
     branches.close()
-    wait_for(scene.ended, 10, "the branches to end")
+    wait_for(scene.ended, "the branches to end")
     step = scene.own.step
     for _ in range(30):
         scene.tick()
@@ -148,7 +148,7 @@ def test_a_busy_server_shows_fewer_and_it_is_said() -> None:
     scene.run(lambda: branches.stage is Progress.RUNNING)
     assert len(branches.branches) == 5
     assert branches.room == "the server has room for 5 of 8"
-    wait_for(lambda: all(session.ended for session in scene.opened[5:]), 10, "the others to be given up")
+    wait_for(lambda: all(session.ended for session in scene.opened[5:]), "the others to be given up")
 
 
 def test_a_full_server_is_said_and_the_session_plays_on() -> None:
@@ -184,7 +184,7 @@ def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
         session.lose("the connection to box:1 broke")
     scene.run(lambda: branches.closed)
     assert scene.model.notice == "the branches are gone: the connection to box:1 broke"
-    wait_for(scene.ended, 10, "the branches to end")
+    wait_for(scene.ended, "the branches to end")
 
 
 def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
@@ -199,7 +199,7 @@ def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     branches.adopt(branches.branches[2])
     assert branches.closed
     assert scene.model.start.seed == chosen.start.seed == 10
-    wait_for(scene.ended, 10, "all to end")
+    wait_for(scene.ended, "all to end")
     assert [session.kept for session in scene.opened] == [session is chosen for session in scene.opened]
     scene.run(lambda: bool(scene.own.recent) and scene.own.recent[-1].seed == 10)
     assert scene.own.step >= step
@@ -255,7 +255,7 @@ class Live:
                 self.branches.update(time.monotonic())
             return bool(until())
 
-        wait_for(there, 60, what)
+        wait_for(there, what)
 
     def close(self) -> None:
         if self.branches is not None:
@@ -308,10 +308,10 @@ def test_branches_begin_from_one_picture_differ_in_the_end_and_leave_nothing_beh
         assert gauges(port)["sessions"] == BRANCHES + 1
         origin = branches.origin
         branches.close()
-        wait_for(lambda: gauges(port)["sessions"] == 1, 10, "the branches' sessions to end")
+        wait_for(lambda: gauges(port)["sessions"] == 1, "the branches' sessions to end")
         window.run(lambda: window.model.frame and window.model.frame.step > origin.step + 5, "it to play on")
         window.close()
-        wait_for(lambda: gauges(port)["sessions"] == 0, 10, "the last session to end")
+        wait_for(lambda: gauges(port)["sessions"] == 0, "the last session to end")
 
 
 def test_a_server_without_room_for_all_shows_as_many_as_there_is_room_for(
@@ -346,7 +346,7 @@ def test_the_window_goes_on_with_the_branch_that_is_chosen(
         )
         assert window.model.frame is not None
         assert window.model.frame.step >= step
-        wait_for(lambda: gauges(port)["sessions"] == 1, 10, "all others to end")
+        wait_for(lambda: gauges(port)["sessions"] == 1, "all others to end")
         before = window.model.frame.step
         window.run(lambda: window.model.frame and window.model.frame.step > before, "it to go on")
         window.model.key("space")
@@ -365,5 +365,5 @@ def test_a_server_that_dies_ends_the_branches_and_no_thread_is_left(
         window.run(lambda: branches.closed, "them to close")
         assert window.model.notice.startswith("the branches are gone: ")
         wait_for(
-            lambda: all(one.status.phase is Phase.CLOSED for one in window.opened), 20, "their threads to end"
+            lambda: all(one.status.phase is Phase.CLOSED for one in window.opened), "their threads to end"
         )

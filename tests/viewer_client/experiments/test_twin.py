@@ -272,7 +272,7 @@ def test_closing_ends_the_twin_alone() -> None:
     twin = scene.open()
     scene.run(lambda: twin.pair is not None)
     twin.close()
-    wait_for(lambda: scene.opened[0].ended, 10, "the twin to end")
+    wait_for(lambda: scene.opened[0].ended, "the twin to end")
     assert not scene.own.ended
 
 
@@ -292,7 +292,7 @@ def test_a_lost_connection_ends_the_twin_with_a_sentence(whose: str) -> None:
     (scene.own if whose == "own" else scene.opened[0]).lose("the connection to box:1 broke")
     scene.run(lambda: twin.closed)
     assert scene.model.notice == "the twin is gone: the connection to box:1 broke"
-    wait_for(lambda: scene.opened[0].ended, 10, "the twin to end")
+    wait_for(lambda: scene.opened[0].ended, "the twin to end")
 
 
 def test_there_is_a_reason_where_there_can_be_no_twin() -> None:

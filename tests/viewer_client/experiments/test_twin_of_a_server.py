@@ -53,7 +53,7 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
                 twin.update(time.monotonic())
             return bool(until())
 
-        wait_for(there, 60, what)
+        wait_for(there, what)
 
     def scribble() -> None:
         assert twin is not None
@@ -93,9 +93,9 @@ def test_a_twin_that_differs_in_nothing_yet_is_bit_equal_and_strokes_part_it_onl
         assert twin.pair[0].x_t.tobytes() != twin.pair[1].x_t.tobytes()
         assert gauges(metrics_port)["sessions"] == 2
         twin.close()
-        wait_for(lambda: gauges(metrics_port)["sessions"] == 1, 10, "the twin's session to end")
+        wait_for(lambda: gauges(metrics_port)["sessions"] == 1, "the twin's session to end")
     finally:
         if twin is not None:
             twin.close()
         own.close()
-    wait_for(lambda: gauges(metrics_port)["sessions"] == 0, 10, "the last session to end")
+    wait_for(lambda: gauges(metrics_port)["sessions"] == 0, "the last session to end")

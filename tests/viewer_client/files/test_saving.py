@@ -226,7 +226,7 @@ def test_a_copied_recipe_is_pasted_and_replayed(kept: Saver, model: ViewModel) -
     texts: list[str] = []
     kept.copy_recipe(texts.append)
     answers: list[str] = []
-    wait_for(lambda: answers.extend(kept.update()) or answers, 60, "the recipe")  # type: ignore[func-returns-value]
+    wait_for(lambda: answers.extend(kept.update()) or answers, "the recipe")  # type: ignore[func-returns-value]
     assert answers == ["the recipe is copied; Ctrl+V replays it"]
     assert from_text(texts[0]) == from_text(to_text(model.command_log.recipe()))
     kept.paste_recipe(lambda: texts[0])

@@ -25,7 +25,7 @@ def frames_of(connection: Connection, count: int) -> list[m.Frame]:
                 frames.append(response)
         return len(frames) >= count
 
-    wait_for(enough, 20, f"{count} frames")
+    wait_for(enough, f"{count} frames")
     return frames
 
 
@@ -37,13 +37,13 @@ def live(connection: Connection) -> m.Welcome:
         found.extend(response for response in connection.take() if isinstance(response, m.Welcome))
         return bool(found)
 
-    wait_for(welcomed, 30, "the welcome")
+    wait_for(welcomed, "the welcome")
     assert isinstance(found[-1], m.Welcome)
     return found[-1]
 
 
 def has_token(connection: Connection) -> None:
-    wait_for(lambda: connection.resume_token is not None, 30, "a token")
+    wait_for(lambda: connection.resume_token is not None, "a token")
 
 
 def send(connection: Connection, count: int) -> list[int]:
@@ -53,7 +53,7 @@ def send(connection: Connection, count: int) -> list[int]:
 
 
 def has_applied(service: Resumable, name: str, sequences: list[int]) -> None:
-    wait_for(lambda: len(service.applied.get(name, ())) >= len(sequences), 30, "the commands")
+    wait_for(lambda: len(service.applied.get(name, ())) >= len(sequences), "the commands")
     assert service.applied[name] == sequences
 
 

@@ -40,7 +40,7 @@ def test_frames_arrive_and_commands_land(server: ServerProcess, connect: Any) ->
     frames_of(connection, 5)
     sequence = connection.send(m.Inject(None, 5.0))
     assert sequence == 2
-    wait_for(lambda: frames_of(connection, 1)[0].applied_sequence >= sequence, 30, "the injection")
+    wait_for(lambda: frames_of(connection, 1)[0].applied_sequence >= sequence, "the injection")
     assert connection.status.phase is Phase.LIVE
     assert connection.statistics.latency_quantile_ms(0.5) > 0
     assert connection.statistics.steps_per_second(time.monotonic()) > 0
@@ -49,7 +49,7 @@ def test_frames_arrive_and_commands_land(server: ServerProcess, connect: Any) ->
 def test_it_says_that_nobody_is_there_and_counts_the_tries(connect: Any) -> None:
     address = f"127.0.0.1:{free_port()}"
     connection = connect(address)
-    wait_for(lambda: connection.status.attempt >= 2, 30, "a second try")
+    wait_for(lambda: connection.status.attempt >= 2, "a second try")
     assert connection.status.phase is Phase.LOST
     assert connection.status.sentence == f"no server at {address}; start one with: python -m inference_server"
     assert connection.send(m.Pause()) is None
@@ -65,7 +65,7 @@ def test_it_comes_back_when_the_server_does(model_file: Path, tmp_path: Path, co
     connection.send(m.Configure(m.SettingsChange(label=3, num_time_steps=1000)))
     before = frames_of(connection, 60)[-1]
     first.stop()
-    wait_for(lambda: connection.status.phase is Phase.LOST, 30, "the loss to be noticed")
+    wait_for(lambda: connection.status.phase is Phase.LOST, "the loss to be noticed")
     assert connection.status.sentence
     with running_server(*flags, "--port", str(first.port)):
         after = frames_of(connection, 3)[-1]
@@ -84,7 +84,7 @@ def test_a_web_server_is_not_our_server(connect: Any) -> None:
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         connection = connect(f"127.0.0.1:{web.server_port}")
-        wait_for(lambda: connection.status.phase is Phase.LOST, 30, "the failure")
+        wait_for(lambda: connection.status.phase is Phase.LOST, "the failure")
         assert "not as Diffusion Toy's server does; check the port" in connection.status.sentence
     finally:
         web.shutdown()
@@ -94,7 +94,7 @@ def test_a_web_server_is_not_our_server(connect: Any) -> None:
 def test_another_grpc_service_is_not_ours(faulty: Any, connect: Any) -> None:
     address = faulty(None)
     connection = connect(address)
-    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, 30, "the failure")
+    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, "the failure")
     assert (
         connection.status.sentence
         == f"the gRPC server at {address} is not Diffusion Toy's; check the address"
@@ -116,7 +116,7 @@ def test_the_servers_own_words_are_passed_on(
     faulty: Any, connect: Any, code: grpc.StatusCode, text: str, phase: Phase
 ) -> None:
     connection = connect(faulty(Faulty([], code, text)))
-    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, 30, "the failure")
+    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, "the failure")
     assert (connection.status.phase, connection.status.sentence) == (phase, text)
 
 
@@ -124,14 +124,14 @@ def test_unknown_responses_are_passed_over(faulty: Any, connect: Any) -> None:
     welcome = pb.DenoiseResponse(welcome=wire.welcome_to_proto(WELCOME))
     future = pb.DenoiseResponse.FromString(b"\xfa\x3e\x03abc")  # field 1007, which nobody knows
     connection = connect(faulty(Faulty([future, welcome], None)))
-    wait_for(lambda: connection.status.phase is Phase.LIVE, 30, "the welcome")
+    wait_for(lambda: connection.status.phase is Phase.LIVE, "the welcome")
 
 
 def test_frames_of_another_size_are_refused_clearly(faulty: Any, connect: Any) -> None:
     welcome = pb.DenoiseResponse(welcome=wire.welcome_to_proto(WELCOME))
     frame = pb.DenoiseResponse(frame=pb.Frame(number=1, x_t=b"12"))
     connection = connect(faulty(Faulty([welcome, frame], None)))
-    wait_for(lambda: connection.status.phase is Phase.REFUSED, 30, "the refusal")
+    wait_for(lambda: connection.status.phase is Phase.REFUSED, "the refusal")
     assert "frame.x_t has 2 bytes" in connection.status.sentence
 
 

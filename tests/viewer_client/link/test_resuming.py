@@ -72,7 +72,7 @@ def test_a_server_that_hangs_is_noticed_though_its_kernel_still_answers(
         connection = connect(relay.address)
         assert not live(connection).resumed
         relay.stalled.set()
-        wait_for(lambda: connection.status.phase is Phase.LOST, 30, "the silence to be noticed")
+        wait_for(lambda: connection.status.phase is Phase.LOST, "the silence to be noticed")
         relay.stalled.clear()
         relay.cut()
         assert live(connection).session_id
@@ -84,7 +84,7 @@ def test_a_farewell_is_shown_while_there_is_no_server(connect: Any) -> None:
         connection = connect(address)
         live(connection)
         service.end = End(grpc.StatusCode.UNAVAILABLE, "back in a minute", moving=True)
-        wait_for(lambda: connection.statistics.resumed == 1, 30, "the return")
+        wait_for(lambda: connection.statistics.resumed == 1, "the return")
         sentences = set()
         service.end = End(grpc.StatusCode.UNAVAILABLE, "back in a minute", moving=True)
         service.refusal = grpc.StatusCode.UNAVAILABLE  # until it is really back
@@ -93,7 +93,7 @@ def test_a_farewell_is_shown_while_there_is_no_server(connect: Any) -> None:
             sentences.add(connection.status.sentence)
             return connection.status.attempt >= 3
 
-        wait_for(seen, 30, "some tries")
+        wait_for(seen, "some tries")
         assert "back in a minute" in sentences
         service.refusal = None
         assert live(connection).resumed
@@ -149,7 +149,7 @@ def test_what_only_the_user_can_undo_waits_for_the_user(
         session = live(connection).session_id
         has_token(connection)
         service.end = End(code, "as it is")
-        wait_for(lambda: connection.status.phase is Phase.REFUSED, 30, "the refusal")
+        wait_for(lambda: connection.status.phase is Phase.REFUSED, "the refusal")
         assert words in connection.status.sentence
         assert connection.send(m.Pause()) is None
         time.sleep(0.1)
@@ -170,7 +170,7 @@ def test_a_session_that_was_left_for_another_says_nothing_more(connect: Any) -> 
         assert left.send(m.Pause()) is None
         welcome = live(left)  # tokens of the old session that still came in would have led back to it
         assert (welcome.session_id, welcome.resumed) == (names[1], True)
-        wait_for(lambda: names[0] in service.left, 30, "the old session to be ended")
+        wait_for(lambda: names[0] in service.left, "the old session to be ended")
 
 
 def test_closing_ends_the_session_instead_of_leaving_it_to_wait(connect: Any) -> None:
@@ -194,7 +194,7 @@ def test_one_who_watches_sends_nothing_and_comes_back_to_watch(connect: Any) -> 
         assert live(connection).watching
         assert [isinstance(s.body, m.Start) and s.body.watch for s in service.starts] == ["them", "them"]
         service.end = End(grpc.StatusCode.OK)
-        wait_for(lambda: connection.status.phase is Phase.REFUSED, 30, "the end")
+        wait_for(lambda: connection.status.phase is Phase.REFUSED, "the end")
         assert connection.status.sentence == "the session is over"
 
 
@@ -205,5 +205,5 @@ def test_one_who_watches_waits_for_an_owner_who_is_about_to_return(faulty: Any, 
     connection = connect(faulty(service), m.Start(watch="them"))
     assert live(connection).watching
     service.responses, service.code, service.text = [], grpc.StatusCode.NOT_FOUND, "there is no session"
-    wait_for(lambda: connection.status.sentence == "there is no session", 30, "a try")
+    wait_for(lambda: connection.status.sentence == "there is no session", "a try")
     assert connection.status.phase is Phase.LOST

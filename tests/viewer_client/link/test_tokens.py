@@ -50,7 +50,7 @@ def test_without_the_bearer_token_it_is_refused_and_keeps_its_session(connect: A
         has_token(connection)
         service.bearer = "secret"
         service.end = End(grpc.StatusCode.UNAVAILABLE)
-        wait_for(lambda: connection.status.phase is Phase.REFUSED, 30, "the refusal")
+        wait_for(lambda: connection.status.phase is Phase.REFUSED, "the refusal")
         assert connection.status.sentence == "the server refuses this viewer: a bearer token is needed"
         service.bearer = ""
         connection.try_again()

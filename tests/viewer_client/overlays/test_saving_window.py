@@ -15,8 +15,6 @@ from viewer_client.core.geometry import Rect, layout
 from viewer_client.files.recipe_text import to_text
 from viewer_client.files.saving import read_recipe
 
-SECONDS = 30
-
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[dict[str, str]]:
@@ -34,9 +32,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def kept(window: Window, key: str, folder: Path, pattern: str, count: int = 1) -> Path:
     """Press a key and wait for one more file, in full; the newest of this kind."""
     window.key(key)
-    wait_for(lambda: len(list(folder.glob(pattern))) >= count, SECONDS, pattern)
+    wait_for(lambda: len(list(folder.glob(pattern))) >= count, pattern)
     path = max(folder.glob(pattern), key=lambda found: found.stat().st_mtime_ns)
-    wait_for(lambda: path.stat().st_size > 0, SECONDS, "its content")
+    wait_for(lambda: path.stat().st_size > 0, "its content")
     return path
 
 
@@ -51,23 +49,23 @@ def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
 ) -> None:
     pane = layout(*SIZE).panes["noisy"]
     with viewer(display, server.address, "--seed", "7", "--out", str(tmp_path)) as window:
-        wait_for(lambda: cut(window.screenshot("saving-1"), pane).std() > 20, SECONDS, "noise")
+        wait_for(lambda: cut(window.screenshot("saving-1"), pane).std() > 20, "noise")
         window.key("3")
         window.stroke(pane, [(0.3, 0.3), (0.6, 0.5)])
         window.move(5, 5)
         window.key("space")
-        wait_for(lambda: rests(window, pane), SECONDS, "a picture that rests")
+        wait_for(lambda: rests(window, pane), "a picture that rests")
         seen = cut(window.screenshot("saving-2"), pane)
         text = to_text(read_recipe(kept(window, "ctrl+s", tmp_path, "*.recipe.json")))
         picture = kept(window, "s", tmp_path, "*.png")
-        wait_for(lambda: to_text(read_recipe(picture)) == text, SECONDS, "the recipe in the picture")
+        wait_for(lambda: to_text(read_recipe(picture)) == text, "the recipe in the picture")
         run = kept(window, "g", tmp_path, "*.gif")
 
         window.key("ctrl+c")
         window.key("n")
-        wait_for(lambda: (cut(window.screenshot("saving-3"), pane) != seen).any(), SECONDS, "another run")
+        wait_for(lambda: (cut(window.screenshot("saving-3"), pane) != seen).any(), "another run")
         window.key("ctrl+v")
-        wait_for(lambda: (cut(window.screenshot("saving-4"), pane) == seen).all(), 60, "the replayed picture")
+        wait_for(lambda: (cut(window.screenshot("saving-4"), pane) == seen).all(), "the replayed picture")
         again = kept(window, "ctrl+s", tmp_path, "*.recipe.json", 2)
         assert to_text(read_recipe(again)) == text
         assert window.close() == 0
@@ -75,5 +73,5 @@ def test_what_is_kept_in_a_window_is_replayed_in_it_and_in_another(
         assert image.n_frames > 1  # type: ignore[attr-defined]
     with viewer(display, server.address, "--replay", str(picture)) as window:
         window.move(5, 5)
-        wait_for(lambda: (cut(window.screenshot("saving-5"), pane) == seen).all(), 60, "the same picture")
+        wait_for(lambda: (cut(window.screenshot("saving-5"), pane) == seen).all(), "the same picture")
         assert window.close() == 0

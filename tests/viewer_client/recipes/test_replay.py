@@ -134,7 +134,7 @@ def test_what_lands_in_frames_that_nobody_draws_is_known_all_the_same(server: Se
         viewer.until_step(3)
         frames = viewer.connection.statistics.frames
         viewer.send(INJECT)
-        wait_for(lambda: viewer.connection.statistics.frames >= frames + 3, 20, "frames")
+        wait_for(lambda: viewer.connection.statistics.frames >= frames + 3, "frames")
         viewer.until_step(20)
         recipe = viewer.model.command_log.recipe()
     assert recipe.inexact == ""

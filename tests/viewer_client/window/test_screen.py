@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,81 +13,29 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME, frame
-from tests.viewer_client.recorded_text import RecordedText
-from viewer_client.core import geometry
+from tests.viewer_client.frames import frame
+from tests.viewer_client.window.screens import (
+    LEVELS,
+    LOST,
+    SIZE,
+    SIZES,
+    busy,
+    drawn,
+    model_with,
+    pixels,
+    plain,
+    texts,
+)
 from viewer_client.core.appearance import Appearance, ColorMap
-from viewer_client.core.feedback import Feedback, Speckle
+from viewer_client.core.feedback import Speckle
 from viewer_client.core.geometry import Rect
-from viewer_client.core.history import History
-from viewer_client.core.keymap import BINDINGS, Action
+from viewer_client.core.keymap import BINDINGS
 from viewer_client.core.palette import KEPT
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
-from viewer_client.link.status import Phase, Statistics, Status
-from viewer_client.recipes.command_log import CommandLog
-from viewer_client.recipes.recipe import Recipe
-from viewer_client.recipes.replay import Replay
-from viewer_client.window import panes
-from viewer_client.window.screen import NOT_DRAWN, Hit, Screen
+from viewer_client.link.status import Statistics
 
-SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
-SIZE = (1100, 720)
-LEVELS = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)
-LOST = Status(Phase.LOST, "no server at box:1", 3)
-
-
-@pytest.fixture(autouse=True)
-def _fonts() -> Iterator[None]:
-    pygame.font.init()
-    yield
-    pygame.font.quit()
-
-
-def model_with(**changes: object) -> ViewModel:
-    model = ViewModel()
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame(**changes))
-    return model
-
-
-def drawn(
-    model: ViewModel, size: tuple[int, int] = SIZE, appearance: Appearance | None = None
-) -> tuple[Screen, pygame.Surface]:
-    surface, screen = pygame.Surface(size), Screen(RecordedText(), appearance)
-    assert screen.draw(surface, model, Statistics(), 60.0, now=0.0)
-    return screen, surface
-
-
-def texts(screen: Screen) -> list[str]:
-    return [text for text, _ in screen.text.placed]
-
-
-def pixels(surface: pygame.Surface, place: Rect) -> np.ndarray:
-    """The colours of a part of the surface, (H, W, 3), without its border."""
-    colors = pygame.surfarray.array3d(surface).transpose(1, 0, 2).astype(int)
-    return colors[place.y + 1 : place.bottom - 1, place.x + 1 : place.right - 1]
-
-
-def plain() -> ViewModel:
-    return model_with(measured_by_residual=0.5, excess_kurtosis=0.1)
-
-
-def busy() -> ViewModel:
-    """Much to say, with the pointer on the picture."""
-    settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.DPMPP, steps_per_second=10.0)
-    actual, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
-    model = model_with(
-        level_map=LEVELS, settings=settings, actual=actual, time_step=time_step, excess_kurtosis=-1.2
-    )
-    for step in range(1, 200):
-        model.receive(replace(model.frame, step=step, first_kept_step=max(step - 120, 0)))  # type: ignore[type-var]
-    model.feedback.marks.extend([20.0, 250.0])
-    brush = model.brush
-    brush.kind, brush.rule, brush.mode = m.NoiseKind.CONSTANT, m.InjectionRule.NAIVE, MouseMode.BRUSH_HELD
-    model.pointer = (0.97, 0.5)
-    return model
+pytestmark = pytest.mark.usefixtures("fonts")
 
 
 def wrong() -> ViewModel:
@@ -317,161 +263,3 @@ def test_a_lost_connection_is_said_over_a_grey_picture() -> None:
 def test_before_the_first_frame_there_is_a_picture_too() -> None:
     screen, _surface = drawn(ViewModel())
     assert "connecting …" in texts(screen)
-
-
-# --- what is drawn when ---
-
-
-def redrawn(screen: Screen, surface: pygame.Surface, model: ViewModel, now: float = 0.0) -> bool:
-    return screen.draw(surface, model, Statistics(), 60.0, now)
-
-
-def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_most() -> None:
-    model = model_with()
-    screen, surface = drawn(model)
-    assert sum(redrawn(screen, surface, model, now=i / 60) for i in range(1, 61)) <= 10
-    before = pygame.surfarray.array3d(surface)
-    assert not redrawn(screen, surface, model, now=1.0)
-    assert (pygame.surfarray.array3d(surface) == before).all()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda model, appearance: model.receive(frame(149.0)),
-        lambda model, appearance: model.mouse_at((0.5, 0.5)),
-        lambda model, appearance: model.heal_button(True),
-        lambda model, appearance: setattr(model, "notice", "told"),
-        lambda model, appearance: model.key("h"),
-        lambda model, appearance: model.key("m"),
-        lambda model, appearance: model.key("k"),
-        lambda model, appearance: model.key("t"),
-        lambda model, appearance: model.key("up"),
-        lambda model, appearance: model.key("]"),
-        lambda model, appearance: model.key("7"),
-        lambda model, appearance: model.key("space"),
-        lambda model, appearance: model.feedback.marks.append(12.0),
-        lambda model, appearance: model.pass_time(LOST, 0.0),
-        lambda model, appearance: appearance.next_colors(),
-        lambda model, appearance: appearance.larger_text(),
-        lambda model, appearance: setattr(appearance, "heat", True),
-    ],
-)
-def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Appearance], None]) -> None:
-    model, appearance = model_with(), Appearance()
-    screen, surface = drawn(model, appearance=appearance)
-    assert not redrawn(screen, surface, model)
-    change(model, appearance)
-    assert redrawn(screen, surface, model)
-    assert not redrawn(screen, surface, model)
-
-
-CHANGES: dict[str, Callable[[ViewModel], object]] = {
-    "start": lambda model: m.Start(seed=99),
-    "status": lambda model: LOST,
-    "brush": lambda model: replace(model.brush, radius=model.brush.radius * 2),
-    "pointer": lambda model: (0.3, 0.3),
-    "healing": lambda model: True,
-    "help_open": lambda model: True,
-    "notice": lambda model: "told",
-    "welcome": lambda model: replace(WELCOME, session_id="another"),
-    "schedule": lambda model: replace(WELCOME.schedule),
-    "frame": lambda model: frame(149.0),
-    "history": lambda model: History(),
-    "replay": lambda model: Replay(Recipe(m.Start(seed=1), "", (), 3)),
-    "feedback": lambda model: Feedback(marks=deque([12.0])),
-}
-NOT_SHOWN: dict[str, object] = {
-    "draw_seed": lambda: 5,
-    "quit": True,
-    "window_actions": deque([Action.SAVE]),
-    "try_again": True,
-    "command_log": CommandLog(),
-    "observers": [History()],
-}
-
-
-def test_a_field_of_the_model_is_either_watched_or_named_as_one_that_no_picture_shows() -> None:
-    public = {field.name for field in fields(ViewModel) if not field.name.startswith("_")}
-    assert public == set(CHANGES) | set(NOT_SHOWN), "say here what changes it, or that it is not drawn"
-    assert set(NOT_SHOWN) == NOT_DRAWN
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_field_that_is_drawn_is_drawn_at_once(name: str) -> None:
-    model = model_with()
-    screen, surface = drawn(model)
-    assert not redrawn(screen, surface, model)
-    setattr(model, name, CHANGES[name](model))
-    assert redrawn(screen, surface, model)
-
-
-@pytest.mark.parametrize("name", NOT_SHOWN)
-def test_a_field_that_is_not_drawn_changes_no_picture(name: str) -> None:
-    model = model_with()
-    screen, surface = drawn(model)
-    before = pygame.surfarray.array3d(surface)
-    setattr(model, name, NOT_SHOWN[name])
-    assert not redrawn(screen, surface, model)
-    screen.forget()
-    assert redrawn(screen, surface, model)
-    assert (pygame.surfarray.array3d(surface) == before).all()
-
-
-def test_the_panes_of_the_layout_are_those_that_are_drawn() -> None:
-    assert [pane.name for pane in panes.PANES] == list(geometry.PANES)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_only_the_noisy_pane_the_film_and_the_time_line_are_hit(size: tuple[int, int]) -> None:
-    screen, surface = drawn(busy(), size)
-    places = screen.layout_of(surface)
-
-    def middle(place: Rect) -> Hit:
-        return screen.hit(surface, (place.x + place.width / 2, place.y + place.height / 2), 300)
-
-    assert middle(places.panes["noisy"]) == Hit(point=pytest.approx((0.5, 0.5), abs=0.01))  # type: ignore[arg-type]
-    assert middle(places.timeline).time_step == pytest.approx(150, abs=1)
-    for place in (places.panes["clean"], places.panes["noise"], places.rail, places.header, places.status):
-        assert middle(place) == Hit()
-
-
-def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
-    model = model_with()
-    screen, surface = drawn(model)
-    assert redrawn(screen, pygame.Surface((800, 600)), model)
-    screen.draw(surface, model, Statistics(), 60.0, now=0.0)
-    screen.forget()
-    assert redrawn(screen, surface, model)
-
-
-def test_speckle_moves_in_every_picture() -> None:
-    model = model_with()
-    screen, surface = drawn(model)
-    model.feedback.speckles.append(Speckle(9, m.Inject(None, 5.0), 1.0))
-    assert redrawn(screen, surface, model)
-    before = pygame.surfarray.array3d(surface)
-    assert redrawn(screen, surface, model)
-    assert (pygame.surfarray.array3d(surface) != before).any()
-
-
-def test_what_is_kept_between_pictures_is_not_what_was_there_before() -> None:
-    """After any row of changes, the same is drawn as by a screen that has drawn nothing before."""
-    appearance, model = Appearance(), busy()
-    screen, surface = drawn(model, appearance=appearance)
-    changes: list[Callable[[], object]] = [
-        lambda: model.key("p"),
-        appearance.next_colors,
-        lambda: model.receive(frame(40.0, step=240, x0_hat=np.ones((1, 28, 28), np.float32))),
-        lambda: model.receive(frame(60.0, step=220, motion=m.Motion.PAUSED)),
-        appearance.larger_text,
-        lambda: model.key("d"),
-        lambda: model.receive(m.Schedule(m.ScheduleName.LINEAR, WELCOME.schedule.alphas_cumprod**2)),
-        lambda: model.pass_time(LOST, 0.0),
-        appearance.smaller_text,
-    ]
-    for now, change in enumerate(changes, start=1):
-        change()
-        screen.draw(surface, model, Statistics(), 60.0, now)
-        _, again = drawn(model, appearance=appearance)
-        assert (pygame.surfarray.array3d(surface) == pygame.surfarray.array3d(again)).all()
