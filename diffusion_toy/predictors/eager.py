@@ -13,6 +13,7 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.config import UNetConfig
 from diffusion_toy.predictors.base import Precision
 from diffusion_toy.predictors.padded import in_parts, padded
+from diffusion_toy.predictors.processor import cpu_flags
 
 
 def pick_device(name: str) -> torch.device:
@@ -33,15 +34,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         supported: bool = torch.cuda.is_bf16_supported(including_emulation=False)
         return supported
-    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(_cpu_flags())
-
-
-def _cpu_flags() -> list[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.split() for line in file if line.startswith("flags")), [])
-    except OSError:  # not Linux: nothing is known, so nothing is assumed
-        return []
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(cpu_flags())
 
 
 def _with_bfloat16_weights(network: nn.Module) -> nn.Module:

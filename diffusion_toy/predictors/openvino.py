@@ -21,6 +21,7 @@ from diffusion_toy.errors import MissingExtraError
 from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetConfig, mid_blocks_of
 from diffusion_toy.predictors.base import Precision, PredictorError
 from diffusion_toy.predictors.padded import in_parts
+from diffusion_toy.predictors.processor import lacks_avx2
 
 # OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
 # Nothing is converted here: without it nothing calls home, and the import takes a quarter of the time.
@@ -271,6 +272,8 @@ class OpenVinoPredictor:
             program.run_once()
         except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
+            if lacks_avx2():
+                reason += "; this processor has no AVX2, which OpenVINO is made for"
             raise PredictorError(
                 f"OpenVINO cannot run this network here ({reason}); use --predictor eager, which needs torch"
             ) from error

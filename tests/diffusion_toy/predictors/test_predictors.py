@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.config import SHAPES, UNetConfig, weight_shapes
 from diffusion_toy.model.unet import UNet
 from diffusion_toy.predictors import openvino as openvino_predictor
-from diffusion_toy.predictors.base import Precision, Predictor, warm_up
+from diffusion_toy.predictors.base import Precision, Predictor, PredictorError, warm_up
 from diffusion_toy.predictors.compiled import CompiledPredictor
 from diffusion_toy.predictors.eager import EagerPredictor
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
@@ -180,6 +181,26 @@ def test_a_damaged_cache_costs_a_compilation_and_no_more(tmp_path: Path) -> None
         blob.write_bytes(blob.read_bytes()[:1000] + damage)
         predictor = OpenVinoPredictor(TINY, weights, Precision.FLOAT32, (1,), 1, cache=tmp_path)
         np.testing.assert_allclose(predictor(*inputs(1)), expected(network, inputs(1)), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [({"sse2"}, "no AVX2"), ({"sse2", "avx2"}, "node Softmax"), (set(), "node")]
+)
+def test_a_graph_that_cannot_be_compiled_is_one_sentence_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Exception from src/core.cpp:1:\nno descriptors for node Softmax\n\n")
+
+    monkeypatch.setattr("diffusion_toy.predictors.processor.cpu_flags", lambda: frozenset(flags))
+    predictor = openvino_of(random_network())
+    monkeypatch.setattr(predictor, "_core", SimpleNamespace(compile_model=fail))
+    with pytest.raises(PredictorError) as error:
+        predictor.warm_up_first()
+    assert said in str(error.value)
+    assert ("AVX2" in str(error.value)) == (flags == {"sse2"})
+    assert "--predictor eager" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_batch_waits_for_no_program_that_only_makes_it_faster() -> None:
