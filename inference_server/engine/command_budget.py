@@ -37,6 +37,7 @@ class CommandBudget:
     """
 
     def __init__(self, tick_rate_hz: float, shape: tuple[int, int, int]) -> None:
+        """Give each tick the same budget."""
         self.microseconds = SHARE * 1e6 / tick_rate_hz
         self._scale = max(1.0, math.prod(shape) / MEASURED_PIXELS)
 

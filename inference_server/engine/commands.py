@@ -80,6 +80,7 @@ class Commands:
         allow: Callable[[Session, m.Settings], None],
         budget: CommandBudget,
     ) -> None:
+        """Begin without commands."""
         self._state, self._controls, self._setup = state, controls, setup
         self._snapshot_schedule, self._allow, self._budget = snapshot_schedule, allow, budget
         self._waiting: dict[int, Session] = {}  # sessions with pending commands, by slot, in turn

@@ -48,6 +48,7 @@ class SharedRoom:
     """
 
     def __init__(self, limit_bytes: int) -> None:
+        """Begin with nothing taken."""
         self.limit_bytes = limit_bytes
         self.lock = threading.Lock()
         self.taken_bytes = 0
@@ -76,15 +77,18 @@ class PendingCommands:
     """
 
     def __init__(self, limits: PendingLimits | None = None, room: SharedRoom | None = None) -> None:
+        """Begin empty."""
         self._limits, self._room = limits or PendingLimits(), room or SharedRoom(0)
         self._queue: deque[Pending] = deque()
         self._commands = self._bytes = 0  # without skips, which take no room
         self._closed = False
 
     def __len__(self) -> int:
+        """Return how many commands wait."""
         return len(self._queue)
 
     def __iter__(self) -> Iterator[Pending]:
+        """Iterate over the commands that wait now, the next one first."""
         return iter(tuple(self._queue))
 
     @property

@@ -1,7 +1,7 @@
-"""One person's image as the engine sees it on the host: settings and waiting commands.
+"""One session as the engine sees it on the host: its settings and the commands that wait.
 
 The picture itself lives in a slot of `slots.SlotState`, the numbers that every tick needs in a row
-of `engine.Controls`.
+of `controls.Controls`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ APPLIED_KEPT = 1024  # commands that a session remembers, for a client that has 
 
 
 def new_session_id() -> str:
-    """Names a session; whoever knows it can watch, so it cannot be guessed."""
+    """Return a new session's name, which cannot be guessed: whoever knows it can watch."""
     return secrets.token_urlsafe(9)
 
 
 @dataclass(eq=False)
 class Session:
-    """A session's host side. Only the engine's thread touches it, but for `id`.
+    """Hold a session's host side. Only the engine's thread touches it, but for `id` and `displaced`.
 
     `pending` is of the stream that drives it; the next stream gets another one. `applied` are the newest
     commands that have been applied, in their order.
@@ -40,7 +40,7 @@ class Session:
     pending: PendingCommands = field(default_factory=PendingCommands)
     applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
-    peer: str = ""  # the client's address, by which places are shared out
+    peer: str = ""  # the client's address, by which seats are shared out
     detached: bool = False  # its client has gone, and may come back
     detachments: int = 0  # so many times so far
     displaced: bool = False  # it has given way to another

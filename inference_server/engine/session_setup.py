@@ -27,12 +27,13 @@ class SessionSetup:
     """
 
     def __init__(self, model: LoadedModel, state: SlotState, controls: Controls, tick_rate_hz: float) -> None:
+        """Write into these arrays."""
         self._model, self._state, self._controls = model, state, controls
         self._num_classes = model.config.num_classes
         self._tick_rate_hz = tick_rate_hz
 
     def checked_settings(self, change: m.SettingsChange, before: m.Settings) -> m.Settings:
-        """The settings with this change made.
+        """Return the settings with a change made.
 
         Raises:
             InvalidValueError: a setting that this model or server does not allow.
@@ -41,7 +42,7 @@ class SessionSetup:
         return change.apply_to(before)
 
     def check_command(self, command: m.Command) -> None:
-        """Refuse what no session of this model can ever be asked for; knows no session.
+        """Refuse a command that no session of this model can ever apply, whatever its state.
 
         Raises:
             InvalidValueError: naming the field.
@@ -83,7 +84,7 @@ class SessionSetup:
                 raise InvalidValueError(f"{path}.example.label", label, f"0…{self._num_classes - 1}")
 
     def store_settings(self, session: Session) -> None:
-        """Let the session's settings count from the next step on; its schedule is `set_schedule`'s."""
+        """Let the session's settings count from the next step on, all but its schedule: see `set_schedule`."""
         c, slot, settings = self._controls, session.slot, session.settings
         c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
         c.stride[slot] = settings.stride
@@ -94,7 +95,7 @@ class SessionSetup:
         c.guidance[slot] = settings.guidance
 
     def set_schedule(self, session: Session) -> NoiseSchedule:
-        """Give the slot the schedule of the session's settings."""
+        """Give the session's slot the schedule of its settings, and return that."""
         settings = session.settings
         schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
         self._state.set_schedule(session.slot, schedule)
@@ -129,7 +130,7 @@ class SessionSetup:
         self._controls.ended[slots] = np.where(forward, at_end[:, 1], at_end[:, 0])
 
     def _example(self, label: int | None, seed: int) -> NDArray[np.uint8]:
-        """A bundled picture, chosen by the seed: (C, H, W) uint8."""
+        """Return a bundled picture, chosen by the seed: (C, H, W) uint8."""
         examples = self._model.examples
         assert examples is not None  # check_origin has refused this
         which = np.arange(len(examples.labels))
