@@ -84,7 +84,7 @@ class SessionSetup:
                 raise InvalidValueError(f"{path}.example.label", label, f"0…{self._num_classes - 1}")
 
     def store_settings(self, session: Session) -> None:
-        """Let the session's settings count from the next step on, all but its schedule: see `set_schedule`."""
+        """Let the session's settings count from the next step on; `set_schedule` is for its schedule."""
         c, slot, settings = self._controls, session.slot, session.settings
         c.steps_per_tick[slot] = settings.steps_per_second / self._tick_rate_hz
         c.stride[slot] = settings.stride
