@@ -28,7 +28,7 @@ from inference_server.transport.security import (
 
 SERVICE_NAME = denoise_pb2.DESCRIPTOR.services_by_name["DenoiseService"].full_name
 PING_MIN_MS = 5_000  # clients may ping this often without being sent away
-PING_EVERY_MS, PING_TIMEOUT_MS = 15_000, 5_000
+PING_EVERY_MS, PING_TIMEOUT_MS = 10_000, 20_000  # a reader may stall for a quarter of a minute
 # The last finds a peer that hangs while its kernel still answers; the keep-alive timeout alone does not.
 PINGS = (
     ("grpc.http2.min_ping_interval_without_data_ms", PING_MIN_MS),
