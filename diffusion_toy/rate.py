@@ -35,3 +35,12 @@ class TokenBucket:
         if allowed:
             self.spend()
         return allowed
+
+    def reserve(self, now: float) -> float:
+        """Count an event that waits for its turn; return how long it has to, in seconds.
+
+        Those who wait have their turns in the order of their questions.
+        """
+        self.ready(now)
+        self.spend()
+        return max(0.0, -self._tokens / self.rate)

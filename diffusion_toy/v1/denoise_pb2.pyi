@@ -29,7 +29,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    (`Limits.commands_per_second`) or finds too much waiting (`Limits.pending_commands`,
    `Limits.pending_bytes`). What no session of the model can be asked for is rejected when it arrives, the
    rest when its turn comes. The only exception is a bad `Start`: there is no session yet, so it ends the
-   stream with INVALID_ARGUMENT.
+   stream with INVALID_ARGUMENT. A stream that goes on to send commands that are rejected, hundreds of them
+   and faster than 20 a second, is read more slowly, and after a thousand such it ends with
+   RESOURCE_EXHAUSTED. While others send very much, a stream is read more
+   slowly beyond 150 requests a second.
 5. The client acknowledges each frame *when it has drawn it*; an acknowledgement covers all
    frames before it. At most `window` frames are on their way unacknowledged; when the window is
    full the server keeps only the newest unsent frame and replaces it by newer ones. The session
@@ -41,14 +44,14 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    session gets as many frames a second as `Settings.steps_per_second`, and at least 20; a second's
    worth may come at once. Commands beyond that are not lost: a `Step` waits for its turn, all other
    changes are shown together, a little later.
-7. A broken protocol ends the stream with a status, whose message says what to do:
-   INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
-   that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, the session has
-   given way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
-   that this server's key did not make), ABORTED (another stream has taken the session over),
-   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`), UNAVAILABLE (loading,
-   shutting down or restarting: try again).
+7. A broken protocol ends the stream with a status, whose message says what to do: INVALID_ARGUMENT (a
+   bad `Start`, a sequence that does not rise, an acknowledgement of a frame that was never sent, an empty
+   request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such model, session or resume token's model),
+   RESOURCE_EXHAUSTED (the server is full, an address opens streams too fast, rule 4, the session has given
+   way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer
+   token, or a resume token that this server's key did not make), ABORTED (another stream has taken the
+   session over), DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`),
+   UNAVAILABLE (loading, shutting down or restarting: try again).
 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
@@ -68,7 +71,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
    `Welcome.applied_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
-   may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
+   may only acknowledge; its commands are rejected. It ends, with OK, when the session does. Where many watch
+   on one server they get fewer frames each, by the rule 5.
 11. Before each step the server keeps the state, up to `Limits.history_states` of them;
    `Back` and `Jump` return to them. A restart forgets them, and so does a resume.
 12. Fields and messages that a client does not know are to be ignored; a server that meets an
@@ -448,7 +452,7 @@ class Start(_message.Message):
     """
     watch: _builtins.str
     """Watches the session of this `Welcome.session_id`; all other fields but `window` are ignored.
-    Error: NOT_FOUND.
+    Errors: NOT_FOUND; RESOURCE_EXHAUSTED where too many watch on this server.
     """
     bearer_token: _builtins.str
     """The server's bearer token, where it asks for one and the stream is a WebSocket: a page cannot set
@@ -972,7 +976,9 @@ class DenoiseResponse(_message.Message):
     def rejected(self) -> Global___Rejected: ...
     @_builtins.property
     def schedule(self) -> Global___Schedule:
-        """The session's schedule has changed; valid from the next frame on."""
+        """The session's schedule has changed; valid from the next frame on. One that has not been sent yet is
+        replaced by a newer one.
+        """
 
     @_builtins.property
     def resume_token(self) -> Global___ResumeToken: ...

@@ -59,7 +59,8 @@ class DenoiseServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The models that a `Start` can name. UNAVAILABLE while they are being loaded.
+        """The models that a `Start` can name. UNAVAILABLE while they are being loaded; RESOURCE_EXHAUSTED for an
+        address that asks too often.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,7 +29,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    (`Limits.commands_per_second`) or finds too much waiting (`Limits.pending_commands`,
    `Limits.pending_bytes`). What no session of the model can be asked for is rejected when it arrives, the
    rest when its turn comes. The only exception is a bad `Start`: there is no session yet, so it ends the
-   stream with INVALID_ARGUMENT.
+   stream with INVALID_ARGUMENT. A stream that goes on to send commands that are rejected, hundreds of them
+   and faster than 20 a second, is read more slowly, and after a thousand such it ends with
+   RESOURCE_EXHAUSTED. While others send very much, a stream is read more
+   slowly beyond 150 requests a second.
 5. The client acknowledges each frame *when it has drawn it*; an acknowledgement covers all
    frames before it. At most `window` frames are on their way unacknowledged; when the window is
    full the server keeps only the newest unsent frame and replaces it by newer ones. The session
@@ -41,14 +44,14 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    session gets as many frames a second as `Settings.steps_per_second`, and at least 20; a second's
    worth may come at once. Commands beyond that are not lost: a `Step` waits for its turn, all other
    changes are shown together, a little later.
-7. A broken protocol ends the stream with a status, whose message says what to do:
-   INVALID_ARGUMENT (a bad `Start`, a sequence that does not rise, an acknowledgement of a frame
-   that was never sent, an empty request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such
-   model, session or resume token's model), RESOURCE_EXHAUSTED (the server is full, the session has
-   given way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer token, or a resume token
-   that this server's key did not make), ABORTED (another stream has taken the session over),
-   DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`), UNAVAILABLE (loading,
-   shutting down or restarting: try again).
+7. A broken protocol ends the stream with a status, whose message says what to do: INVALID_ARGUMENT (a
+   bad `Start`, a sequence that does not rise, an acknowledgement of a frame that was never sent, an empty
+   request), FAILED_PRECONDITION (rule 1), NOT_FOUND (no such model, session or resume token's model),
+   RESOURCE_EXHAUSTED (the server is full, an address opens streams too fast, rule 4, the session has given
+   way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer
+   token, or a resume token that this server's key did not make), ABORTED (another stream has taken the
+   session over), DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`),
+   UNAVAILABLE (loading, shutting down or restarting: try again).
 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
@@ -68,7 +71,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    `ResumeToken.sequence`, and after the `Welcome` sends again, with their old numbers, those above
    `Welcome.applied_sequence`; what the server has applied already it passes over.
 10. A session may be watched: a stream that starts with `Start.watch` receives the same frames. It
-   may only acknowledge; its commands are rejected. It ends, with OK, when the session does.
+   may only acknowledge; its commands are rejected. It ends, with OK, when the session does. Where many watch
+   on one server they get fewer frames each, by the rule 5.
 11. Before each step the server keeps the state, up to `Limits.history_states` of them;
    `Back` and `Jump` return to them. A restart forgets them, and so does a resume.
 12. Fields and messages that a client does not know are to be ignored; a server that meets an
@@ -163,7 +167,9 @@ class DenoiseServiceStub:
     Denoise: _grpc.StreamStreamMultiCallable[_denoise_pb2.DenoiseRequest, _denoise_pb2.DenoiseResponse]
     """One session: see "The rules of the stream" above."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_denoise_pb2.ListModelsRequest, _denoise_pb2.ListModelsResponse]
-    """The models that a `Start` can name. UNAVAILABLE while they are being loaded."""
+    """The models that a `Start` can name. UNAVAILABLE while they are being loaded; RESOURCE_EXHAUSTED for an
+    address that asks too often.
+    """
 
 @_typing.type_check_only
 class DenoiseServiceAsyncStub(DenoiseServiceStub):
@@ -173,7 +179,9 @@ class DenoiseServiceAsyncStub(DenoiseServiceStub):
     Denoise: _aio.StreamStreamMultiCallable[_denoise_pb2.DenoiseRequest, _denoise_pb2.DenoiseResponse]  # type: ignore[assignment]
     """One session: see "The rules of the stream" above."""
     ListModels: _aio.UnaryUnaryMultiCallable[_denoise_pb2.ListModelsRequest, _denoise_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """The models that a `Start` can name. UNAVAILABLE while they are being loaded."""
+    """The models that a `Start` can name. UNAVAILABLE while they are being loaded; RESOURCE_EXHAUSTED for an
+    address that asks too often.
+    """
 
 class DenoiseServiceServicer(metaclass=_abc_1.ABCMeta):
     """Live denoising of one image per stream."""
@@ -192,6 +200,8 @@ class DenoiseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _denoise_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_denoise_pb2.ListModelsResponse, _abc.Awaitable[_denoise_pb2.ListModelsResponse]]:
-        """The models that a `Start` can name. UNAVAILABLE while they are being loaded."""
+        """The models that a `Start` can name. UNAVAILABLE while they are being loaded; RESOURCE_EXHAUSTED for an
+        address that asks too often.
+        """
 
 def add_DenoiseServiceServicer_to_server(servicer: DenoiseServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

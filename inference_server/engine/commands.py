@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,8 +253,8 @@ class Commands:
                 session.settings = after
                 setup.store_settings(session)
                 if (after.schedule, after.num_time_steps) != (before.schedule, before.num_time_steps):
-                    table = setup.set_schedule(session).alphas_cumprod
-                    done.answers.append(Event(session, m.Schedule(after.schedule, table)))
+                    setup.set_schedule(session)
+                    done.answers.append(Event(session, announced(after.schedule, after.num_time_steps)))
 
     def _rest(self, slot: int) -> None:
         self._controls.rest(slot)
@@ -307,6 +308,12 @@ class Commands:
             for name, values in columns.items()
         }
         self._state.inject(InjectionRows(**arrays))
+
+
+@lru_cache(maxsize=64)
+def announced(name: m.ScheduleName, num_time_steps: int) -> m.Schedule:
+    """Return a schedule as clients are told of it, one object for all who have the same."""
+    return m.Schedule(name, make_schedule(name.key, num_time_steps).alphas_cumprod)
 
 
 def rejection(session: Session, sequence: int, error: InvalidValueError) -> Event:

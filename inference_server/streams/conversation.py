@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 from diffusion_toy.contract import messages as m
@@ -16,6 +17,7 @@ from inference_server.engine.session import Displaced, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
+from inference_server.streams.intake import Intake
 from inference_server.streams.outbox import FrameRecord
 from inference_server.streams.snapshots import seal
 from inference_server.streams.status import GAVE_WAY, Status, StreamError
@@ -35,6 +37,7 @@ class Conversation:
         limits: what it is held to.
         sealer: makes the resume tokens.
         metrics: what is counted.
+        intake: what the server takes in.
     """
 
     def __init__(
@@ -44,9 +47,12 @@ class Conversation:
         limits: m.Limits,
         sealer: Sealer,
         metrics: Metrics,
+        intake: Intake,
     ) -> None:
         self._stream, self._connection = stream, connection
         self._limits, self._sealer, self._metrics = limits, sealer, metrics
+        self._watched = intake.watched
+        self._intake = intake.stream(asyncio.get_running_loop().time())
 
     async def drive(
         self,
@@ -62,17 +68,17 @@ class Conversation:
             submit: takes the others, in their order; raises `InvalidValueError` for one to be rejected.
             repeats: the client may send some again that have been applied.
         """
-        await self._converse(self._read(applied, submit, repeats))
+        await self._converse(self._read(applied, submit, repeats), self._write())
 
     async def watch(self) -> None:
         """Converse with a client that may only acknowledge."""
-        await self._converse(self._read_watcher())
+        await self._converse(self._read_watcher(), self._write(self._watched))
 
-    async def _converse(self, reading: Coroutine[Any, Any, None]) -> None:
+    async def _converse(self, reading: Coroutine[Any, Any, None], writing: Coroutine[Any, Any, None]) -> None:
         """Read and write until the stream ends."""
         connection = self._connection
         reader = asyncio.create_task(reading)
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(writing)
         closed = asyncio.create_task(connection.closed.wait())
         tasks = (reader, writer, closed)
         try:
@@ -98,6 +104,7 @@ class Conversation:
         try:
             while (message := await self._stream.read()) is not None:
                 connection.heard = now()
+                await _wait(self._intake.message_wait_s(now()))
                 kind = message.WhichOneof("request")
                 if kind == "acknowledge":
                     connection.acknowledge(message.acknowledge.frame_number)
@@ -119,6 +126,7 @@ class Conversation:
                     at_step = message.at_step if message.HasField("at_step") else None
                     submit(Pending(sequence, command, at_step, message.ByteSize()))
                 except InvalidValueError as error:
+                    await _wait(self._intake.refusal_wait_s(now(), str(error)))
                     self._metrics.command(kind or "unknown", "rejected")
                     connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
                     submit(Pending(sequence, Skip()))
@@ -135,6 +143,7 @@ class Conversation:
         try:
             while (message := await self._stream.read()) is not None:
                 connection.heard = now()
+                await _wait(self._intake.message_wait_s(now()))
                 kind = message.WhichOneof("request")
                 if kind is None:
                     raise wire.WireError("the request is empty")
@@ -142,6 +151,7 @@ class Conversation:
                     connection.acknowledge(message.acknowledge.frame_number)
                     continue
                 text = f"{kind}: you are watching; only the one who runs the session can touch it"
+                await _wait(self._intake.refusal_wait_s(now(), text))
                 connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
             connection.finish()
         except BrokenStreamError as error:
@@ -170,8 +180,12 @@ class Conversation:
         assert not isinstance(body, m.Acknowledge)
         return body
 
-    async def _write(self) -> None:
-        """Send what the outbox allows until the connection closes."""
+    async def _write(self, pace: TokenBucket | None = None) -> None:
+        """Send what the outbox allows until the connection closes.
+
+        Args:
+            pace: how fast at most; None for as fast as may be. A frame that waits is replaced by newer ones.
+        """
         connection = self._connection
         outbox, frames = connection.outbox, FrameMessage()
         superseded = 0
@@ -189,10 +203,23 @@ class Conversation:
                 case m.Rejected():
                     response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
                 case m.Schedule():
-                    response = pb.DenoiseResponse(schedule=wire.schedule_to_proto(message))
+                    response = schedule_response(message)
                 case Displaced(snapshot):
                     moving = m.Moving(seal(snapshot, self._sealer), GAVE_WAY)
                     response = pb.DenoiseResponse(moving=wire.moving_to_proto(moving))
                 case m.Moving():
                     response = pb.DenoiseResponse(moving=wire.moving_to_proto(message))
             await self._stream.write(response)
+            if pace is not None:
+                await _wait(pace.reserve(asyncio.get_running_loop().time()))
+
+
+async def _wait(seconds: float) -> None:
+    if seconds > 0:
+        await asyncio.sleep(seconds)
+
+
+@lru_cache(maxsize=64)
+def schedule_response(schedule: m.Schedule) -> pb.DenoiseResponse:
+    """Return the message that tells a schedule, one for everybody who has the same; not to be changed."""
+    return pb.DenoiseResponse(schedule=wire.schedule_to_proto(schedule))

@@ -1,11 +1,108 @@
-"""How much the server takes in: the room for commands that wait."""
+"""How much the server takes in from outside: of one stream, of one address and in all.
+
+What is beyond is read later (a stream's messages), refused (calls and new streams of an address, watchers) or
+rejected (commands, where too much waits). Nothing here knows a clock: time is passed in.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator
+
 from diffusion_toy.contract import messages as m
+from diffusion_toy.rate import TokenBucket
 from inference_server.engine.pending import PendingCommands, PendingLimits, SharedRoom
+from inference_server.streams.status import Status, StreamError
 
 SHARED_BYTES = 16 * 1024 * 1024  # of commands that wait, for all sessions beyond what each is sure of
+
+# Messages a second: two for each frame of the usual rate are sure for every stream, whatever the others send.
+SURE_PER_SECOND, SURE_AT_ONCE = 150.0, 300.0
+SHARED_PER_SECOND = (
+    1500.0  # of all streams beyond that, or what the operator allows one viewer, if that is more
+)
+
+WATCHED_PER_SECOND, WATCHED_AT_ONCE = 600.0, 60.0  # messages to all watchers together
+WATCHERS_MAX = 256
+
+REFUSED_PER_SECOND, REFUSED_AT_ONCE = 20.0, 500.0  # answers to bad commands of one stream
+REFUSED_IN_A_ROW_MAX = 1000  # that had to wait for their answer; then the stream ends
+
+STREAMS_PER_SECOND, STREAMS_AT_ONCE = 20.0, 500.0  # new ones of one address
+CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 100.0  # of one address
+ADDRESSES_MAX = 4096  # that are remembered
+
+
+class StreamIntake:
+    """Says how long a stream has to wait before its next message is read, or its next bad command answered.
+
+    Args:
+        shared: what all streams have together.
+        now: seconds of the clock that counts.
+    """
+
+    def __init__(self, shared: TokenBucket, now: float) -> None:
+        self._shared = shared
+        self._sure = TokenBucket(SURE_PER_SECOND, SURE_AT_ONCE, now)
+        self._refused = TokenBucket(REFUSED_PER_SECOND, REFUSED_AT_ONCE, now)
+        self._waited = 0
+
+    def message_wait_s(self, now: float) -> float:
+        """Count a message that has come; return how long it waits, so that streams take turns."""
+        return 0.0 if self._sure.take(now) else self._shared.reserve(now)
+
+    def refusal_wait_s(self, now: float, why: str) -> float:
+        """Count a command that is refused; return how long its answer waits.
+
+        Args:
+            now: seconds.
+            why: one sentence on this command.
+
+        Raises:
+            StreamError: RESOURCE_EXHAUSTED, since so many in a row came faster than they may.
+        """
+        wait_s = self._refused.reserve(now)
+        self._waited = self._waited + 1 if wait_s > 0 else 0
+        if self._waited > REFUSED_IN_A_ROW_MAX:
+            raise StreamError(
+                Status.RESOURCE_EXHAUSTED,
+                f"{REFUSED_IN_A_ROW_MAX} refused commands came faster than {REFUSED_PER_SECOND:g} a second; "
+                f"send fewer, and mend the cause: {why}",
+            )
+        return wait_s
+
+
+class PeerRate:
+    """Holds each address to a rate; remembers the newest of them.
+
+    Args:
+        what: is counted, in words.
+        per_second, at_once: how many.
+    """
+
+    def __init__(self, what: str, per_second: float, at_once: float) -> None:
+        self._what, self._per_second, self._at_once = what, per_second, at_once
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def check(self, network: str, now: float) -> None:
+        """Count one.
+
+        Raises:
+            StreamError: RESOURCE_EXHAUSTED, there are too many.
+        """
+        bucket = self._buckets.get(network)
+        if bucket is None:
+            bucket = self._buckets[network] = TokenBucket(self._per_second, self._at_once, now)
+            if len(self._buckets) > ADDRESSES_MAX:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(network)
+        if not bucket.take(now):
+            raise StreamError(
+                Status.RESOURCE_EXHAUSTED,
+                f"this address has made more than {self._per_second:g} {self._what} a second; "
+                "wait a few seconds and try again",
+            )
 
 
 class Intake:
@@ -13,12 +110,42 @@ class Intake:
 
     Args:
         limits: what clients are told.
+
+    Attributes:
+        streams, calls: the rates of each address.
+        watched: paces what watchers are sent.
     """
 
     def __init__(self, limits: m.Limits) -> None:
         self._pending = PendingLimits(limits.pending_commands, limits.pending_bytes, limits.request_bytes)
         self._room = SharedRoom(SHARED_BYTES)
+        rate = max(SHARED_PER_SECOND, limits.commands_per_second)
+        self._messages = TokenBucket(rate, rate)
+        self.streams = PeerRate("new streams", STREAMS_PER_SECOND, STREAMS_AT_ONCE)
+        self.calls = PeerRate("calls", CALLS_PER_SECOND, CALLS_AT_ONCE)
+        self.watched = TokenBucket(WATCHED_PER_SECOND, WATCHED_AT_ONCE)
+        self._watchers = 0
 
     def queue(self) -> PendingCommands:
         """Return a queue for a stream that is to drive a session."""
         return PendingCommands(self._pending, self._room)
+
+    def stream(self, now: float) -> StreamIntake:
+        """Return what holds a new stream to its share."""
+        return StreamIntake(self._messages, now)
+
+    @contextlib.contextmanager
+    def watcher(self) -> Iterator[None]:
+        """Hold the server to its number of watchers.
+
+        Raises:
+            StreamError: RESOURCE_EXHAUSTED.
+        """
+        if self._watchers >= WATCHERS_MAX:
+            text = f"{self._watchers} streams watch sessions here, which is the limit; try again later"
+            raise StreamError(Status.RESOURCE_EXHAUSTED, text)
+        self._watchers += 1
+        try:
+            yield
+        finally:
+            self._watchers -= 1

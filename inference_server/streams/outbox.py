@@ -65,7 +65,8 @@ class Outbox:
         self.superseded = 0
         self._newest: FrameRecord | None = None
         self._snapshot: SessionSnapshot | None = None
-        self._control: deque[Control] = deque()
+        self._control: deque[Control] = deque()  # but for schedules
+        self._schedule: Schedule | None = None
         self._control_unread = 0  # sent since the client last acknowledged something
         self._unacknowledged: deque[int] = deque()
         self._last_sent = 0
@@ -83,7 +84,7 @@ class Outbox:
     @property
     def waiting(self) -> bool:
         """Something has not been sent, whether it may be or not."""
-        return self._newest is not None or self._snapshot is not None or bool(self._control)
+        return self._newest is not None or self._snapshot is not None or self._has_control
 
     def offer_frame(self, record: FrameRecord) -> None:
         """A new frame; it replaces one that has not been sent, and takes over what has been applied in it."""
@@ -94,12 +95,19 @@ class Outbox:
         """A new snapshot of the session; it replaces one that has not been sent."""
         self._snapshot = snapshot
 
+    @property
+    def _has_control(self) -> bool:
+        return bool(self._control) or self._schedule is not None
+
     def offer(self, message: Control) -> None:
-        """Anything else; it is never replaced.
+        """Anything else; a schedule replaces one that has not been sent, all others are kept.
 
         Raises:
             StalledClientError: too much waits to be sent, or was sent and seems not to be read.
         """
+        if isinstance(message, Schedule):
+            self._schedule = message
+            return
         if len(self._control) + (self._control_unread if self.full else 0) >= CONTROL_MESSAGES_MAX:
             raise StalledClientError(
                 f"{CONTROL_MESSAGES_MAX} answers wait to be read; read the stream, or send fewer bad commands"
@@ -126,7 +134,8 @@ class Outbox:
     def take_control(self) -> Control | None:
         """The next answer or announcement, None if there is none."""
         if not self._control:
-            return None
+            schedule, self._schedule = self._schedule, None
+            return schedule
         self._control_unread += 1
         return self._control.popleft()
 

@@ -33,6 +33,7 @@ from inference_server.ops.monitoring import Metrics
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.intake import Intake
+from inference_server.streams.peers import network_of
 from inference_server.streams.snapshots import seal, unseal
 from inference_server.streams.status import Status, StreamError, status_of
 from inference_server.streams.stream import BrokenStreamError, Stream
@@ -161,12 +162,16 @@ class Sessions:
         """The number of frames on their way to all clients."""
         return sum(connection.outbox.unacknowledged for _, connection in self._delivery.connections())
 
-    def models(self) -> list[m.ModelInfo]:
+    def models(self, peer: str) -> list[m.ModelInfo]:
         """Return the models that a `Start` can name.
 
+        Args:
+            peer: the client's address.
+
         Raises:
-            StreamError: the server has not loaded them yet, or shuts down.
+            StreamError: the server has not loaded them yet, or shuts down, or the address asks too often.
         """
+        self._intake.calls.check(network_of(peer), asyncio.get_running_loop().time())
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
         now = time.perf_counter()
@@ -179,6 +184,7 @@ class Sessions:
             The status and the text to end the stream with; None if it ended in good order or is broken.
         """
         try:
+            self._intake.streams.check(network_of(stream.peer), asyncio.get_running_loop().time())
             with self._counted(stream.peer):
                 await self._serve(stream)
         except BrokenStreamError:
@@ -223,9 +229,13 @@ class Sessions:
             raise InvalidValueError("sequence", request.sequence, "0…2^63−1")
         connection = Connection(start.window, asyncio.get_running_loop().time())
         if start.watch:
-            await self._watch(stream, start, connection)
+            with self._intake.watcher():
+                await self._watch(stream, start, connection)
         else:
             await self._drive(stream, start, request.sequence, connection)
+
+    def _conversation(self, stream: Stream, connection: Connection) -> Conversation:
+        return Conversation(stream, connection, self._limits, self._sealer, self._metrics, self._intake)
 
     # --- driving a session ---
 
@@ -248,7 +258,7 @@ class Sessions:
             )  # fmt: skip
             (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
             await self._welcome(stream, opened, start.window, watching=False)
-            conversation = Conversation(stream, connection, self._limits, self._sealer, self._metrics)
+            conversation = self._conversation(stream, connection)
             submit = partial(self._submit, opened)
             await conversation.drive(opened.applied, submit, repeats=opened.resumed)
         finally:
@@ -415,7 +425,7 @@ class Sessions:
         try:
             held = opened = await asyncio.wrap_future(looking)
             await self._welcome(stream, opened, start.window, watching=True)
-            await Conversation(stream, connection, self._limits, self._sealer, self._metrics).watch()
+            await self._conversation(stream, connection).watch()
         finally:
             if held is None:
                 looking.add_done_callback(partial(self._unwatch_if_opened, connection))

@@ -145,14 +145,3 @@ def plain_address(text: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(address)
-
-
-def network_of(address: str) -> str:
-    """Return what one client can have of addresses: an IPv4 address, or the first 64 bits of IPv6."""
-    parts = address.split(":")
-    if len(parts) < 3:
-        return address
-    try:
-        return str(ipaddress.ip_network(f"{address}/64", strict=False))
-    except ValueError:
-        return address

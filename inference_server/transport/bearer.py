@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from diffusion_toy.rate import TokenBucket
+from inference_server.streams.peers import network_of
 from inference_server.streams.status import Status, StreamError
-from inference_server.transport.addresses import network_of
 
 WRONG_PER_SECOND, WRONG_AT_ONCE = 1.0, 20.0
 ADDRESSES_MAX = 4096  # that are remembered for wrong tokens

@@ -60,7 +60,7 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
     ) -> pb.ListModelsResponse:
         """Return the models that a `Start` can name."""
         try:
-            models = self._sessions.models()
+            models = self._sessions.models(peer_of(context))
         except Exception as error:
             status, details = status_of(error)
             await context.abort(grpc_code(status), details)

@@ -18,6 +18,7 @@ from inference_server.transport.addresses import (
 )
 from inference_server.transport.bearer import BearerGuard
 from inference_server.transport.grpc_bearer import BearerInterceptor
+from inference_server.transport.grpc_health import BoundedHealth
 from inference_server.transport.grpc_service import DenoiseService
 from inference_server.transport.security import (
     ServerSecurity,
@@ -62,7 +63,7 @@ class GrpcTransport:
     ) -> None:
         self._host, self._port, self._security, self._guard = host, port, security, guard
         self._on_refused = on_refused
-        self._health = health.aio.HealthServicer()
+        self._health = BoundedHealth()
 
     def check(self) -> list[str]:
         """See that it can be started; see `Transport.check`."""

@@ -288,7 +288,9 @@ class WebTransport:
         except StreamError:
             self._on_refused()
             raise
-        message = pb.ListModelsResponse(models=[wire.model_to_proto(one) for one in self._sessions.models()])
+        message = pb.ListModelsResponse(
+            models=[wire.model_to_proto(one) for one in self._sessions.models(peer)]
+        )
         if BINARY in headers.get("Accept", ""):
             return response(HTTPStatus.OK, message.SerializeToString(), BINARY, {"Vary": "Accept"})
         return response(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from diffusion_toy.contract.messages import Rejected
+from diffusion_toy.contract.messages import Rejected, Schedule, ScheduleName
 from diffusion_toy.errors import InvalidValueError
 from inference_server.streams.outbox import CONTROL_MESSAGES_MAX, FrameRecord, Outbox, StalledClientError
 from tests.inference_server.streams.frames import frame_batch
@@ -77,3 +78,15 @@ def test_answers_pass_a_full_window_but_not_without_bound() -> None:
         outbox.offer(rejected())
     with pytest.raises(StalledClientError):
         outbox.offer(rejected())
+
+
+def test_of_many_schedules_that_wait_only_the_newest_is_kept_and_it_comes_before_the_next_frame() -> None:
+    outbox = Outbox(1)
+    outbox.offer_frame(record(1))
+    for _ in range(10 * CONTROL_MESSAGES_MAX):
+        newest = Schedule(ScheduleName.LINEAR, np.ones(3))
+        outbox.offer(newest)
+    assert outbox.waiting
+    assert outbox.take() is newest
+    assert taken(outbox) == [1]
+    assert not outbox.waiting

@@ -15,9 +15,11 @@ from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
 from inference_server.ops.monitoring import Load, Metrics
+from inference_server.streams import intake
+from inference_server.streams.conversation import schedule_response
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import START_S, Sessions
-from inference_server.streams.status import GAVE_WAY, Status
+from inference_server.streams.status import GAVE_WAY, Status, StreamError
 from inference_server.streams.stream import BrokenStreamError
 from inference_server.streams.tokens import Sealer
 from tests.in_process import InProcess, TickedServer
@@ -170,3 +172,65 @@ async def test_a_session_that_gives_way_is_told_so_and_goes_on_where_it_was(tmp_
         async with asyncio.timeout(HANGS_S):
             assert await resuming is None
             assert await serving[1 - gave_way] is None
+
+
+async def test_a_stream_of_bad_commands_is_answered_and_in_the_end_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "REFUSED_PER_SECOND", 5.0)
+    monkeypatch.setattr(intake, "REFUSED_AT_ONCE", 10.0)
+    monkeypatch.setattr(intake, "REFUSED_IN_A_ROW_MAX", 5)
+    async with served(tmp_path) as (sessions, _):
+        stream = InProcess()
+        serving = asyncio.create_task(sessions.serve(stream))
+        stream.send(m.Request(m.Start(seed=1), 1))
+        await receive(stream, "welcome")
+        for sequence in range(2, 200):
+            stream.send(m.Request(m.Configure(m.SettingsChange(label=10)), sequence))  # refused on arrival
+        async with asyncio.timeout(HANGS_S):
+            failure = await serving
+        assert failure is not None
+        assert failure[0] is Status.RESOURCE_EXHAUSTED
+        assert "settings.label 10" in failure[1]
+
+
+async def test_an_address_has_a_rate_for_calls_and_for_new_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "CALLS_PER_SECOND", 1e-6)
+    monkeypatch.setattr(intake, "STREAMS_PER_SECOND", 1e-6)
+    monkeypatch.setattr(intake, "CALLS_AT_ONCE", 2.0)
+    monkeypatch.setattr(intake, "STREAMS_AT_ONCE", 2.0)
+    async with served(tmp_path) as (sessions, _), asyncio.timeout(HANGS_S):
+        for _ in range(2):
+            assert sessions.models("192.0.2.1")
+            stream = InProcess()
+            stream.end(None)
+            assert await sessions.serve(stream) is None
+        with pytest.raises(StreamError, match="calls a second"):
+            sessions.models("192.0.2.1")
+        assert sessions.models("192.0.2.2")
+        failure = await sessions.serve(InProcess())
+        assert failure is not None
+        assert failure[0] is Status.RESOURCE_EXHAUSTED
+        assert "new streams a second" in failure[1]
+
+
+async def test_everybody_who_has_the_same_schedule_is_told_it_by_one_message(tmp_path: Path) -> None:
+    async with served(tmp_path) as (sessions, _):
+        driver, watcher = InProcess(), InProcess()
+        serving = [asyncio.create_task(sessions.serve(driver))]
+        driver.send(m.Request(m.Start(seed=1), 1))
+        name = (await receive(driver, "welcome")).welcome.session_id
+        serving.append(asyncio.create_task(sessions.serve(watcher)))
+        watcher.send(m.Request(m.Start(watch=name), 0))
+        await receive(watcher, "welcome")
+        before = schedule_response.cache_info()
+        driver.send(m.Request(m.Configure(m.SettingsChange(num_time_steps=123)), 2))
+        for stream in (driver, watcher):
+            assert len((await receive(stream, "schedule")).schedule.alphas_cumprod) == 124
+        after = schedule_response.cache_info()
+        assert (after.misses - before.misses, after.hits - before.hits) == (1, 1)
+        driver.end(None)
+        async with asyncio.timeout(HANGS_S):
+            await asyncio.gather(*serving)
