@@ -68,7 +68,7 @@ def available_cores() -> int:
 
 
 def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
-    """The models of these files.
+    """Return the models of these files.
 
     Raises:
         CheckpointError: a file that is missing or damaged.

@@ -227,7 +227,7 @@ class Server:
         await asyncio.to_thread(self._metrics_server.close)
 
     def _fail(self, error: BaseException) -> None:
-        """The engine's thread has ended: start it anew, unless that has not helped before."""
+        """Start the engine's thread again after it has failed, unless that has not helped before."""
         self._sessions.close("the engine failed; the server is restarting it")
         now = time.monotonic()
         self._restarts.append(now)

@@ -24,9 +24,10 @@ STATUS_FAILURE, STATUS_BAD_FLAG, STATUS_INTERRUPTED = 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers a bad flag with one sentence."""
+    """Answer a bad flag with one sentence."""
 
     def error(self, message: str) -> NoReturn:
+        """Print the sentence and end the program."""
         self.exit(STATUS_BAD_FLAG, f"error: {message}; --help explains the flags\n")
 
 

@@ -1,0 +1,1 @@
+"""The contract between the processes: plain messages, and their conversion to protobuf and JSON."""

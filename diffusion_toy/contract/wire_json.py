@@ -23,8 +23,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def request_to_json(request: m.Request) -> dict[str, Any]:
-    """A request as a JSON object, for instance `{"at_step": 12, "play": {"direction": "MOTION_FORWARD"}}`.
+    """Return a request as a JSON object.
 
+    One is `{"at_step": 12, "play": {"direction": "MOTION_FORWARD"}}`.
     Floating-point values are those that travel on the wire: float32.
     """
     message = wire.request_to_proto(request)
@@ -41,7 +42,7 @@ def request_to_json(request: m.Request) -> dict[str, Any]:
 
 
 def request_from_json(document: dict[str, Any]) -> m.Request:
-    """A request from its JSON object.
+    """Return the request of a JSON object.
 
     Raises:
         WireError: an unknown field, or a value of another kind.
@@ -64,7 +65,7 @@ def request_from_json(document: dict[str, Any]) -> m.Request:
 
 
 def _sentence(text: str) -> str:
-    """What protobuf says about a bad document, with the contract's words, in one line."""
+    """Return what protobuf says about a bad document in the contract's words, in one line."""
     if found := re.search(r'no field named "([^"]*)" at "DenoiseRequest\.?([^"]*)"', text):
         return f"{found[2] or 'the command'} has no field {found[1]!r}"
     return text.splitlines()[0].replace("DenoiseRequest.", "").rstrip(".")

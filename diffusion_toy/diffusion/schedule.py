@@ -31,7 +31,7 @@ def alphas_cumprod_of_level(u: ArrayLike) -> FloatArray:
 
 
 def level_of_alphas_cumprod(alphas_cumprod: ArrayLike) -> FloatArray:
-    """The level `u` in [0, 1] at which ᾱ has this value: (2/π)·arccos √ᾱ. Any shape, float64."""
+    """Return the level `u` in [0, 1] at which ᾱ has this value: (2/π)·arccos √ᾱ, of any shape, float64."""
     clipped = np.clip(np.asarray(alphas_cumprod, np.float64), 0.0, 1.0)
     return np.arccos(np.sqrt(clipped)) * (2 / np.pi)
 
@@ -68,17 +68,17 @@ class NoiseSchedule:
         return table
 
     def level_of_time_step(self, t: ArrayLike) -> FloatArray:
-        """The level at time step `t` (fractions allowed; clamped to [0, T]). Same shape as `t`."""
+        """Return the level at time step `t`, a fraction maybe, clamped to [0, T]. It has the shape of `t`."""
         return np.asarray(np.interp(np.asarray(t, np.float64), np.arange(self.T + 1), self.levels))
 
     def time_step_of_level(self, u: ArrayLike) -> FloatArray:
-        """The (fractional) time step at level `u`, clamped to [0, T]. Same shape as `u`."""
+        """Return the (fractional) time step at level `u`, of the same shape, clamped to [0, T]."""
         return np.asarray(np.interp(np.asarray(u, np.float64), self.levels, np.arange(self.T + 1)))
 
 
 @lru_cache(maxsize=64)
 def make_schedule(name: str = "cosine", num_time_steps: int = 300) -> NoiseSchedule:
-    """The schedule called `name` with T = `num_time_steps`.
+    """Return the schedule called `name` with T = `num_time_steps`.
 
     `cosine` (after Nichol & Dhariwal 2021, without their offset) is `u = t/T`, so ᾱ(T) = 0
     exactly. `linear` (Ho et al. 2020) has betas from 1e-4 to 0.02: at T = 1000 nearly pure noise

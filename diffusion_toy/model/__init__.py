@@ -1,0 +1,1 @@
+"""The network: its shape as data, the U-Net in torch, and the model file."""

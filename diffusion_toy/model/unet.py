@@ -17,7 +17,7 @@ from diffusion_toy.model.config import UNetConfig as UNetConfig
 
 
 def fourier_features(u: Tensor, frequencies: tuple[float, ...], dim: int) -> Tensor:
-    """sin and cos of π·u at each frequency, concatenated along `dim`; float32 in and out."""
+    """Return sin and cos of π·u at each frequency, concatenated along `dim`; float32 in and out."""
     angles = [u * (torch.pi * f) for f in frequencies]
     return torch.cat([torch.sin(a) for a in angles] + [torch.cos(a) for a in angles], dim)
 
@@ -43,6 +43,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, c_out, H, W) of features (B, c_in, H, W) and the embedding (B, E)."""
         residual = self.skip(h)  # (B, c_out, H, W)
         h = self.conv1(F.silu(self.norm1(h)))
         scale, shift = self.scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
@@ -67,6 +68,7 @@ class SingleNormBlock(nn.Module):
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, c_out, H, W) of features (B, c_in, H, W) and the embedding (B, E)."""
         residual = self.skip(h)  # (B, c_out, H, W)
         scale, shift = self.scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
         h = self.conv1(torch.addcmul(shift, self.norm(h), 1 + scale))
@@ -85,6 +87,7 @@ class Attention(nn.Module):
         self.out = _zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, h: Tensor) -> Tensor:
+        """Return features of the same shape (B, C, H, W)."""
         b, c, height, width = h.shape
         qkv = self.qkv(self.norm(h)).reshape(b, 3, self.heads, c // self.heads, height * width)
         q, k, v = qkv.transpose(-1, -2).unbind(1)  # each (B, heads, H*W, C/heads)
@@ -97,6 +100,7 @@ class ConcatSkip(nn.Module):
     """Join the features and the skip connection: twice the channels."""
 
     def forward(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return (B, 2·C, H, W) of two of (B, C, H, W)."""
         return torch.cat([h, skip], 1)
 
 
@@ -108,6 +112,7 @@ class AddSkip(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return (B, C, H, W) of two of the same shape."""
         out: Tensor = h + self.project(skip)
         return out
 
@@ -200,6 +205,7 @@ class Upsample(nn.Conv2d):
     """Double the resolution by repeating pixels, then convolve."""
 
     def forward(self, h: Tensor) -> Tensor:
+        """Return (B, c_out, 2·H, 2·W) of features (B, c_in, H, W)."""
         return super().forward(F.interpolate(h, scale_factor=2.0, mode="nearest"))
 
 

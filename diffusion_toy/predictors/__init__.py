@@ -1,0 +1,1 @@
+"""What runs the network: OpenVINO, or torch (eager, compiled, CUDA graphs)."""

@@ -317,5 +317,5 @@ def announced(name: m.ScheduleName, num_time_steps: int) -> m.Schedule:
 
 
 def rejection(session: Session, sequence: int, error: InvalidValueError) -> Event:
-    """The answer to a command with a bad value."""
+    """Return the answer to a command with a bad value."""
     return Event(session, m.Rejected(sequence, error.field, error.value, error.limit, str(error)))

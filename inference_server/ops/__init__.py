@@ -1,0 +1,1 @@
+"""Operations: metrics, logs, the health check, options from the environment."""

@@ -25,7 +25,7 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The first line."""
+        """Return the line of a record, with its extra fields at the end."""
         fields = (f" {name}={_word(value)}" for name, value in _extra(record).items())
         return super().formatMessage(record) + "".join(fields)
 
@@ -39,7 +39,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (ISO 8601, UTC), level, logger, message, extra fields, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return a record as one line of JSON."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

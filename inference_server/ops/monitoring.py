@@ -116,42 +116,42 @@ class Metrics:
         return Histogram(f"{PREFIX}_{name}", text, registry=self.registry, buckets=buckets)
 
     def tick(self, seconds: float, forward_seconds: float, rows: int, steps: int) -> None:
-        """A tick that ran the network: how long, for how many rows, and how many sessions stepped."""
+        """Count a tick that ran the network: its seconds, its rows, and how many sessions stepped."""
         self._tick.observe(seconds)
         self._forward.observe(forward_seconds)
         self._rows.observe(rows)
         self._steps.inc(steps)
 
     def frames_sent(self, count: int = 1) -> None:
-        """Frames were written to their streams."""
+        """Count frames that were written to their streams."""
         self._sent.inc(count)
 
     def frames_superseded(self, count: int = 1) -> None:
-        """Frames were replaced by newer ones before they were sent."""
+        """Count frames that newer ones replaced before they were sent."""
         self._superseded.inc(count)
 
     def command(self, kind: str, outcome: Literal["applied", "rejected"]) -> None:
-        """A command was applied or rejected; `kind` is its field's name in `DenoiseRequest`."""
+        """Count a command that was applied or rejected; `kind` is its field's name in `DenoiseRequest`."""
         self._commands.labels(kind, outcome).inc()
 
     def session_started(self) -> None:
-        """A new session, a branch included."""
+        """Count a new session; a branch is one."""
         self._started.inc()
 
     def session_resumed(self) -> None:
-        """A session went on on a new stream, from here or from elsewhere."""
+        """Count a session that goes on over a new stream, from here or from another server."""
         self._resumed.inc()
 
     def session_ended(self, reason: str) -> None:
-        """A session is over."""
+        """Count a session that is over, by the reason."""
         self._ended.labels(reason).inc()
 
     def engine_restarted(self) -> None:
-        """An engine was started anew after a failure."""
+        """Count an engine that was started again after a failure."""
         self._restarts.inc()
 
     def stream_failed(self, reason: str) -> None:
-        """A stream ended with an error; `reason` as the status code in lower case."""
+        """Count a stream that ended with an error; `reason` is its status in lower case."""
         self._refused.labels(reason).inc()
 
 

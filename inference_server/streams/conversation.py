@@ -137,7 +137,7 @@ class Conversation:
             connection.finish(error)
 
     async def _read_watcher(self) -> None:
-        """The same for a stream that may only acknowledge."""
+        """Take the requests of a stream that may only acknowledge, until the client is done."""
         connection = self._connection
         now = asyncio.get_running_loop().time
         try:
@@ -160,7 +160,7 @@ class Conversation:
             connection.finish(error)
 
     def _checked_command(self, message: pb.DenoiseRequest, in_time: bool) -> m.Command:
-        """The command of a message.
+        """Return the command of a message.
 
         Raises:
             InvalidValueError: to be rejected; the stream goes on.

@@ -199,7 +199,7 @@ class Delivery:
             connection.close(error)
 
     def _to_be_told(self, event: Event) -> list[Connection]:
-        """A new schedule concerns everybody who sees the session, all else whoever drives it."""
+        """Return who is told of an event: of a new schedule all who see the session, else who drives it."""
         audience = self._audiences.get(event.session)
         if audience is None:
             return []

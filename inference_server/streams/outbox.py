@@ -35,7 +35,7 @@ class FrameRecord:
 
     @staticmethod
     def of(batch: FrameBatch, row: int, replaced: FrameRecord | None = None) -> FrameRecord:
-        """A row, in place of one that was to be written out."""
+        """Return the record of a row, in place of one that was to be written out."""
         return FrameRecord(batch, row, batch.applied_of_rows.get(row, ())).in_place_of(replaced)
 
     def in_place_of(self, replaced: FrameRecord | None) -> FrameRecord:
@@ -46,6 +46,7 @@ class FrameRecord:
 
     @property
     def number(self) -> int:
+        """Return the number that the client acknowledges."""
         return int(self.batch.numbers[self.row])
 
 
@@ -87,12 +88,12 @@ class Outbox:
         return self._newest is not None or self._snapshot is not None or self._has_control
 
     def offer_frame(self, record: FrameRecord) -> None:
-        """A new frame; it replaces one that has not been sent, and takes over what has been applied in it."""
+        """Offer a new frame; it replaces an unsent one, and lists what was applied in that too."""
         self.superseded += self._newest is not None
         self._newest = record.in_place_of(self._newest)
 
     def offer_snapshot(self, snapshot: SessionSnapshot) -> None:
-        """A new snapshot of the session; it replaces one that has not been sent."""
+        """Offer a new snapshot of the session; it replaces one that has not been sent."""
         self._snapshot = snapshot
 
     @property
@@ -100,7 +101,7 @@ class Outbox:
         return bool(self._control) or self._schedule is not None
 
     def offer(self, message: Control) -> None:
-        """Anything else; a schedule replaces one that has not been sent, all others are kept.
+        """Offer anything else; a schedule replaces one that has not been sent, all others are kept.
 
         Raises:
             StalledClientError: too much waits to be sent, or was sent and seems not to be read.
@@ -132,7 +133,7 @@ class Outbox:
             self._control_unread = 0
 
     def take_control(self) -> Control | None:
-        """The next answer or announcement, None if there is none."""
+        """Return the next answer or announcement, None if there is none."""
         if not self._control:
             schedule, self._schedule = self._schedule, None
             return schedule
@@ -140,7 +141,7 @@ class Outbox:
         return self._control.popleft()
 
     def take(self) -> Message | None:
-        """The next message to send, None if nothing may be sent now."""
+        """Return the next message to send, None if nothing may be sent now."""
         if (control := self.take_control()) is not None:
             return control
         if self.full:

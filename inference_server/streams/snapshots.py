@@ -14,7 +14,7 @@ STATE_FLOAT = np.dtype("<f4")
 
 
 def seal(snapshot: SessionSnapshot, sealer: Sealer) -> m.ResumeToken:
-    """The token that a client is given."""
+    """Return the token that a client is given."""
     message = snapshot_pb2.Snapshot(
         format=FORMAT,
         session_id=snapshot.session_id,
@@ -34,7 +34,7 @@ def seal(snapshot: SessionSnapshot, sealer: Sealer) -> m.ResumeToken:
 
 
 def unseal(token: bytes, sealer: Sealer) -> SessionSnapshot:
-    """What a client's token holds.
+    """Return what a client's token holds.
 
     Raises:
         TokenError: not sealed with this key, or of another release.

@@ -42,7 +42,7 @@ class Sealer:
         return hmac.digest(self._key, content, hashlib.sha256)
 
     def seal(self, snapshot: Snapshot) -> bytes:
-        """The token of a snapshot, whose `format` is set here.
+        """Return the token of a snapshot, whose `format` is set here.
 
         Raises:
             TokenError: it would be too large.
@@ -56,7 +56,7 @@ class Sealer:
         return token
 
     def open(self, token: bytes) -> Snapshot:
-        """The snapshot in a token.
+        """Return the snapshot in a token.
 
         Raises:
             TokenError: it is too large, damaged, made with another key or of another format.

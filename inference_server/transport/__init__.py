@@ -1,0 +1,1 @@
+"""The ways to the server: gRPC and WebSocket, their security and their status codes."""

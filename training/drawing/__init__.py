@@ -1,0 +1,1 @@
+"""Pictures of a model: from noise, or healed after a brush, and the command that writes them."""

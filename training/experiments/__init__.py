@@ -1,0 +1,1 @@
+"""Experiments on a trained model, with their results in figures."""

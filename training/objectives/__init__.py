@@ -1,0 +1,1 @@
+"""What a network is trained on: level maps, losses, recipes and their configuration."""

@@ -1,0 +1,1 @@
+"""Training runs: the loop, its log, the mean of models, calibration and export."""

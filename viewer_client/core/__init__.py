@@ -1,0 +1,1 @@
+"""The viewer's logic: view model, brush, geometry, key map, words. No PyGame, no gRPC."""

@@ -1,0 +1,1 @@
+"""What the viewer writes: pictures, animations, recordings and recipes."""

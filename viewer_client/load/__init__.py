@@ -1,0 +1,1 @@
+"""The load generator: many viewers without windows, and their report."""

@@ -1,0 +1,1 @@
+"""Widgets, text, keyboard and clipboard on PyGame."""

@@ -1,0 +1,1 @@
+"""The window: its loop, panes, rail and time line."""

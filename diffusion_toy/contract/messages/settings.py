@@ -74,6 +74,7 @@ class ScheduleName(IntEnum):
 
     @property
     def key(self) -> str:
+        """Return the name that `schedule.make_schedule` takes."""
         return self.name.lower()
 
 
