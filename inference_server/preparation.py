@@ -1,27 +1,24 @@
 """How a server gets ready: its first model before it serves, all else while it does.
 
-The first model has run real steps when the server says that it serves. Its other models, and what only
-makes large batches faster, are compiled in a thread that gives way to the sessions, and measured between the
-ticks of the engines, one tick at a time.
+The first model has run real steps when the server says that it serves. Its other models, and what makes large
+batches faster once there are such, are compiled in a thread that gives way to the sessions, and measured
+between the ticks of the engines, one tick at a time.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 
-from inference_server.engine.calibration import measure_capacity, measured_ticks
+from inference_server.engine.calibration import SIZES, measure_capacity, measured_ticks
 from inference_server.engine.engine import Engine
 from inference_server.engine.loop import EngineLoop
 
-log = logging.getLogger(__name__)
-
 NICENESS = 10  # of the thread that compiles
+LOOK_S = 0.5  # how often it looks for batches that have become larger
 _OVER = object()
 
 
@@ -66,24 +63,16 @@ class Preparation:
             if not future.done():
                 future.set_result(None)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until everything is ready, or has failed; return whether that came within so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
-        return self._thread is not None and not self._thread.is_alive()
-
     def ready(self, model: str) -> Future[None]:
         """Return what is done as soon as sessions of this model can begin."""
         return self._ready[model]
 
     def _run(self, engine_loop: EngineLoop) -> None:
         _give_way()
-        began = time.perf_counter()
         try:
             for _ in self._work(engine_loop):
                 if self._stopping.is_set():
                     return
-            log.info("all models are ready for large batches too, after %.1f s", time.perf_counter() - began)
         except Exception as error:
             self._failed(error)
             for future in self._ready.values():
@@ -91,20 +80,22 @@ class Preparation:
                     future.set_exception(error)
 
     def _work(self, engine_loop: EngineLoop) -> Iterator[None]:
-        """Do all that is left, in parts."""
+        """Do all that is left, and then what the sessions come to need, in parts."""
         for engine in self._engines:
             if not self._ready[engine.info.name].done():
                 engine.predictor.warm_up_first()
                 yield
                 yield from _measured(engine, engine_loop)
                 self._ready[engine.info.name].set_result(None)
-        for engine in self._engines:
-            further = engine.predictor.further_sizes
-            for size in further:
-                engine.predictor.warm_up_size(size)
-                yield
-            if further:
-                yield from _measured(engine, engine_loop)
+        while True:
+            for engine in self._engines:
+                for size in engine.predictor.wanted_sizes:
+                    engine.predictor.warm_up_size(size)
+                    yield
+                    if size in SIZES:
+                        yield from _measured(engine, engine_loop)
+            self._stopping.wait(LOOK_S)
+            yield
 
 
 def _measured(engine: Engine, engine_loop: EngineLoop) -> Iterator[None]:

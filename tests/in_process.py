@@ -114,6 +114,7 @@ class GaussianPredictor:
         return v
 
     further_sizes = ()
+    wanted_sizes = ()
 
     def warm_up_first(self) -> None:
         pass

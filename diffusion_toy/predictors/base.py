@@ -49,7 +49,12 @@ class Predictor(Protocol):
 
     @property
     def further_sizes(self) -> Sequence[int]:
-        """Return the batch sizes that `warm_up_first` has left, and that would make large batches faster."""
+        """Return the batch sizes that are not compiled yet, and that would make some batches faster."""
+        ...
+
+    @property
+    def wanted_sizes(self) -> Sequence[int]:
+        """Return those of `further_sizes` that would have made batches faster which it has run already."""
         ...
 
     def warm_up_first(self) -> None:

@@ -118,6 +118,11 @@ class EagerPredictor:
         """Return none: torch computes in one thread only, so that nothing is left for another."""
         return ()
 
+    @property
+    def wanted_sizes(self) -> Sequence[int]:
+        """Return none, likewise."""
+        return ()
+
     def warm_up_first(self) -> None:
         """Run every batch size once; see `base.Predictor`."""
         for size in self.sizes:

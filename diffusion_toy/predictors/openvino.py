@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from diffusion_toy.errors import MissingExtraError
 from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetConfig, mid_blocks_of
 from diffusion_toy.predictors.base import Precision, PredictorError
-from diffusion_toy.predictors.padded import in_parts
+from diffusion_toy.predictors.padded import in_parts, parts_of
 from diffusion_toy.predictors.processor import lacks_avx2
 
 # OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
@@ -45,7 +45,7 @@ Node = Any
 # Batch sizes with a program of their own, see `padded`. Each takes 11 to 23 MB and a quarter of a second;
 # one for 2 rows, for instance, would save a third of a millisecond.
 SIZES = (1, 4, 8, 16, 32)
-FIRST_SIZES = (1, 8)  # enough to serve with, and to tell what the others will manage
+FIRST_SIZES = (1, 8)  # enough to serve a few with, and to tell what the others will manage
 CACHE_BYTES = 256 * 2**20  # of compiled programs; those of a model take some 40 MB
 EPSILON = 1e-5  # of group normalisation, as torch's
 
@@ -242,6 +242,7 @@ class OpenVinoPredictor:
             self._options["CACHE_DIR"] = str(folder)
         self._programs: dict[int, Program] = {}  # by their batch sizes
         self._ready: tuple[int, ...] = ()  # batch sizes, rising
+        self._best: set[int] = set()  # those that would have run the batches so far the fastest
 
     @property
     def description(self) -> str:
@@ -255,6 +256,7 @@ class OpenVinoPredictor:
         """Return v; see `base.Predictor`."""
         if not self._ready:
             self.warm_up_first()
+        self._best |= set(parts_of(len(x), self._sizes))
         calls = in_parts(len(x), self._ready)
         if len(calls) == 1:
             return self._programs[calls[0][1]].run(x, u, labels)
@@ -285,6 +287,12 @@ class OpenVinoPredictor:
     def further_sizes(self) -> Sequence[int]:
         """Return the batch sizes that are not compiled yet."""
         return [size for size in self._sizes if size not in self._programs]
+
+    @property
+    def wanted_sizes(self) -> Sequence[int]:
+        """Return the batch sizes that were missing; see `base.Predictor`."""
+        best = self._best.copy()  # which the engines' thread may add to
+        return [size for size in self.further_sizes if size in best]
 
     def warm_up_first(self) -> None:
         """Compile the batch sizes that are enough to serve with; see `base.Predictor`."""

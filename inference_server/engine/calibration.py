@@ -15,7 +15,6 @@ from inference_server.engine.engine import Engine
 log = logging.getLogger(__name__)
 
 SIZES = (1, 8, 16, 32)  # sessions at which the engine is timed
-FIRST_SIZES = (1, 8)  # while there are no programs for more
 TICKS = 6  # at each size
 
 
@@ -28,13 +27,13 @@ def measure_capacity(engine: Engine) -> None:
 def measured_ticks(engine: Engine) -> Iterator[None]:
     """Tick an engine like this one at a few numbers of sessions, then tell its capacity; yield after each.
 
-    It has the same predictor and sessions of its own, so that the engine itself may serve meanwhile. While
-    the programs for large batches are missing, larger numbers are not tried. Where the operator has set the
+    It has the same predictor and sessions of its own, so that the engine itself may serve meanwhile. Numbers
+    for whose batches there is no program yet are left out. Where the operator has set the
     capacity, a single session shows that the engine works.
     """
     endless = SettingsChange(num_time_steps=1000)
     capacity = engine.share.capacity
-    sizes = FIRST_SIZES if engine.predictor.further_sizes else SIZES
+    sizes = [size for size in SIZES if size not in engine.predictor.further_sizes]
     seconds: dict[int, float] = {}
     busy = False
     for count in sizes if capacity.source != "given" else (1,):

@@ -40,6 +40,7 @@ class Instant:
     device = None
     description = "nothing"
     further_sizes: Sequence[int] = ()
+    wanted_sizes: Sequence[int] = ()
 
     def __call__(self, x: Array, u: Array, labels: Array) -> Array:
         """Return a velocity that keeps pictures finite."""

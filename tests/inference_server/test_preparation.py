@@ -30,6 +30,7 @@ class Compiled(GaussianPredictor):
     def __init__(self, model: LoadedModel, compile: Callable[[], object]) -> None:
         super().__init__((1, 28, 28), 10)
         self._compile, self.further_sizes = compile, (16, 32)
+        self.wanted_sizes: tuple[int, ...] = ()
         self.threads: list[str] = []
         self.largest = 0
 
@@ -44,6 +45,7 @@ class Compiled(GaussianPredictor):
     def warm_up_size(self, size: int) -> None:
         self.threads.append(threading.current_thread().name)
         self.further_sizes = tuple(other for other in self.further_sizes if other != size)
+        self.wanted_sizes = ()
 
 
 @contextmanager
@@ -86,17 +88,20 @@ def test_the_first_model_is_ready_at_once_and_the_second_when_it_is_compiled(tmp
     assert not failures
 
 
-def test_large_batches_are_compiled_in_the_background_and_then_measured(tmp_path: Path) -> None:
+def test_programs_for_large_batches_are_compiled_once_there_are_such_and_measured(
+    tmp_path: Path,
+) -> None:
     with prepared(tmp_path, lambda: None) as (preparation, engines, failures):
-        assert engines[0].predictor.largest == 8  # type: ignore[attr-defined]
-        assert preparation.wait(HANGS_S)
-        for engine in engines:
-            assert engine.predictor.largest == 32  # type: ignore[attr-defined]
-            assert not engine.sessions
+        preparation.ready("second").result(HANGS_S)
+        predictors: list[Compiled] = [engine.predictor for engine in engines]  # type: ignore[misc]
+        assert [predictor.largest for predictor in predictors] == [8, 8]
+        predictors[0].wanted_sizes = (16,)
+        wait_for(lambda: predictors[0].largest == 16, "the measurement of 16 sessions")
+        assert [predictor.further_sizes for predictor in predictors] == [(32,), (16, 32)]
+        assert not engines[0].sessions
     assert not failures
     main, background = threading.current_thread().name, "preparation"
-    assert engines[0].predictor.threads == [main, background, background]  # type: ignore[attr-defined]
-    assert set(engines[1].predictor.threads) == {background}  # type: ignore[attr-defined]
+    assert [predictor.threads for predictor in predictors] == [[main, background], [background]]
 
 
 def test_a_model_that_cannot_be_run_ends_the_wait_for_it(tmp_path: Path) -> None:
@@ -106,7 +111,6 @@ def test_a_model_that_cannot_be_run_ends_the_wait_for_it(tmp_path: Path) -> None
     with prepared(tmp_path, fail) as (preparation, _, failures):
         with pytest.raises(PredictorError, match="no such layer"):
             preparation.ready("second").result(HANGS_S)
-        assert preparation.wait(HANGS_S)
         assert [str(failure) for failure in failures] == ["no such layer"]
 
 

@@ -208,10 +208,15 @@ def test_a_batch_waits_for_no_program_that_only_makes_it_faster() -> None:
     predictor = openvino_of(network, sizes=(1, 4, 8))
     predictor.warm_up_first()
     assert list(predictor.further_sizes) == [4]
+    predictor(*inputs(8))
+    assert not predictor.wanted_sizes
     before = predictor(*batch).copy()
+    predictor(*inputs(4))
+    assert list(predictor.wanted_sizes) == [4]
     predictor.warm_up_size(4)
     np.testing.assert_allclose(predictor(*batch), before, atol=1e-5)
     assert not predictor.further_sizes
+    assert not predictor.wanted_sizes
 
 
 def test_a_picture_of_one_level_is_the_same_to_the_bit_beside_one_of_many() -> None:
