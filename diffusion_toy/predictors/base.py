@@ -34,7 +34,7 @@ class Predictor(Protocol):
 
     @property
     def description(self) -> str:
-        """Say what computes and how, for people: "OpenVINO bfloat16", for instance."""
+        """Say what computes and how: "OpenVINO bfloat16", for instance."""
         ...
 
     def __call__(self, x: Array, u: Array, labels: Array) -> Array:

@@ -196,22 +196,30 @@ class _InjectionRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Injecti
     DESCRIPTOR: _descriptor.EnumDescriptor
     INJECTION_RULE_UNSPECIFIED: _InjectionRule.ValueType  # 0
     INJECTION_RULE_TRUTH: _InjectionRule.ValueType  # 1
-    """The forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Claim and picture agree."""
+    """Consistent, the forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Nominal and actual
+    level agree.
+    """
     INJECTION_RULE_NAIVE: _InjectionRule.ValueType  # 2
-    """A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than nominal."""
+    """Uncorrected, a common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. The actual level
+    is above the nominal one.
+    """
     INJECTION_RULE_LIE: _InjectionRule.ValueType  # 3
-    """The picture stays; only what the network is told moves to t'."""
+    """Mislabelled: the picture stays, and only the nominal level, which the network is told, moves to t'."""
 
 class InjectionRule(_InjectionRule, metaclass=_InjectionRuleEnumTypeWrapper):
     """What an injection from t to t' = t + amount does. ᾱ is `alphas_cumprod`, x the noisy pixel."""
 
 INJECTION_RULE_UNSPECIFIED: InjectionRule.ValueType  # 0
 INJECTION_RULE_TRUTH: InjectionRule.ValueType  # 1
-"""The forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Claim and picture agree."""
+"""Consistent, the forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Nominal and actual
+level agree.
+"""
 INJECTION_RULE_NAIVE: InjectionRule.ValueType  # 2
-"""A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than nominal."""
+"""Uncorrected, a common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. The actual level
+is above the nominal one.
+"""
 INJECTION_RULE_LIE: InjectionRule.ValueType  # 3
-"""The picture stays; only what the network is told moves to t'."""
+"""Mislabelled: the picture stays, and only the nominal level, which the network is told, moves to t'."""
 Global___InjectionRule: _TypeAlias = InjectionRule  # noqa: Y015
 
 class _Motion:
@@ -510,7 +518,7 @@ class Origin(_message.Message):
     """
     @_builtins.property
     def noise(self) -> Global___PureNoise:
-        """Unit Gaussian noise, whatever the level claims."""
+        """Unit Gaussian noise, whatever the nominal level."""
 
     @_builtins.property
     def example(self) -> Global___Example:
@@ -617,13 +625,13 @@ class Inject(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     amount: _builtins.float
     """How much, in time steps of the session's schedule, above 0 up to 1000: each pixel at t goes to
-    min(t + amount, T). For the rule LIE also negative, −1000…1000 without 0: the claim goes to
-    t + amount within 0…T.
+    min(t + amount, T). For the rule LIE also negative, −1000…1000 without 0: the nominal time
+    step goes to t + amount within 0…T.
     """
     kind: Global___NoiseKind.ValueType
     """The distribution of the noise. Default (unspecified): Gaussian."""
     rule: Global___InjectionRule.ValueType
-    """What is done to the picture and to the claim. Default (unspecified): truth."""
+    """What is done to the picture and to the nominal level. Default (unspecified): truth, the consistent rule."""
     @_builtins.property
     def disc(self) -> Global___Disc: ...
     @_builtins.property
@@ -798,7 +806,7 @@ class Jump(_message.Message):
     step: _builtins.int
     """A state that is kept: `Frame.first_kept_step` … `Frame.step`. Later ones are forgotten."""
     time_step: _builtins.float
-    """A time step, 0…T. Above a pixel's own: truthful noising, as by an `Inject`. Below the largest
+    """A time step, 0…T. Above a pixel's own: consistent noising, as by an `Inject`. Below the largest
     time step of the picture: to the kept state with this largest time step, rejected if there is
     none.
     """

@@ -65,7 +65,7 @@ class Commands:
 
     Args:
         state, controls: of all slots.
-        setup: for what begins a picture anew or changes settings.
+        setup: for what begins a picture again or changes settings.
         snapshot_schedule: is told who comes to rest.
         allow: takes note of a session's new settings; raises `InvalidValueError` where they ask for more
             than there is.

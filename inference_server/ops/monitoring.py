@@ -106,7 +106,7 @@ class Metrics:
         self._started = self._counter("sessions_started", "Sessions that began.")
         self._resumed = self._counter("sessions_resumed", "Sessions that went on on a new stream.")
         self._ended = self._counter("sessions_ended", "Sessions that are over.", "reason")
-        self._restarts = self._counter("engine_restarts", "Engines started anew after a failure.")
+        self._restarts = self._counter("engine_restarts", "Engines started again after a failure.")
         self._refused = self._counter("streams_failed", "Streams that ended with an error.", "reason")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

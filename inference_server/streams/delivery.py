@@ -125,7 +125,7 @@ class Delivery:
             return before
 
     def watch(self, session: Session, connection: Connection) -> None:
-        """Let this connection look on."""
+        """Let this connection watch the session."""
         with self._lock:
             self._audiences.setdefault(session, Audience()).watchers.append(connection)
 

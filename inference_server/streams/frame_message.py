@@ -17,7 +17,7 @@ MEASURED: Final[tuple[Literal["measured_by_residual", "measured_by_border", "exc
 
 
 class FrameMessage:
-    """The one message for all frames of a stream: filling it anew costs half of making another."""
+    """The one message for all frames of a stream: filling it again costs half of making another."""
 
     def __init__(self) -> None:
         self._response = pb.DenoiseResponse(frame=pb.Frame())

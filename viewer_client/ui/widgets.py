@@ -184,7 +184,7 @@ class ScaledImage:
 
 
 class CachedSurface:
-    """A part of the screen that is painted anew only when what it shows has changed."""
+    """A part of the screen that is painted again only when what it shows has changed."""
 
     def __init__(self) -> None:
         self._key: object = None

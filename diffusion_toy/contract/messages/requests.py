@@ -49,7 +49,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Start:
-    """Begins a session, or goes on with the one of `resume_token`, or looks on at `watch`."""
+    """Begin a session, or resume the one of `resume_token`, or watch the one called `watch`."""
 
     model: str = ""
     origin: Origin = field(default_factory=Origin)
@@ -84,7 +84,7 @@ def _check_disc(path: str, disc: Disc | None) -> None:
 
 @dataclass(frozen=True)
 class Inject:
-    """Adds noise; `disc` None means the whole image. `amount` is in time steps."""
+    """Add noise; `disc` None means the whole image. `amount` is in time steps."""
 
     disc: Disc | None
     amount: float
@@ -108,7 +108,7 @@ def _check_direction(path: str, direction: Motion) -> None:
 
 @dataclass(frozen=True)
 class Play:
-    """Lets the session run."""
+    """Let the session run."""
 
     direction: Motion = Motion.REVERSE
 
@@ -118,12 +118,12 @@ class Play:
 
 @dataclass(frozen=True)
 class Pause:
-    """Lets the session rest."""
+    """Pause the session."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Takes a single step, in the disc only if there is one, and rests."""
+    """Take a single step, in the disc only if there is one, and pause."""
 
     direction: Motion = Motion.REVERSE
     disc: Disc | None = None
@@ -135,7 +135,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Restart:
-    """Starts the image anew; None keeps the seed or the origin."""
+    """Start the image again; None keeps the seed or the origin."""
 
     seed: int | None = None
     origin: Origin | None = None
@@ -147,19 +147,19 @@ class Restart:
 
 @dataclass(frozen=True)
 class Configure:
-    """Changes settings from the next step on."""
+    """Change settings from the next step on."""
 
     settings: SettingsChange
 
 
 @dataclass(frozen=True)
 class Back:
-    """Returns to the state before the last step, and rests."""
+    """Return to the state before the last step, and pause."""
 
 
 @dataclass(frozen=True)
 class Jump:
-    """Goes to a kept state by its step, or to a time step, and rests; exactly one is given."""
+    """Go to a kept state by its step, or to a time step, and pause; exactly one is given."""
 
     step: int | None = None
     time_step: float | None = None

@@ -35,7 +35,7 @@ class NoiseKind(IntEnum):
 
     @property
     def words(self) -> str:
-        """Return what people are told that this kind is called."""
+        """Return the name that is shown for this kind."""
         return _KIND_WORDS[self]
 
 
@@ -62,7 +62,7 @@ class InjectionRule(IntEnum):
 
     @property
     def words(self) -> str:
-        """Return what people are told that this rule is called."""
+        """Return the name that is shown for this rule."""
         return self.name.lower()
 
 
@@ -164,7 +164,7 @@ class SettingsChange:
 
 @dataclass(frozen=True)
 class PureNoise:
-    """Unit Gaussian noise, whatever the level claims."""
+    """Unit Gaussian noise, whatever the nominal level."""
 
 
 @dataclass(frozen=True)

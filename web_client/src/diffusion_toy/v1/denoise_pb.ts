@@ -347,7 +347,7 @@ export type Origin = Message<"diffusion_toy.v1.Origin"> & {
    */
   source: {
     /**
-     * Unit Gaussian noise, whatever the level claims.
+     * Unit Gaussian noise, whatever the nominal level.
      *
      * @generated from field: diffusion_toy.v1.PureNoise noise = 1;
      */
@@ -473,8 +473,8 @@ export type Inject = Message<"diffusion_toy.v1.Inject"> & {
 
   /**
    * How much, in time steps of the session's schedule, above 0 up to 1000: each pixel at t goes to
-   * min(t + amount, T). For the rule LIE also negative, −1000…1000 without 0: the claim goes to
-   * t + amount within 0…T.
+   * min(t + amount, T). For the rule LIE also negative, −1000…1000 without 0: the nominal time
+   * step goes to t + amount within 0…T.
    *
    * @generated from field: float amount = 3;
    */
@@ -488,7 +488,7 @@ export type Inject = Message<"diffusion_toy.v1.Inject"> & {
   kind: NoiseKind;
 
   /**
-   * What is done to the picture and to the claim. Default (unspecified): truth.
+   * What is done to the picture and to the nominal level. Default (unspecified): truth, the consistent rule.
    *
    * @generated from field: diffusion_toy.v1.InjectionRule rule = 5;
    */
@@ -658,7 +658,7 @@ export type Jump = Message<"diffusion_toy.v1.Jump"> & {
     case: "step";
   } | {
     /**
-     * A time step, 0…T. Above a pixel's own: truthful noising, as by an `Inject`. Below the largest
+     * A time step, 0…T. Above a pixel's own: consistent noising, as by an `Inject`. Below the largest
      * time step of the picture: to the kept state with this largest time step, rejected if there is
      * none.
      *
@@ -1622,21 +1622,23 @@ export enum InjectionRule {
   UNSPECIFIED = 0,
 
   /**
-   * The forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Claim and picture agree.
+   * Consistent, the forward process: x' = √ρ·x + √(1−ρ)·noise with ρ = ᾱ(t')/ᾱ(t). Nominal and actual
+   * level agree.
    *
    * @generated from enum value: INJECTION_RULE_TRUTH = 1;
    */
   TRUTH = 1,
 
   /**
-   * A common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. Noisier than nominal.
+   * Uncorrected, a common mistake: x' = √ᾱ(t')·x + √(1−ᾱ(t'))·noise, as if x were clean. The actual level
+   * is above the nominal one.
    *
    * @generated from enum value: INJECTION_RULE_NAIVE = 2;
    */
   NAIVE = 2,
 
   /**
-   * The picture stays; only what the network is told moves to t'.
+   * Mislabelled: the picture stays, and only the nominal level, which the network is told, moves to t'.
    *
    * @generated from enum value: INJECTION_RULE_LIE = 3;
    */
