@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from diffusion_toy.errors import MissingExtraError
 
 CERTIFICATE_VARIABLE = "DIFFUSION_TOY_TLS_CERT"  # the server's own
 
@@ -35,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--tls-name", default="localhost", metavar="HOST", help="the host that the certificate is for"
     )
     args = parser.parse_args(argv)
+    try:
+        from grpc_health.v1 import health_pb2, health_pb2_grpc
+    except ModuleNotFoundError:
+        print(f"error: {MissingExtraError('grpc_health', 'server')}", file=sys.stderr)
+        return 1
     try:
         with _channel(args.address, args.tls_ca, args.tls_name) as channel:
             request = health_pb2.HealthCheckRequest()
