@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -37,6 +38,7 @@ from inference_server.transport.transport import Transport
 log = logging.getLogger(__name__)
 
 RESTARTS_MAX, RESTARTS_WITHIN_S = 3, 60.0
+SWITCH_INTERVAL_S = 0.0005
 SWEEP_S = 5.0  # how often silent streams are looked for
 
 
@@ -270,6 +272,8 @@ def serve(
     """
     if options.make_token and not terminal:
         raise SecretError("--make-token prints the token to a terminal, and there is none; give --token-file")
+    # Two threads share the interpreter: by default a busy one gives way after 5 ms, and a tick asks often.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     main_thread = MainThread()
     stop = threading.Event()
     outcome: Future[None] = Future()

@@ -1,11 +1,14 @@
 """How much of a tick commands may take, and what each of them costs.
 
-Costs are counted, not timed, so that what a tick applies does not depend on the machine or on the clock.
+Costs are counted, so that what a tick applies can be foretold; a clock is the second limit, for machines that
+are slower than the one on which costs were measured, or busy with something else.
 """
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 
 from diffusion_toy.contract import messages as m
 from inference_server.engine.pending import Skip
@@ -31,12 +34,20 @@ class CommandBudget:
     Args:
         tick_rate_hz: ticks a second.
         shape: C, H, W of a picture; larger ones cost more.
+        clock: seconds.
 
     Attributes:
         microseconds: for one tick. The command that passes it is still applied.
+        clock: seconds; a tick's commands end when as much time has passed, too.
     """
 
-    def __init__(self, tick_rate_hz: float, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        tick_rate_hz: float,
+        shape: tuple[int, int, int],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.clock = clock
         """Give each tick the same budget."""
         self.microseconds = SHARE * 1e6 / tick_rate_hz
         self._scale = max(1.0, math.prod(shape) / MEASURED_PIXELS)

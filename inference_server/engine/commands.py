@@ -143,18 +143,21 @@ class Commands:
         """
         done = Applied()
         tick = _Tick(self._budget.microseconds, may_step)
+        ends = self._budget.clock() + 1e-6 * self._budget.microseconds
         turns = deque(session for session in self._waiting.values() if self._ready(session))
         served: list[Session] = []  # who has nothing more for this tick
         while turns and tick.left_us > 0:
             injections: list[tuple[Session, m.Inject]] = []
             for _ in range(len(turns)):
-                if tick.left_us <= 0:
+                if tick.left_us <= 0 or (tick.touched and self._budget.clock() > ends):
                     break
                 session = turns.popleft()
                 more = self._turn(session, done, tick, injections)
                 (turns if more else served).append(session)
             if injections:
                 self._inject(injections)
+            if self._budget.clock() > ends:
+                break
         if tick.touched:
             slots = np.array(sorted(tick.touched))
             self._setup.update_ended(slots)

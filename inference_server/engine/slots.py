@@ -84,7 +84,7 @@ class SlotState:
         self.g[:] = 1.0
         self.earlier = zeros((slots, *shape), device)
         self.earlier_level = zeros((slots,), device) + NO_LEVEL
-        # Pages that no session has written take no memory on the CPU.
+        # NumPy's zeros take no memory until a session writes its pages; on a GPU all of it is taken at once.
         self.history = zeros((slots, history_states(shape), *self.state.shape[1:]), device)
         self.levels = zeros((slots, T_MAX + 1), device) + PADDING_LEVEL
         self.num_time_steps = zeros((slots,), device) + 1

@@ -26,7 +26,7 @@ SHARED_PER_SECOND = (
 WATCHED_PER_SECOND, WATCHED_AT_ONCE = 600.0, 60.0  # messages to all watchers together
 WATCHERS_MAX = 256
 
-REFUSED_PER_SECOND, REFUSED_AT_ONCE = 20.0, 500.0  # answers to bad commands of one stream
+REFUSED_PER_SECOND, REFUSED_AT_ONCE = 10.0, 50.0  # answers to bad commands of one stream
 REFUSED_IN_A_ROW_MAX = 1000  # that had to wait for their answer; then the stream ends
 
 STREAMS_PER_SECOND, STREAMS_AT_ONCE = 20.0, 500.0  # new ones of one address

@@ -31,7 +31,9 @@ FLOODS: dict[str, Callable[[int], m.Command]] = {
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return engine_of(tiny_model(tmp_path), EngineConfig(NEIGHBOURS + 1))
+    engine = engine_of(tiny_model(tmp_path), EngineConfig(NEIGHBOURS + 1))
+    engine._commands._budget.clock = lambda: 0.0
+    return engine
 
 
 def applied_of(engine: Engine, session: Session) -> int:
@@ -128,3 +130,22 @@ def test_what_no_session_can_be_asked_for_is_refused_before_it_waits(engine: Eng
         with pytest.raises(InvalidValueError, match=field):
             engine.check(command)
     engine.check(m.Restart(origin=m.Origin(m.Example(9))))
+
+
+def test_a_slow_machine_applies_fewer_commands_in_a_tick_but_always_some(engine: Engine) -> None:
+    floods = [engine.join(start()) for _ in range(NEIGHBOURS)]
+    engine.tick()
+    for session in floods:
+        send(engine, session, *[m.Pause()] * FLOOD)
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 1e-3  # each look at it
+        return now
+
+    engine._commands._budget.clock = clock
+    for ticks in range(1, 6):
+        engine.tick()
+        taken = sum(applied_of(engine, session) for session in floods)
+        assert ticks <= taken <= 4 * ticks
