@@ -10,7 +10,11 @@
 The parser, the environment variables, the ranges and the help follow from the fields. The command line wins,
 then the variable, then the default. A field has one of these types: int, float, str, Path, an Enum of texts,
 bool (a switch, or with None a choice of `--name` and `--no-name`), any of them or None, or a tuple of one of
-them (an option that may be repeated).
+them (an option that may be repeated, or one that takes several values). An option whose default is `REQUIRED`
+has to be given; its dataclass is `kw_only`.
+
+A program with commands gives each command's parser its options by `add_options`, and reads them by
+`read_options` from what the whole parser has found.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import argparse
 import os
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -27,6 +31,8 @@ from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type
 from diffusion_toy.contract.messages import check_range
 
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+REQUIRED: Any = MISSING  # in place of a default: the option has to be given
 
 T = TypeVar("T")
 _KEY = "diffusion_toy.option"
@@ -47,6 +53,8 @@ class Option:
     variable: str
     told: str
     group: str
+    several: bool
+    positional: bool
 
 
 def option(
@@ -63,11 +71,13 @@ def option(
     variable: str = "",
     told: str = "",
     group: str = "",
+    several: bool = False,
+    positional: bool = False,
 ) -> T:
     """Declare the option of a field.
 
     Args:
-        default: the value where nothing is given.
+        default: the value where nothing is given, or `REQUIRED`.
         help: what it is; range, unit, default and variable are added to it.
         low, high: the range of a number, both or neither; `open_low` leaves `low` itself out.
         unit: of a number, for instance "s".
@@ -77,8 +87,13 @@ def option(
         variable: the environment variable that sets it, where it has no prefix and the field's name.
         told: what the help says of the default, where that is not its value.
         group: the heading under which the help has it.
+        several: one option takes all values of a tuple, one or more, as in `--radii 4 6`.
+        positional: the value stands by its place, without the option's name.
     """
-    given = Option(help, low, high, open_low, unit, metavar, tuple(choices), flag, variable, told, group)
+    given = Option(
+        help, low, high, open_low, unit, metavar, tuple(choices), flag, variable, told, group,
+        several, positional,
+    )  # fmt: skip
     declared: T = field(default=default, metadata={_KEY: given})
     return declared
 
@@ -103,16 +118,43 @@ def parse(
         InvalidValueError: a number outside its range.
         SystemExit: an unknown option, or a value that is not of its type; the parser has said so.
     """
-    declared = [_Declared(one, hint, prefix) for one, hint in _options_of(cls)]
+    add_options(cls, parser, prefix=prefix)
+    found = parser.parse_args(argv)
+    return read_options(cls, found, parser, prefix=prefix, environment=environment)
+
+
+def add_options(cls: type, parser: argparse.ArgumentParser, *, prefix: str | None = None) -> None:
+    """Add the options of a dataclass to a parser; `prefix` as for `parse`."""
     groups: dict[str, _Adds] = {}
-    for one in declared:
+    for one in _declared(cls, prefix):
         heading = one.option.group
         if heading and heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
         one.add_to(groups[heading] if heading else parser)
-    given = vars(parser.parse_args(argv))
+
+
+def read_options(
+    cls: type[T],
+    found: argparse.Namespace,
+    parser: argparse.ArgumentParser,
+    *,
+    prefix: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> T:
+    """Return an instance of a dataclass whose options `add_options` has added.
+
+    Args:
+        found: what the parser has found on the command line.
+        parser: ends the program in words where a variable's value is not of its type.
+        prefix: as for `parse`.
+        environment: where variables are looked up.
+
+    Raises:
+        InvalidValueError: a number outside its range.
+    """
+    given = vars(found)
     values: dict[str, Any] = {}
-    for one in declared:
+    for one in _declared(cls, prefix):
         source = one.flag
         if one.name in given:
             value = one.finished(given[one.name])
@@ -129,9 +171,9 @@ def parse(
     return cls(**values)
 
 
-def _options_of(cls: type) -> list[tuple[Field[Any], Any]]:
+def _declared(cls: type, prefix: str | None) -> list[_Declared]:
     hints = get_type_hints(cls)
-    return [(one, hints[one.name]) for one in fields(cls) if _KEY in one.metadata]
+    return [_Declared(one, hints[one.name], prefix) for one in fields(cls) if _KEY in one.metadata]
 
 
 class _Adds(Protocol):
@@ -144,7 +186,8 @@ class _Declared:
     """One option: its field, and its type in parts."""
 
     def __init__(self, declared: Field[Any], hint: Any, prefix: str | None) -> None:
-        self.name, self.default = declared.name, declared.default
+        self.name = declared.name
+        self.default: Any = declared.default
         self.option: Option = declared.metadata[_KEY]
         self.flag = self.option.flag or "--" + self.name.replace("_", "-")
         made = None if prefix is None else prefix + self.flag.removeprefix("--").replace("-", "_").upper()
@@ -161,17 +204,22 @@ class _Declared:
             self.choices = tuple(str(member.value) for member in self.kind)
 
     def add_to(self, parser: _Adds) -> None:
-        how: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS, "help": self.help_text()}
+        how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": self.help_text()}
         if self.kind is bool:
             how["action"] = argparse.BooleanOptionalAction if self.optional else "store_true"
         else:
             how["type"] = str if issubclass(self.kind, Enum) else self.kind
-            how["action"] = "append" if self.repeated else "store"
+            how["action"] = "append" if self.repeated and not self.option.several else "store"
+            if self.option.several:
+                how["nargs"] = "+"
             if self.choices:
                 how["choices"] = self.choices
             elif self.option.metavar:
                 how["metavar"] = self.option.metavar
-        parser.add_argument(self.flag, **how)
+        if self.option.positional:
+            parser.add_argument(self.name, **how)
+        else:
+            parser.add_argument(self.flag, dest=self.name, required=self.default is REQUIRED, **how)
 
     def help_text(self) -> str:
         about, details, told = self.option, [], self.option.told
@@ -180,8 +228,9 @@ class _Declared:
             details.append(f"{above}{_short(about.low)}…{_short(about.high)}{unit}")
         elif about.unit:
             details.append(about.unit)
-        if not told and self.default not in (None, "", ()) and self.kind is not bool:
-            told = _short(self.default)
+        if not told and self.default not in (None, "", (), REQUIRED) and self.kind is not bool:
+            values = self.default if self.repeated else (self.default,)
+            told = " ".join(map(_short, values))
         if told:
             details.append(f"default: {told}")
         text = f"{about.help} ({', '.join(details)})" if details else about.help

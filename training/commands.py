@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from PIL import Image
 from diffusion_toy import __version__
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from diffusion_toy.files import check_file, write_atomically
+from diffusion_toy.options import REQUIRED, option
 from training.data.named import load_splits
 from training.drawing.commandline import (
+    add_command,
     add_drawing_flags,
     check_flags,
     guided_by_flags,
@@ -45,20 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add_train(add_parser)
     add_distill(add_parser)
 
-    ex = commands.add_parser("export", help="turn a checkpoint into a model file", formatter_class=formatter)
-    ex.add_argument(
-        "--checkpoint", type=Path, required=True, default=required, help="the run's checkpoint.pt"
-    )
-    ex.add_argument(
-        "--out", type=Path, required=True, default=required, help="the .safetensors file to write"
-    )
-    ex.add_argument(
-        "--data", type=Path, default=Path("data"), help="folder of the data set, for real examples"
-    )
-    ex.add_argument(
-        "--float16", action="store_true", help="store the weights in half precision: half the size"
-    )
-    ex.set_defaults(run=run_export)
+    add_command(add_parser, "export", "turn a checkpoint into a model file", ExportOptions, run_export)
     sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
     add_drawing_flags(sa, sampler="ddpm", steps=300)
     sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
@@ -77,13 +67,23 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run_export(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `export` takes."""
+
+    checkpoint: Path = option(REQUIRED, "the run's checkpoint.pt")
+    out: Path = option(REQUIRED, "the .safetensors file to write")
+    data: Path = option(Path("data"), "folder of the data set, for real examples")
+    float16: bool = option(False, "store the weights in half precision: half the size")
+
+
+def run_export(options: ExportOptions) -> int:
     """Run `export`: write the model file of a checkpoint."""
-    check_file("--out", args.out, make_folder=True)
-    config = config_of(read_checkpoint(args.checkpoint))
-    data = load_splits(config.dataset, args.data, config.model.channels, config.model.height)
-    export(args.checkpoint, args.out, data, args.float16)
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
+    check_file("--out", options.out, make_folder=True)
+    config = config_of(read_checkpoint(options.checkpoint))
+    data = load_splits(config.dataset, options.data, config.model.channels, config.model.height)
+    export(options.checkpoint, options.out, data, options.float16)
+    print(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.options import option, parse
+from diffusion_toy.options import REQUIRED, add_options, option, parse, read_options
 
 
 class Level(Enum):
@@ -127,3 +127,34 @@ def test_a_type_that_no_text_stands_for_is_refused() -> None:
 
     with pytest.raises(TypeError, match="--many"):
         parse(Bad, argparse.ArgumentParser("toy"), [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    files: tuple[Path, ...] = option(REQUIRED, "what to merge", metavar="FILE", several=True, positional=True)
+    out: Path = option(REQUIRED, "where to")
+    weights: tuple[float, ...] = option((0.5, 1.0), "of each", low=0, high=1, several=True)
+
+
+def merged(*argv: str) -> Merge:
+    parser = argparse.ArgumentParser("toy")
+    command = parser.add_subparsers(required=True).add_parser("merge")
+    add_options(Merge, command)
+    return read_options(Merge, parser.parse_args(argv), command)
+
+
+def test_a_command_takes_values_by_place_and_several_of_an_option() -> None:
+    given = merged("merge", "a", "b", "--out", "c", "--weights", "0.25", "0.75")
+    assert given == Merge(files=(Path("a"), Path("b")), out=Path("c"), weights=(0.25, 0.75))
+    assert merged("merge", "a", "--out", "c").weights == (0.5, 1.0)
+    with pytest.raises(InvalidValueError, match=r"--weights 1\.5 is outside 0…1"):
+        merged("merge", "a", "--out", "c", "--weights", "0.5", "1.5")
+
+
+@pytest.mark.parametrize(("argv", "missing"), [(["merge", "a"], "--out"), (["merge", "--out", "c"], "FILE")])
+def test_what_is_required_is_asked_for(
+    argv: list[str], missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        merged(*argv)
+    assert f"the following arguments are required: {missing}" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -16,6 +17,7 @@ from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import load_model
+from diffusion_toy.options import add_options, read_options
 from diffusion_toy.predictors.eager import pick_device
 from training.drawing.generation import KINDS, DrawingNetwork, Pipeline, make_pipeline
 from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, AutoguidedNetwork, check_weak
@@ -23,10 +25,20 @@ from training.objectives.config import PRECISIONS
 from training.objectives.recipes import DiffusionNetwork
 
 AddParser = Callable[..., argparse.ArgumentParser]
+T = TypeVar("T")
 
 DEVICES = ("auto", "cpu", "cuda")
 SAMPLERS = tuple(map(sampler_key, Sampler))
 CHECKPOINT_HELP = "a .safetensors model file, or a run's checkpoint.pt"
+
+
+def add_command(
+    add_parser: AddParser, name: str, help: str, options: type[T], run: Callable[[T], int]
+) -> None:
+    """Add a command whose options are the fields of a dataclass; `run` takes them, and returns the status."""
+    p = add_parser(name, help=help)
+    add_options(options, p)
+    p.set_defaults(run=lambda found: run(read_options(options, found, p)))
 
 
 @contextmanager

@@ -6,9 +6,8 @@ sides of the optimum. Their mean is nearer to it than any of them, and costs no 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,42 @@ from torch import Tensor
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.files import check_file
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
+from diffusion_toy.options import REQUIRED, option
 from training.data.named import load_splits
-from training.drawing.commandline import AddParser
+from training.drawing.commandline import AddParser, add_command
 from training.runs.calibration import rounded_calibration
 from training.runs.export import check_classes, write_model
 
 
+@dataclass(frozen=True, kw_only=True)
+class AverageOptions:
+    """What `average` takes."""
+
+    files: tuple[Path, ...] = option(
+        REQUIRED,
+        "a model file; two or more, of runs that went on from one another or began with one file",
+        metavar="FILE",
+        several=True,
+        positional=True,
+    )
+    out: Path = option(REQUIRED, "the .safetensors file to write")
+    data: Path = option(Path("data"), "folder of the data set, on whose test images the model is calibrated")
+    float16: bool = option(False, "store the weights in half precision: half the size")
+
+
 def add_average(add_parser: AddParser) -> None:
-    """Add the command `average` and its flags."""
-    p = add_parser("average", help="make one model of several: the mean of their weights")
-    p.add_argument(
-        "files", type=Path, nargs="+", default=argparse.SUPPRESS, metavar="FILE",
-        help="a model file; two or more, of runs that went on from one another or began with one file",
-    )  # fmt: skip
-    p.add_argument(
-        "--out", type=Path, required=True, default=argparse.SUPPRESS, help="the .safetensors file to write"
-    )
-    p.add_argument(
-        "--data", type=Path, default=Path("data"),
-        help="folder of the data set, on whose test images the model is calibrated",
-    )  # fmt: skip
-    p.add_argument(
-        "--float16", action="store_true", help="store the weights in half precision: half the size"
-    )
-    p.set_defaults(run=run_average)
+    """Add the command `average` and its options."""
+    help = "make one model of several: the mean of their weights"
+    add_command(add_parser, "average", help, AverageOptions, run_average)
 
 
-def run_average(args: argparse.Namespace) -> int:
+def run_average(options: AverageOptions) -> int:
     """Run `average`: write the mean of several model files."""
-    check_file("--out", args.out, make_folder=True)
-    models = load_alike(args.files)
+    check_file("--out", options.out, make_folder=True)
+    models = load_alike(options.files)
     first = models[0].metadata
-    data = load_splits(first.dataset, args.data, first.config.channels, first.config.height)
-    check_classes(data, first.label_names, first.config.num_classes, args.files[0])
+    data = load_splits(first.dataset, options.data, first.config.channels, first.config.height)
+    check_classes(data, first.label_names, first.config.num_classes, options.files[0])
     network = models[0].network
     network.load_state_dict(mean_weights([model.network.state_dict() for model in models]))
     sources: dict[str, Any] = {model.fingerprint: model.metadata.training for model in models}
@@ -60,8 +62,10 @@ def run_average(args: argparse.Namespace) -> int:
         scores={},
         residual_calibration=rounded_calibration(network, data.test.images, first.config.num_classes),
     )
-    write_model(args.out, network.state_dict(), metadata, models[0].examples, args.float16)
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB), the mean of {len(models)} models")
+    write_model(options.out, network.state_dict(), metadata, models[0].examples, options.float16)
+    print(
+        f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB), the mean of {len(models)} models"
+    )
     return 0
 
 
