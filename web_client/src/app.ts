@@ -209,7 +209,7 @@ export class App {
 
   #openTour(tour: TourPanel): void {
     this.#parts.tour = tour;
-    this.#root.querySelector("main")?.before(tour.element);
+    this.#root.querySelector("main")?.prepend(tour.element);
     this.#root.classList.add("touring");
   }
 
@@ -238,7 +238,7 @@ export class App {
     timeline.draw(model, now);
     film.draw(now);
     gauge.draw(model, pictures.residual, now);
-    panel.draw();
+    panel.draw(now);
     tour?.draw();
     notices.draw(model, now);
     link.draw(model, connection, now);

@@ -179,16 +179,46 @@ export function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   return found;
 }
 
-/** Give a canvas as many pixels as the screen has there; return its size in CSS pixels. */
-export function fit(canvas: HTMLCanvasElement): { width: number; height: number; ratio: number } {
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/**
+ * Return the size of an element in CSS pixels, kept up to date without asking the layout again and again.
+ *
+ * Zero until the browser has told it, and while the element is not shown.
+ */
+export function sizeOf(element: Element): Size {
+  const size = { width: 0, height: 0 };
+  new ResizeObserver(([entry]) => {
+    Object.assign(size, { width: entry?.contentRect.width ?? 0, height: entry?.contentRect.height ?? 0 });
+  }).observe(element);
+  return size;
+}
+
+/** Give a canvas as many pixels as the screen has there, clear it, and scale what is drawn to CSS pixels. */
+export function fit(canvas: HTMLCanvasElement, on: CanvasRenderingContext2D, { width, height }: Size): void {
   const ratio = Math.min(window.devicePixelRatio || 1, 3);
-  const { clientWidth: width, clientHeight: height } = canvas;
   const [w, t] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== w || canvas.height !== t) Object.assign(canvas, { width: w, height: t });
-  return { width, height, ratio };
+  on.setTransform(ratio, 0, 0, ratio, 0, 0);
+  on.clearRect(0, 0, width, height);
+}
+
+const colors = new Map<string, string>();
+for (const query of ["(prefers-color-scheme: light)", "(prefers-contrast: more)"]) {
+  window.matchMedia(query).addEventListener("change", () => {
+    colors.clear();
+  });
 }
 
 /** Return the colour that a custom property of the page has now. */
 export function color(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  let found = colors.get(name);
+  if (found === undefined) {
+    found = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    colors.set(name, found);
+  }
+  return found;
 }

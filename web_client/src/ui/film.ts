@@ -5,9 +5,10 @@ import type { Still } from "../core/film.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
-import { context, h, mark, write } from "./dom.ts";
+import { context, h, mark, type Size, sizeOf, write } from "./dom.ts";
 
 const REDRAW_S = 0.2;
+const CELL_PX = 52; // a still and the gap beside it
 
 interface Cell {
   button: HTMLButtonElement;
@@ -22,6 +23,7 @@ export class FilmStrip {
   readonly #words: Words;
   readonly #appearance: Appearance;
   readonly #model: ViewModel;
+  readonly #size: Size;
   #cells: Cell[] = [];
   #drawn = -Infinity;
 
@@ -31,14 +33,14 @@ export class FilmStrip {
     this.#model = model;
     this.element = h("div", { class: "film", aria: { label: words.film } });
     this.element.setAttribute("role", "group");
+    this.#size = sizeOf(this.element);
   }
 
   draw(now: number): void {
     if (now - this.#drawn < REDRAW_S) return;
     this.#drawn = now;
     const model = this.#model;
-    const room = this.element.clientWidth;
-    const stills = model.film.shown(Math.max(Math.floor(room / 52), 1));
+    const stills = model.film.shown(Math.max(Math.floor(this.#size.width / CELL_PX), 1));
     while (this.#cells.length < stills.length) this.#cells.push(this.#newCell());
     for (const cell of this.#cells.splice(stills.length)) cell.button.remove();
     stills.forEach((still, i) => {

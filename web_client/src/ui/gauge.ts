@@ -5,7 +5,7 @@ import { finding, measuredLevel, noiseShape, warns } from "../core/gauge.ts";
 import { BINS, density, LIMIT, normalDensity, type Residual } from "../core/residual.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import type { Words } from "../words/words.ts";
-import { color, context, fit, h, mark, write } from "./dom.ts";
+import { color, context, fit, h, mark, sizeOf, write } from "./dom.ts";
 
 const DENSITY_MAX = 0.55; // of the histogram's height; the normal curve goes up to 0.4
 const REDRAW_S = 0.1;
@@ -30,10 +30,9 @@ class Level {
   }
 
   set(level: Range | undefined, unknown: string): void {
-    this.#bar.style.width = `${100 * (level?.mean ?? 0)}%`;
-    this.#span.hidden = !level || level.max === level.min;
-    this.#span.style.left = `${100 * (level?.min ?? 0)}%`;
-    this.#span.style.width = `${100 * ((level?.max ?? 0) - (level?.min ?? 0))}%`;
+    const { min, mean, max } = level ?? { min: 0, mean: 0, max: 0 };
+    this.#bar.style.transform = `scaleX(${mean})`;
+    this.#span.style.transform = `translateX(${100 * min}%) scaleX(${max - min})`;
     write(this.#value, level ? level.mean.toFixed(2) : unknown);
   }
 }
@@ -44,6 +43,8 @@ export class Gauge {
   readonly #sentence = h("p", { class: "sentence" });
   readonly #levels: Record<"told" | "actual" | "measured", Level>;
   readonly #histogram = h("canvas");
+  readonly #on = context(this.#histogram);
+  readonly #size = sizeOf(this.#histogram);
   readonly #badge = h("p", { class: "badge" });
   #drawn = -Infinity;
 
@@ -89,11 +90,10 @@ export class Gauge {
   }
 
   #drawHistogram(residual: Residual): void {
-    const { width, height, ratio } = fit(this.#histogram);
-    if (!width) return; // folded away
-    const on = context(this.#histogram);
-    on.setTransform(ratio, 0, 0, ratio, 0, 0);
-    on.clearRect(0, 0, width, height);
+    const on = this.#on;
+    const { width, height } = this.#size;
+    if (!width) return; // not shown
+    fit(this.#histogram, on, this.#size);
     on.fillStyle = color("curve");
     density(residual).forEach((value, i) => {
       const top = Math.min(value / DENSITY_MAX, 1) * height;

@@ -15,6 +15,8 @@ import { button, choice, h, mark, slider, toggle } from "./dom.ts";
 
 const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP];
 
+const REDRAW_S = 0.1;
+
 /** What the panel asks of the page beyond the model. */
 export interface Page {
   chooseModel(name: string): void;
@@ -32,6 +34,7 @@ export class Panel {
   readonly #appearance: Appearance;
   readonly #page: Page;
   readonly #refreshed: Refresh[] = [];
+  #drawn = -Infinity;
   #labels: HTMLButtonElement[] = [];
   #models: readonly Model[] = [];
 
@@ -51,8 +54,10 @@ export class Panel {
     this.#models = models;
   }
 
-  /** Show what is in force. */
-  draw(): void {
+  /** Show what is in force, at `now` (seconds). */
+  draw(now: number): void {
+    if (now - this.#drawn < REDRAW_S) return;
+    this.#drawn = now;
     this.#drawClasses();
     for (const refresh of this.#refreshed) refresh();
   }

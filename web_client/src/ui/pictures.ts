@@ -6,7 +6,7 @@ import { type Residual, residualOf } from "../core/residual.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
-import { context, h, mark } from "./dom.ts";
+import { context, h, mark, type Size, sizeOf } from "./dom.ts";
 
 /** A canvas with the pixels of one picture; the browser enlarges them. */
 class Pane {
@@ -36,6 +36,7 @@ export class Pictures {
   readonly #here = h("div", { class: "here", aria: { hidden: "true" } });
   readonly #words: Words;
   readonly #appearance: Appearance;
+  readonly #size: Size;
   #shown: unknown[] = [];
 
   constructor(words: Words, appearance: Appearance) {
@@ -46,6 +47,7 @@ export class Pictures {
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
     this.canvas.setAttribute("aria-description", words.noisyKeys);
+    this.#size = sizeOf(this.canvas);
     this.touched.append(this.canvas, this.#ring, this.#here);
     guess.canvas.setAttribute("role", "img");
     guess.canvas.setAttribute("aria-label", words.guess);
@@ -103,7 +105,7 @@ export class Pictures {
     this.#here.hidden = !shown;
     this.touched.classList.toggle("whole", shown && brush.mode === "whole image" && !model.healing);
     if (!shown) return;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this.#size;
     const everywhere = brush.mode === "whole image" && !model.healing;
     const radius = everywhere ? 8 : brush.radius * Math.min(width, height);
     const [x, y] = [pointer[0] * width, pointer[1] * height];

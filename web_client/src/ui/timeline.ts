@@ -2,7 +2,7 @@
 
 import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
-import { color, context, fit, h, mark } from "./dom.ts";
+import { color, context, fit, h, mark, sizeOf } from "./dom.ts";
 
 const REDRAW_S = 0.1; // the marks may lag; the play head does not
 const TOP = 8;
@@ -12,6 +12,8 @@ export class TimeLine {
   readonly element: HTMLElement;
   readonly #line: HTMLElement;
   readonly #canvas = h("canvas", { aria: { hidden: "true" } });
+  readonly #on = context(this.#canvas);
+  readonly #size = sizeOf(this.#canvas);
   readonly #head = h("div", { class: "head" });
   readonly #span = h("div", { class: "span" });
   readonly #words: Words;
@@ -57,10 +59,9 @@ export class TimeLine {
     const T = schedule.steps;
     const place = (t: number): number => 1 - Math.min(Math.max(t / T, 0), 1);
     const { max, min } = frame.timeStep;
-    this.#head.style.left = `${100 * place(max)}%`;
-    this.#span.style.left = `${100 * place(max)}%`;
-    this.#span.style.right = `${100 * (1 - place(min))}%`;
-    this.#span.hidden = max === min;
+    // moved and scaled, not laid out anew: the play head moves with every picture
+    this.#head.style.transform = `translateX(${100 * place(max)}%)`;
+    this.#span.style.transform = `translateX(${100 * place(max)}%) scaleX(${place(min) - place(max)})`;
     const t = whole(max);
     mark(this.#line, "aria-valuemax", String(T));
     mark(this.#line, "aria-valuenow", t);
@@ -73,10 +74,9 @@ export class TimeLine {
   #drawMarks(model: ViewModel, place: (t: number) => number): void {
     const { frame, schedule } = model;
     if (!frame || !schedule) return;
-    const { width, height, ratio } = fit(this.#canvas);
-    const on = context(this.#canvas);
-    on.setTransform(ratio, 0, 0, ratio, 0, 0);
-    on.clearRect(0, 0, width, height);
+    const on = this.#on;
+    const { width, height } = this.#size;
+    fit(this.#canvas, on, this.#size);
     const y = (share: number): number => height - BOTTOM - share * (height - TOP - BOTTOM);
     on.beginPath();
     on.moveTo(width, y(0));
