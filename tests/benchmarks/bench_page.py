@@ -44,7 +44,12 @@ const metrics = async () => {
   return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
 };
 await page.evaluate(() => {
-  window.pictures = 0;
+  window.pictures = window.shown = 0;
+  const count = () => {
+    window.shown += 1;
+    requestAnimationFrame(count);
+  };
+  count();
   const put = CanvasRenderingContext2D.prototype.putImageData;
   CanvasRenderingContext2D.prototype.putImageData = function (...given) {
     if (this.canvas.closest('.touched')) window.pictures += 1;
@@ -55,15 +60,17 @@ await page.getByRole('button', { name: 'Run forward' }).click();
 const turn = setInterval(() => page.locator('.toggles').click().catch(() => undefined), 3000);
 await page.waitForTimeout(3000); // until the film and the compiler are warm
 const before = await metrics();
-const first = await page.evaluate(() => window.pictures);
+const seen = () => page.evaluate(() => [window.pictures, window.shown]);
+const first = await seen();
 await page.waitForTimeout(args.seconds * 1000);
 const after = await metrics();
-const pictures = (await page.evaluate(() => window.pictures)) - first;
+const [pictures, frames] = (await seen()).map((count, i) => count - first[i]);
 clearInterval(turn);
-const spent = (name) => (1000 * (after[name] - before[name])) / pictures;
+const spent = (name) => (1000 * (after[name] - before[name])) / frames;
 await page.context().close();
 return {
   pictures,
+  frames,
   task: spent('TaskDuration'),
   script: spent('ScriptDuration'),
   layout: spent('LayoutDuration') + spent('RecalcStyleDuration'),
@@ -95,7 +102,8 @@ def main() -> None:
     print(f"| first picture after the link, median of {OPENINGS} | {statistics.median(opened):.0f} ms |")
     print(f"| the slowest of them | {max(opened):.0f} ms |")
     print(f"| pictures drawn a second | {run['pictures'] / seconds:.0f} |")
-    print(f"| main thread's CPU for a picture | {run['task']:.2f} ms |")
+    print(f"| frames of the screen a second | {run['frames'] / seconds:.0f} |")
+    print(f"| main thread's CPU for a frame of the screen | {run['task']:.2f} ms |")
     print(f"| of which script | {run['script']:.2f} ms |")
     print(f"| of which style and layout | {run['layout']:.2f} ms |")
     print(f"| heap after garbage collection | {before:.1f} MiB, {seconds:g} s later {after:.1f} MiB |")

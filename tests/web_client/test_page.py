@@ -57,16 +57,22 @@ def _wait(browser: Browser, condition: str, name: str = "page") -> None:
     )
 
 
-def _settle(browser: Browser, name: str = "page") -> None:
-    """The picture is clean, and time stands still."""
+def _stride(browser: Browser, steps: int, name: str = "page") -> None:
+    """Time runs in strides of so many steps."""
     browser.do(
         """const page = pages[args.name];
         await page.evaluate(() => {
           for (const one of document.querySelectorAll('.panel details')) one.open = true;
         });
-        await page.getByLabel('stride').selectOption('30 time steps');""",
+        await page.getByLabel('stride').selectOption(`${args.steps} time steps`);""",
         name=name,
+        steps=steps,
     )
+
+
+def _settle(browser: Browser, name: str = "page") -> None:
+    """The picture is clean, and time stands still."""
+    _stride(browser, 30, name)
     _wait(browser, f"{T} === 0", name)
     browser.do("await pages[args.name].getByRole('button', { name: 'Pause' }).click()", name=name)
     _wait(browser, "document.querySelector('.readout p').textContent === 'paused'", name)
@@ -324,3 +330,69 @@ def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, m
         )
         wait_for(lambda: browser.do(f"return pages.second.evaluate(() => {T})") >= 0, "a picture")
         browser.do("await pages.second.context().close()")
+
+
+# one session for all touches of a page: each has fingers of its own
+FINGERS = """
+const page = pages.page;
+page.touches ??= await page.context().newCDPSession(page);
+const touch = (type, ...points) => page.touches.send('Input.dispatchTouchEvent', {
+  type, touchPoints: points.map(([x, y]) => ({ x, y })),
+});
+const picture = await page.locator('.touched canvas').boundingBox();
+const at = (x, y) => [picture.x + picture.width * x, picture.y + picture.height * y];
+const tap = async (name) => {
+  const button = page.getByRole('button', { name, exact: true });
+  await button.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await button.boundingBox();
+  await touch('touchStart', [x + width / 2, y + height / 2]);
+  await touch('touchEnd');
+};
+"""
+SCRIBBLE = (
+    FINGERS
+    + """
+await touch('touchStart', at(0.3, 0.3));
+for (let i = 1; i <= 3; i++) await touch('touchMove', at(0.3 + 0.4 * (i % 2), 0.3 + 0.01 * i));
+await touch('touchEnd');
+"""
+)
+
+
+def test_the_tour_is_done_by_touch(browser: Browser, server: ServerProcess) -> None:
+    _open(browser, server.page, hasTouch=True, viewport={"width": 800, "height": 1000})
+    _stride(browser, 10)
+    browser.do(FINGERS + "await page.getByLabel('Tour').click(); await tap('New picture')")
+    _wait(browser, "document.querySelector('.tour b').textContent === '2/4'")
+    browser.do(SCRIBBLE)
+    _wait(browser, "document.querySelector('.tour b').textContent === '3/4'")
+    browser.do("await pages.page.getByLabel('rule').selectOption('naive')")
+    browser.do(SCRIBBLE)
+    _wait(browser, "document.querySelector('.tour b').textContent === '4/4'")
+    browser.do(
+        FINGERS
+        + """await page.getByLabel('rule').selectOption('truth');
+        await page.getByLabel('noise', { exact: true }).selectOption('constant ±1');
+        await tap('Restart');
+        await page.getByRole('button', { name: 'One dose' }).waitFor();
+        await tap('One dose');"""
+    )
+    _wait(browser, "document.querySelector('.tour h2').textContent === 'That was the tour'")
+    browser.do("await pages.page.context().close()")
+
+
+def test_two_fingers_denoise_where_they_are(browser: Browser, server: ServerProcess) -> None:
+    _open(browser, server.page, hasTouch=True, viewport={"width": 800, "height": 1000})
+    _settle(browser)
+    browser.do("await pages.page.getByLabel('drawing').selectOption('whole image')")
+    browser.do(SCRIBBLE)  # noise everywhere
+    _wait(browser, f"{T} > 30")
+    browser.do(
+        FINGERS
+        + """await touch('touchStart', at(0.45, 0.5), at(0.55, 0.5));
+        await page.waitForFunction(() =>
+          document.querySelector('.figures small').textContent.startsWith('0–'));
+        await touch('touchEnd');"""
+    )
+    assert browser.do(f"return pages.page.evaluate(() => {T})") > 30  # elsewhere it is as it was
+    browser.do("await pages.page.context().close()")

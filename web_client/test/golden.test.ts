@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import golden from "../../tests/golden/cases.json";
 import { DenoiseRequestSchema, SettingsSchema, StartSchema } from "../src/diffusion_toy/v1/denoise_pb.ts";
-import { type Command, type Frame, Motion } from "../src/contract/messages.ts";
+import { type Command, type Frame, InjectionRule, Motion, NoiseKind } from "../src/contract/messages.ts";
 import { bytesOf, COLOR_MAPS, heat, paint, paintNoise } from "../src/core/colormaps.ts";
 import { cover } from "../src/core/feedback.ts";
 import { Film } from "../src/core/film.ts";
@@ -182,8 +182,8 @@ function play(log: CommandLog, event: Record<string, unknown>): void {
 /** Return a command as the page makes it, with the defaults that a recipe leaves out. */
 function withDefaults(command: Command): Command {
   if (command.case === "inject") {
-    command.value.kind ||= 1;
-    command.value.rule ||= 1;
+    command.value.kind ||= NoiseKind.GAUSSIAN;
+    command.value.rule ||= InjectionRule.TRUTH;
   }
   return command;
 }
