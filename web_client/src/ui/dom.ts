@@ -207,14 +207,13 @@ export function fit(canvas: HTMLCanvasElement, on: CanvasRenderingContext2D, { w
 }
 
 const colors = new Map<string, string>();
-for (const query of ["(prefers-color-scheme: light)", "(prefers-contrast: more)"]) {
-  window.matchMedia(query).addEventListener("change", () => {
-    colors.clear();
-  });
-}
 
 /** Return the colour that a custom property of the page has now. */
 export function color(name: string): string {
+  if (!colors.size) {
+    const light = window.matchMedia("(prefers-color-scheme: light)");
+    light.addEventListener("change", () => { colors.clear(); }, { once: true });
+  }
   let found = colors.get(name);
   if (found === undefined) {
     found = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
