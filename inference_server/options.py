@@ -135,6 +135,14 @@ class ServerOptions:
         metavar="N",
         group=PEOPLE,
     )
+    new_streams_per_second: int = option(
+        20,
+        "from one address in the long run, 25 times as many at once; more where viewers come through a proxy",
+        low=1,
+        high=100_000,
+        metavar="N",
+        group=PEOPLE,
+    )
     commands_per_second: int = option(
         500, "of one viewer in the long run", low=60, high=100_000, metavar="N", group=PEOPLE
     )

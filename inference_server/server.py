@@ -75,7 +75,14 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     )
     sealer = Sealer(key or secrets.token_bytes(32), limits.request_bytes - 1024)
     delivery = Delivery(asyncio.get_running_loop())
-    sessions = Sessions(delivery, limits, sealer, metrics, options.streams_per_peer)
+    sessions = Sessions(
+        delivery,
+        limits,
+        sealer,
+        metrics,
+        options.streams_per_peer,
+        new_streams_per_second=options.new_streams_per_second,
+    )
     return Server(options, main_thread, models, admission, engines, delivery, sessions, metrics, transports)
 
 

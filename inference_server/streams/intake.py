@@ -29,7 +29,7 @@ WATCHERS_MAX = 256
 REFUSED_PER_SECOND, REFUSED_AT_ONCE = 10.0, 50.0  # answers to bad commands of one stream
 REFUSED_IN_A_ROW_MAX = 1000  # that had to wait for their answer; then the stream ends
 
-STREAMS_PER_SECOND, STREAMS_AT_ONCE = 20.0, 500.0  # new ones of one address
+STREAMS_PER_SECOND, STREAMS_BURST_S = 20.0, 25.0  # new ones of one address
 CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 100.0  # of one address
 ADDRESSES_MAX = 4096  # that are remembered
 
@@ -110,18 +110,21 @@ class Intake:
 
     Args:
         limits: what clients are told.
+        new_streams_per_second: from one address in the long run.
 
     Attributes:
         streams, calls: the rates of each address.
         watched: paces what watchers are sent.
     """
 
-    def __init__(self, limits: m.Limits) -> None:
+    def __init__(self, limits: m.Limits, new_streams_per_second: float = STREAMS_PER_SECOND) -> None:
         self._pending = PendingLimits(limits.pending_commands, limits.pending_bytes, limits.request_bytes)
         self._room = SharedRoom(SHARED_BYTES)
         rate = max(SHARED_PER_SECOND, limits.commands_per_second)
         self._messages = TokenBucket(rate, rate)
-        self.streams = PeerRate("new streams", STREAMS_PER_SECOND, STREAMS_AT_ONCE)
+        self.streams = PeerRate(
+            "new streams", new_streams_per_second, STREAMS_BURST_S * new_streams_per_second
+        )
         self.calls = PeerRate("calls", CALLS_PER_SECOND, CALLS_AT_ONCE)
         self.watched = TokenBucket(WATCHED_PER_SECOND, WATCHED_AT_ONCE)
         self._watchers = 0

@@ -32,7 +32,7 @@ from inference_server.engine.session import Session, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
-from inference_server.streams.intake import Intake
+from inference_server.streams.intake import STREAMS_PER_SECOND, Intake
 from inference_server.streams.peers import network_of
 from inference_server.streams.snapshots import seal, unseal
 from inference_server.streams.status import Status, StreamError, status_of
@@ -80,6 +80,7 @@ class Sessions:
         metrics: what is counted.
         streams_per_peer: at most, from one address, over all transports.
         start_s: how long a stream may be open before its start comes; never longer than it may be silent.
+        new_streams_per_second: from one address in the long run.
     """
 
     _engines: Mapping[str, Engine]
@@ -94,11 +95,12 @@ class Sessions:
         metrics: Metrics,
         streams_per_peer: int,
         start_s: float = START_S,
+        new_streams_per_second: float = STREAMS_PER_SECOND,
     ) -> None:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
         self._streams_per_peer = streams_per_peer
         self._start_s = min(start_s, limits.idle_s)
-        self._intake = Intake(limits)
+        self._intake = Intake(limits, new_streams_per_second)
         self._streams: Counter[str] = Counter()  # by the peer's host
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 

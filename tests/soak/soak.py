@@ -193,7 +193,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--model", str(write_model(Path(folder) / "tiny.safetensors")), "--threads", "1"]
         flags += ["--capacity", "1000000", "--max-sessions", str(SEATS), "--grace", "1"]
-        flags += ["--streams-per-peer", "1024", "--log-level", "warning", "--metrics-port", str(metrics_port)]
+        flags += ["--streams-per-peer", "1024", "--new-streams-per-second", "10000"]
+        flags += ["--log-level", "warning", "--metrics-port", str(metrics_port)]
         with running_server(*flags) as server:
             within = soak(server, metrics_port, args)
     print(

@@ -198,10 +198,9 @@ async def test_an_address_has_a_rate_for_calls_and_for_new_streams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "CALLS_PER_SECOND", 1e-6)
-    monkeypatch.setattr(intake, "STREAMS_PER_SECOND", 1e-6)
     monkeypatch.setattr(intake, "CALLS_AT_ONCE", 2.0)
-    monkeypatch.setattr(intake, "STREAMS_AT_ONCE", 2.0)
     async with served(tmp_path) as (sessions, _), asyncio.timeout(HANGS_S):
+        sessions._intake.streams = intake.PeerRate("new streams", 1e-6, 2.0)
         for _ in range(2):
             assert sessions.models("192.0.2.1")
             stream = InProcess()
