@@ -93,7 +93,8 @@ def test_every_container_is_probed_and_has_time_to_end(resources: list[Resource]
 def test_a_server_is_killed_only_after_its_drain_would_have_ended(resources: list[Resource]) -> None:
     deployment = named(resources, "Deployment", "diffusion-toy")
     pod = deployment["spec"]["template"]["spec"]
-    options = named(resources, "ConfigMap", "diffusion-toy-")["data"]
+    source = pod["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    options = named(resources, "ConfigMap", source)["data"]
     needed = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     needed += float(options["DIFFUSION_TOY_DRAIN"]) + FREEZING_S
     assert pod["terminationGracePeriodSeconds"] >= 2 * needed
