@@ -29,9 +29,11 @@ from inference_server.ops.open_files import raise_open_files
 from inference_server.options import ServerOptions
 from inference_server.preparation import Preparation
 from inference_server.secrets import SecretError, resume_key
+from inference_server.streams.administration import Administration
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
+from inference_server.transport.admin.service import AdminServer
 from inference_server.transport.make import make_transports
 from inference_server.transport.transport import Transport
 
@@ -83,7 +85,19 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         options.streams_per_peer,
         new_streams_per_second=options.new_streams_per_second,
     )
-    return Server(options, main_thread, models, admission, engines, delivery, sessions, metrics, transports)
+    administration = Administration(admission, delivery, sealer)
+    return Server(
+        options,
+        main_thread,
+        models,
+        admission,
+        engines,
+        delivery,
+        sessions,
+        administration,
+        metrics,
+        transports,
+    )
 
 
 def load_of(admission: Admission, engines: Mapping[str, Engine], sessions: Sessions) -> Load:
@@ -111,7 +125,7 @@ class Server:
         models: what is served.
         admission: of the device that the engines run on.
         engines: of these models, by name; filled here.
-        delivery, sessions, metrics: what the engines and the transports share.
+        delivery, sessions, administration, metrics: what the engines and the transports share.
         transports: the ways in.
     """
 
@@ -124,12 +138,15 @@ class Server:
         engines: dict[str, Engine],
         delivery: Delivery,
         sessions: Sessions,
+        administration: Administration,
         metrics: Metrics,
         transports: Sequence[Transport],
     ) -> None:
         self.options, self.metrics, self.transports = options, metrics, transports
         self._main_thread, self._models, self._engines = main_thread, models, engines
         self._admission, self._delivery, self._sessions = admission, delivery, sessions
+        self._administration = administration
+        self._admin_server: AdminServer | None = None
         self._listening: list[Transport] = []
         self._metrics_server = contextlib.ExitStack()
         self._ended = asyncio.Event()
@@ -153,6 +170,10 @@ class Server:
             if self.options.metrics_port is not None:
                 endpoint = serve_metrics(self.metrics, self.options.metrics_host, self.options.metrics_port)
                 self._metrics_server.callback(endpoint.close)
+            if self.options.admin_port is not None:
+                admin = AdminServer(self._administration, self.request_stop, self.options.admin_port)
+                log.info("administration listens on port %d", await admin.start())
+                self._admin_server = admin
             await self._start_engines()
         except DiffusionToyError:
             self._metrics_server.close()
@@ -179,6 +200,7 @@ class Server:
         )
         self._ticking = asyncio.wrap_future(self._main_thread.submit(self._engine_loop.run))
         self._sessions.open(self._engines, self._engine_loop, preparation.ready)
+        self._administration.open(self._engines, self._engine_loop)
         await self._set_serving(True)
         preparation.start(self._engine_loop)
 
@@ -187,7 +209,10 @@ class Server:
             await transport.set_serving(serving)
 
     async def _stop_listening(self, drain_s: float) -> None:
-        await asyncio.gather(*(transport.stop(drain_s) for transport in self._listening))
+        ending: list[Transport | AdminServer] = [*self._listening]
+        if self._admin_server is not None:
+            ending.append(self._admin_server)
+        await asyncio.gather(*(one.stop(drain_s) for one in ending))
 
     def announcement(self, *, terminal: bool) -> list[str]:
         """Return what the user is told when the server is ready; see `Transport.announcement`."""
