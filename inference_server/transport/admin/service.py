@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from grpc_reflection.v1alpha import reflection
@@ -23,7 +23,7 @@ ORDERS = {
     pb.MOVE_ORDER_LONGEST_AT_REST: Order.LONGEST_AT_REST,
 }
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class AdministrationService(pb_grpc.AdministrationServiceServicer):
