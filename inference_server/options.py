@@ -183,6 +183,19 @@ class ServerOptions:
         metavar="NAME",
         group=PAGE,
     )
+    wall: bool = option(
+        False,
+        "everybody's picture small on one page, for who has its own link, which is printed to a terminal; "
+        "people are told of it",
+        group=PAGE,
+    )
+    wall_token_file: Path | None = option(
+        None,
+        "token of 16 characters or more that the wall's link has",
+        metavar="FILE",
+        told="made up",
+        group=PAGE,
+    )
 
     tls_cert: Path | None = option(None, "certificate chain, PEM", metavar="FILE", group=PROTECTION)
     tls_key: Path | None = option(None, "its private key, PEM", metavar="FILE", group=PROTECTION)

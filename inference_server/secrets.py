@@ -57,7 +57,7 @@ def bearer_token(options: ServerOptions, environment: Mapping[str, str]) -> str:
     given = environment.get(TOKEN_VARIABLE, "")
     if options.token_file is not None:
         source = f"--token-file: the token in {options.token_file}"
-        token = read_secret(options.token_file, "--token-file", TOKEN_BYTES_MIN).decode("utf-8", "replace")
+        token = _token_of(options.token_file, "--token-file")
     elif given:
         source = f"{TOKEN_VARIABLE}: the token"
         if len(given) < TOKEN_BYTES_MIN:
@@ -65,6 +65,32 @@ def bearer_token(options: ServerOptions, environment: Mapping[str, str]) -> str:
         token = given
     else:
         return secrets.token_urlsafe(TOKEN_BYTES_MIN) if options.make_token else ""
+    return _plain(token, source)
+
+
+def wall_token(options: ServerOptions) -> str:
+    """Return the token of the class wall; "" if there is no wall.
+
+    Raises:
+        SecretError: there is no page for it, or the token cannot be read, is too short or not plain ASCII.
+    """
+    if not options.wall:
+        if options.wall_token_file is not None:
+            raise SecretError("--wall-token-file is of use with --wall alone; give both, or neither")
+        return ""
+    if options.web_port is None:
+        raise SecretError("--wall is a part of the page, which is not served; give --web-port too")
+    if options.wall_token_file is None:
+        return secrets.token_urlsafe(TOKEN_BYTES_MIN)
+    source = f"--wall-token-file: the token in {options.wall_token_file}"
+    return _plain(_token_of(options.wall_token_file, "--wall-token-file"), source)
+
+
+def _token_of(path: Path, flag: str) -> str:
+    return read_secret(path, flag, TOKEN_BYTES_MIN).decode("utf-8", "replace")
+
+
+def _plain(token: str, source: str) -> str:
     if not re.fullmatch(r"[!-~]+", token):
         raise SecretError(
             f"{source} has characters that a header cannot carry; "

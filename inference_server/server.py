@@ -30,6 +30,7 @@ from inference_server.options import ServerOptions
 from inference_server.preparation import Preparation
 from inference_server.secrets import SecretError, resume_key
 from inference_server.streams.administration import Administration
+from inference_server.streams.board import Board
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
@@ -57,7 +58,8 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     engines: dict[str, Engine] = {}
     admission = Admission()
     metrics = Metrics(lambda: load_of(admission, engines, sessions))
-    transports = make_transports(options, lambda: metrics.stream_failed("unauthenticated"))
+    board = Board() if options.wall else None
+    transports = make_transports(options, lambda: metrics.stream_failed("unauthenticated"), board)
     for warning in dict.fromkeys(warning for transport in transports for warning in transport.check()):
         log.warning(warning)
     key = resume_key(options, os.environ)
@@ -76,7 +78,7 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         idle_s=options.idle_s,
     )
     sealer = Sealer(key or secrets.token_bytes(32), limits.request_bytes - 1024)
-    delivery = Delivery(asyncio.get_running_loop())
+    delivery = Delivery(asyncio.get_running_loop(), board)
     sessions = Sessions(
         delivery,
         limits,
@@ -84,6 +86,7 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         metrics,
         options.streams_per_peer,
         new_streams_per_second=options.new_streams_per_second,
+        wall=board is not None,
     )
     administration = Administration(admission, delivery, sealer)
     return Server(
@@ -304,6 +307,8 @@ def serve(
     """
     if options.make_token and not terminal:
         raise SecretError("--make-token prints the token to a terminal, and there is none; give --token-file")
+    if options.wall and options.wall_token_file is None and not terminal:
+        raise SecretError("--wall prints its link to a terminal, and there is none; give --wall-token-file")
     # Two threads share the interpreter: by default a busy one gives way after 5 ms, and a tick asks often.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     main_thread = MainThread()

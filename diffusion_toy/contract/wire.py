@@ -119,6 +119,7 @@ START = Table(
         "motion": enum_field(m.Motion, m.Motion.REVERSE),
         "resume_token": SAME,
         "watch": SAME,
+        "name": SAME,
     },
 )
 INJECT = Table(
@@ -280,6 +281,7 @@ WELCOME = Table(
         "applied_sequence": SAME,
         "resumed": SAME,
         "watching": SAME,
+        "wall": SAME,
     },
 )
 welcome_to_proto, welcome_from_proto = WELCOME.to_proto, WELCOME.from_proto

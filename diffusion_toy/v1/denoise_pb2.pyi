@@ -95,6 +95,11 @@ message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
   are an HTTP status with one sentence as text: 401 without the token, 429 after too many wrong ones, 503
   while the models are being loaded.
 
+A server with a class wall shows the pictures of all its sessions at `/api/wall`, subprotocol
+`diffusion-toy.wall.v1`. The only request is one `WallRequest`, within 10 seconds; then `WallUpdate`s come, five
+a second at most, each with the pictures that have changed. The wall is no watcher: nothing is acknowledged,
+and no session steps slower for it. It ends with a close code as above.
+
 ## A worked exchange
 
     client                                         server
@@ -434,6 +439,7 @@ class Start(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     WATCH_FIELD_NUMBER: _builtins.int
     BEARER_TOKEN_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name, one of `ListModels`. Default (empty): the server's first model.
     Error: NOT_FOUND.
@@ -467,6 +473,10 @@ class Start(_message.Message):
     headers. Ignored over gRPC, where the metadata has it: `authorization: Bearer TOKEN`.
     Error: UNAUTHENTICATED for no token or a wrong one.
     """
+    name: _builtins.str
+    """What the class wall writes under the session's picture, see `Welcome.wall`: 24 characters at most, all of
+    them printable. Default (empty): the picture has no name there. Counts for a resumed session as well.
+    """
     @_builtins.property
     def origin(self) -> Global___Origin:
         """What the session starts from. Default: pure noise at t = T."""
@@ -487,10 +497,11 @@ class Start(_message.Message):
         resume_token: _builtins.bytes = ...,
         watch: _builtins.str = ...,
         bearer_token: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "origin", b"origin", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "bearer_token", b"bearer_token", "model", b"model", "motion", b"motion", "origin", b"origin", "resume_token", b"resume_token", "seed", b"seed", "settings", b"settings", "watch", b"watch", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "bearer_token", b"bearer_token", "model", b"model", "motion", b"motion", "name", b"name", "origin", b"origin", "resume_token", b"resume_token", "seed", b"seed", "settings", b"settings", "watch", b"watch", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -1033,6 +1044,7 @@ class Welcome(_message.Message):
     APPLIED_SEQUENCE_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     WATCHING_FIELD_NUMBER: _builtins.int
+    WALL_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Names the session: in the server's log, and for those who are to watch it."""
     seed: _builtins.int
@@ -1047,6 +1059,10 @@ class Welcome(_message.Message):
     """The session goes on from a resume token."""
     watching: _builtins.bool
     """This stream only watches."""
+    wall: _builtins.bool
+    """The server has a class wall: whoever has the wall's link sees this session's picture, small, with the
+    `Start.name`. Clients tell it to their user.
+    """
     @_builtins.property
     def model(self) -> Global___Model: ...
     @_builtins.property
@@ -1071,10 +1087,11 @@ class Welcome(_message.Message):
         applied_sequence: _builtins.int = ...,
         resumed: _builtins.bool = ...,
         watching: _builtins.bool = ...,
+        wall: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "model", b"model", "schedule", b"schedule", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_sequence", b"applied_sequence", "limits", b"limits", "model", b"model", "resumed", b"resumed", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "watching", b"watching", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_sequence", b"applied_sequence", "limits", b"limits", "model", b"model", "resumed", b"resumed", "schedule", b"schedule", "seed", b"seed", "server_version", b"server_version", "session_id", b"session_id", "settings", b"settings", "wall", b"wall", "watching", b"watching", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1602,3 +1619,108 @@ class ListModelsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class WallRequest(_message.Message):
+    """---------------------------------------------------------------------------------------------
+    The class wall, over a WebSocket alone
+    ---------------------------------------------------------------------------------------------
+
+    Asks for the wall.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The wall's own token, which the server made up or was given. Error: UNAUTHENTICATED."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WallRequest: _TypeAlias = WallRequest  # noqa: Y015
+
+@_typing.final
+class WallUpdate(_message.Message):
+    """What has changed on the wall."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURES_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
+    others: _builtins.int
+    """How many sessions there are beside those that the wall has room for."""
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___WallPicture]:
+        """The pictures that have changed, and those that are new."""
+
+    @_builtins.property
+    def gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The session ids of pictures that are to be taken down."""
+
+    def __init__(
+        self,
+        *,
+        pictures: _abc.Iterable[Global___WallPicture] | None = ...,
+        gone: _abc.Iterable[_builtins.str] | None = ...,
+        others: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "others", b"others", "pictures", b"pictures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WallUpdate: _TypeAlias = WallUpdate  # noqa: Y015
+
+@_typing.final
+class WallPicture(_message.Message):
+    """A session's picture as the wall shows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    X_T_FIELD_NUMBER: _builtins.int
+    TIME_STEP_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """`Welcome.session_id`: with it the session can be watched."""
+    name: _builtins.str
+    """`Start.name`, or empty."""
+    channels: _builtins.int
+    """The picture's shape."""
+    height: _builtins.int
+    width: _builtins.int
+    x_t: _builtins.bytes
+    """`x_t` as C·H·W bytes: 0 is −1 and below, 255 is 1 and above."""
+    time_step: _builtins.float
+    """The greatest time step of its pixels."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        channels: _builtins.int = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+        x_t: _builtins.bytes = ...,
+        time_step: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "height", b"height", "name", b"name", "session_id", b"session_id", "time_step", b"time_step", "width", b"width", "x_t", b"x_t"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WallPicture: _TypeAlias = WallPicture  # noqa: Y015

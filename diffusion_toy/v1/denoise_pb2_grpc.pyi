@@ -95,6 +95,11 @@ message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
   are an HTTP status with one sentence as text: 401 without the token, 429 after too many wrong ones, 503
   while the models are being loaded.
 
+A server with a class wall shows the pictures of all its sessions at `/api/wall`, subprotocol
+`diffusion-toy.wall.v1`. The only request is one `WallRequest`, within 10 seconds; then `WallUpdate`s come, five
+a second at most, each with the pictures that have changed. The wall is no watcher: nothing is acknowledged,
+and no session steps slower for it. It ends with a close code as above.
+
 ## A worked exchange
 
     client                                         server

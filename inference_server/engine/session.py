@@ -40,6 +40,7 @@ class Session:
     pending: PendingCommands = field(default_factory=PendingCommands)
     applied: deque[Applied] = field(default_factory=lambda: deque(maxlen=APPLIED_KEPT))
     injections: int = 0
+    name: str = ""  # by which the class wall shows it
     peer: str = ""  # the client's address, by which seats are shared out
     detached: bool = False  # its client has gone, and may come back
     detachments: int = 0  # so many times so far

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from diffusion_toy.contract.messages import Moving, Rejected, Schedule
 from inference_server.engine.frames import TickResult
 from inference_server.engine.session import Displaced, Event, Session, SessionSnapshot
+from inference_server.streams.board import Board
 from inference_server.streams.outbox import FrameRecord, Message, Outbox, StalledClientError
 from inference_server.streams.status import GAVE_WAY, Status, StreamError
 
@@ -101,10 +102,15 @@ class Audience:
 
 
 class Delivery:
-    """Hands each tick's result to the connections. `publish` is for the engine's thread."""
+    """Hands each tick's result to the connections. `publish` is for the engine's thread.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    Args:
+        loop: where the connections are served.
+        board: what a class wall shows; None without one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, board: Board | None = None) -> None:
+        self._loop, self._board = loop, board
         self._lock = threading.Lock()
         self._audiences: dict[Session, Audience] = {}
         self._frames: dict[Session, FrameRecord] = {}
@@ -140,6 +146,8 @@ class Delivery:
                 audience.driver = None
             elif connection in audience.watchers:
                 audience.watchers.remove(connection)
+            if drove and self._board is not None:
+                self._board.remove(session)
             if audience.driver is None and not audience.watchers:
                 del self._audiences[session]
                 self._frames.pop(session, None)
@@ -169,6 +177,8 @@ class Delivery:
                     if session in self._audiences:
                         replaced = self._frames.get(session)
                         self._frames[session] = FrameRecord.of(result.frames, row, replaced)
+                        if self._board is not None and self._audiences[session].driver is not None:
+                            self._board.put(session, result.frames, row)
             self._events.extend(event for event in result.events if event.session in self._audiences)
             self._ended.extend(session for session in result.ended if session in self._audiences)
             if self._scheduled:

@@ -81,6 +81,7 @@ class Sessions:
         streams_per_peer: at most, from one address, over all transports.
         start_s: how long a stream may be open before its start comes; never longer than it may be silent.
         new_streams_per_second: from one address in the long run.
+        wall: clients are told that a class wall shows their pictures.
     """
 
     _engines: Mapping[str, Engine]
@@ -96,9 +97,11 @@ class Sessions:
         streams_per_peer: int,
         start_s: float = START_S,
         new_streams_per_second: float = STREAMS_PER_SECOND,
+        *,
+        wall: bool = False,
     ) -> None:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
-        self._streams_per_peer = streams_per_peer
+        self._streams_per_peer, self._wall = streams_per_peer, wall
         self._start_s = min(start_s, limits.idle_s)
         self._intake = Intake(limits, new_streams_per_second)
         self._streams: Counter[str] = Counter()  # by the peer's host
@@ -186,8 +189,7 @@ class Sessions:
             The status and the text to end the stream with; None if it ended in good order or is broken.
         """
         try:
-            self._intake.streams.check(network_of(stream.peer), asyncio.get_running_loop().time())
-            with self._counted(stream.peer):
+            with self.counted(stream.peer):
                 await self._serve(stream)
         except BrokenStreamError:
             return None
@@ -198,8 +200,13 @@ class Sessions:
         return None
 
     @contextlib.contextmanager
-    def _counted(self, host: str) -> Iterator[None]:
-        """Hold a peer to its number of streams."""
+    def counted(self, host: str) -> Iterator[None]:
+        """Hold a peer to its number of streams, and to how fast it may open them.
+
+        Raises:
+            StreamError: it has too many, or opens them too fast.
+        """
+        self._intake.streams.check(network_of(host), asyncio.get_running_loop().time())
         if self._streams[host] >= self._streams_per_peer:
             text = f"{self._streams[host]} streams are open from this address, which is the limit"
             raise StreamError(Status.RESOURCE_EXHAUSTED, text)
@@ -297,13 +304,14 @@ class Sessions:
         """
         if snapshot is None:
             return partial(self._join, self._engine(start.model), start, sequence, connection, peer)
-        return partial(self._reattach, self._engine(snapshot.model), snapshot, start.seed, connection, peer)
+        return partial(self._reattach, self._engine(snapshot.model), snapshot, start, connection, peer)
 
     def _join(
         self, engine: Engine, start: m.Start, sequence: int, connection: Connection, peer: str
     ) -> Opened:
         """Begin a session; runs in the engines' thread."""
         session = engine.join(start, sequence, peer)
+        session.name = start.name
         session.pending = self._intake.queue()
         self._delivery.connect(session, connection)
         return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
@@ -312,16 +320,17 @@ class Sessions:
         self,
         engine: Engine,
         snapshot: SessionSnapshot,
-        seed: int | None,
+        start: m.Start,
         connection: Connection,
         peer: str,
     ) -> Opened:
         """Go on with a session that still waits, or restore it; runs in the engines' thread."""
-        session = engine.find(snapshot.session_id) if seed is None else None
+        session = engine.find(snapshot.session_id) if start.seed is None else None
         if session is None:
-            session = engine.restore(snapshot, seed, peer)
+            session = engine.restore(snapshot, start.seed, peer)
         else:
             engine.reattach(session, peer)
+        session.name = start.name
         session.pending = self._intake.queue()
         before = self._delivery.connect(session, connection)
         return Opened.of(engine, session, resumed=True, before=before)
@@ -412,6 +421,7 @@ class Sessions:
             applied_sequence=opened.applied,
             resumed=opened.resumed,
             watching=watching,
+            wall=self._wall,
         )
         try:
             async with asyncio.timeout(WELCOME_S):

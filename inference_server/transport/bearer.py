@@ -24,10 +24,11 @@ class BearerGuard:
 
     Args:
         token: what clients have to know; "" lets everybody in.
+        refusal: what who does not is told; {problem} stands for what is wrong.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    def __init__(self, token: str, refusal: str = REFUSAL) -> None:
+        self._token, self._refusal = token.encode(), refusal
         self._wrong: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def check(self, peer: str, given: Iterable[bytes]) -> None:
@@ -45,7 +46,7 @@ class BearerGuard:
             return
         tokens = [token for token in given if token]
         if not tokens:
-            raise StreamError(Status.UNAUTHENTICATED, REFUSAL.format(problem="the call has none"))
+            raise StreamError(Status.UNAUTHENTICATED, self._refusal.format(problem="the call has none"))
         network, now = network_of(peer), asyncio.get_running_loop().time()
         bucket = self._wrong.get(network)
         if bucket is not None and not bucket.ready(now):
@@ -59,7 +60,7 @@ class BearerGuard:
         self._wrong.move_to_end(network)
         if len(self._wrong) > ADDRESSES_MAX:
             self._wrong.popitem(last=False)
-        raise StreamError(Status.UNAUTHENTICATED, REFUSAL.format(problem="the call has another one"))
+        raise StreamError(Status.UNAUTHENTICATED, self._refusal.format(problem="the call has another one"))
 
 
 def bearer(value: str | bytes) -> bytes:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "web_client" / "dist"  # beside this package, installed or not
 ASSETS = "/assets/"  # whose names change with their content
-SHORTCUTS = {"/": "/index.html", "/wall": "/wall.html"}
+WALL = "/wall"  # the same file: its script looks at the address
+SHORTCUTS = {"/": "/index.html", WALL: "/index.html"}
 COMPRESSED = (
     "text/",
     "application/javascript",

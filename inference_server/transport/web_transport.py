@@ -34,13 +34,14 @@ from inference_server.transport.addresses import (
 )
 from inference_server.transport.bearer import BearerGuard, bearer
 from inference_server.transport.links import page_links, qr_code, with_token
-from inference_server.transport.page import HEADERS, File, Page
+from inference_server.transport.page import HEADERS, WALL, File, Page
 from inference_server.transport.security import (
     ServerSecurity,
     certificate_warning,
     check_binding,
     tls_context,
 )
+from inference_server.transport.wall import WALL_SUBPROTOCOL, Wall
 from inference_server.transport.web_origin import WebOrigins
 from inference_server.transport.websocket import (
     CLOSE_OK,
@@ -55,6 +56,7 @@ library_log = logging.getLogger(f"{__name__}.websockets")
 library_log.setLevel(logging.ERROR)  # every connection would be a line
 
 STREAM_PATH, MODELS_PATH, HEALTH_PATH = "/api/denoise", "/api/models", "/api/health"
+WALL_PATH = "/api/wall"
 BINARY = "application/x-protobuf"
 HANDSHAKE_S = 10.0  # for TLS, and then for the request and its answer
 HANDSHAKES_PER_PEER = 256  # at a time; a class behind one address opens a few for each page
@@ -135,6 +137,7 @@ class WebTransport:
         guard: knows the token.
         page: what is served beside the contract.
         on_refused: called for each request without the token.
+        wall: the class wall; None without one.
 
     Raises:
         InvalidValueError: a name or an origin that is none.
@@ -150,7 +153,9 @@ class WebTransport:
         guard: BearerGuard,
         page: Page,
         on_refused: Callable[[], object] = lambda: None,
+        wall: Wall | None = None,
     ) -> None:
+        self._wall = wall
         self._config, self._security, self._guard, self._page = config, security, guard, page
         self._origins = WebOrigins(config.names, config.origins, tls=security.tls_cert is not None)
         self._on_refused = on_refused
@@ -182,7 +187,7 @@ class WebTransport:
                 self._stream,
                 sock=one,
                 ssl=context,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(WALL_SUBPROTOCOL)],
                 compression=None,
                 process_request=self._respond,
                 server_header=None,
@@ -206,6 +211,8 @@ class WebTransport:
         """End in good order; see `Transport.stop`."""
         for server in self._servers:
             server.close(close_connections=False)
+        if self._wall is not None:
+            self._wall.stop()
         try:
             async with asyncio.timeout(drain_s):
                 await asyncio.gather(*(server.wait_closed() for server in self._servers))
@@ -219,9 +226,14 @@ class WebTransport:
         links = page_links(self._config.host, self._port, self._config.names, tls=tls)
         if not terminal:
             hint = " (add #token= and the token to it)" if token else ""
-            return [f"page: {links[0]}{hint}", *(f"  or: {link}" for link in links[1:])]
-        links = [with_token(link, token) for link in links]
+            lines = [f"page: {links[0]}{hint}", *(f"  or: {link}" for link in links[1:])]
+            if self._wall is not None:
+                lines.append(f"wall: {links[0]}wall (add #wall= and the wall's token to it)")
+            return lines
+        plain, links = links, [with_token(link, token) for link in links]
         lines = [f"page: {links[0]}", *(f"  or: {link}" for link in links[1:])]
+        if self._wall is not None:
+            lines.append(f"wall: {self._wall.link(plain[0], token)}")
         return lines if is_loopback(self._config.host) else lines + qr_code(links[0])
 
     # --- streams ---
@@ -232,7 +244,7 @@ class WebTransport:
         connection.handshake_over()
         self._connections.add(connection)
         try:
-            failure = await self._sessions.serve(WebSocketStream(connection, self._guard))
+            failure = await self._serve(connection)
             code, reason = CLOSE_OK, ""
             if failure is not None:
                 status, details = failure
@@ -243,6 +255,19 @@ class WebTransport:
             connection.transport.abort()
         finally:
             self._connections.discard(connection)
+
+    async def _serve(self, connection: Connection) -> tuple[Status, str] | None:
+        """Serve what the connection's address and subprotocol ask for; see `Sessions.serve`."""
+        assert connection.request is not None
+        at_wall = urlsplit(connection.request.path).path == WALL_PATH
+        if at_wall is not (connection.subprotocol == WALL_SUBPROTOCOL):
+            said = (
+                f"the subprotocol of {WALL_PATH} is {WALL_SUBPROTOCOL}, that of {STREAM_PATH} {SUBPROTOCOL}"
+            )
+            return Status.INVALID_ARGUMENT, said
+        if at_wall and self._wall is not None:
+            return await self._wall.serve(connection, self._sessions)
+        return await self._sessions.serve(WebSocketStream(connection, self._guard))
 
     # --- requests ---
 
@@ -266,8 +291,12 @@ class WebTransport:
             said = "pages of other sites may not use this server; its owner can allow one with --web-origin"
             return text(HTTPStatus.FORBIDDEN, said)
         path = urlsplit(request.path).path
-        if path == STREAM_PATH:
+        if path == STREAM_PATH or (path == WALL_PATH and self._wall is not None):
             return None  # `websockets` answers what is no handshake
+        if path == WALL and self._wall is None:
+            return text(
+                HTTPStatus.NOT_FOUND, "this server has no class wall; its owner can start one with --wall"
+            )
         if path == HEALTH_PATH:
             status = HTTPStatus.OK if self._serving else HTTPStatus.SERVICE_UNAVAILABLE
             return text(status, "SERVING" if self._serving else "NOT_SERVING")

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from inference_server.options import ServerOptions
-from inference_server.secrets import SECRET_BYTES_MAX, SecretError, bearer_token, read_secret, resume_key
+from inference_server.secrets import (
+    SECRET_BYTES_MAX,
+    SecretError,
+    bearer_token,
+    read_secret,
+    resume_key,
+    wall_token,
+)
 
 TOKEN = "correct-horse-battery"
 
@@ -90,3 +97,18 @@ def test_the_resume_key_comes_from_the_file_the_variable_or_nowhere(tmp_path: Pa
         resume_key(ServerOptions(), {"DIFFUSION_TOY_RESUME_KEY": "abc"})
     with pytest.raises(SecretError, match="--resume-key-file FILE, or set DIFFUSION_TOY_RESUME_KEY"):
         resume_key(ServerOptions(one_of_several=True), {})
+
+
+def test_the_wall_has_a_token_of_its_own_or_the_file_s_and_needs_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "wall"
+    file.write_text(TOKEN)
+    assert wall_token(ServerOptions()) == ""
+    made = [wall_token(ServerOptions(wall=True, web_port=0)) for _ in range(2)]
+    assert made[0] != made[1]
+    assert wall_token(ServerOptions(wall=True, web_port=0, wall_token_file=file)) == TOKEN
+    with pytest.raises(
+        SecretError, match="--wall is a part of the page, which is not served; give --web-port"
+    ):
+        wall_token(ServerOptions(wall=True))
+    with pytest.raises(SecretError, match="--wall-token-file is of use with --wall alone"):
+        wall_token(ServerOptions(wall_token_file=file))

@@ -7,7 +7,7 @@ import { start } from "./contract/messages.ts";
 import { BROWSER, Connection } from "./link/connection.ts";
 import type { Recipe } from "./recipes/recipe.ts";
 import { readFragment } from "./recipes/links.ts";
-import { forgetSession, keepSession, keptSession, keptToken, keepToken } from "./ui/kept.ts";
+import { forgetSession, keepName, keepSession, keepToken, keptName, keptSession, keptToken } from "./ui/kept.ts";
 import { Appearance } from "./ui/appearance.ts";
 import { ConnectionPanel } from "./ui/connection_panel.ts";
 import { button, h, icon, mark } from "./ui/dom.ts";
@@ -22,6 +22,7 @@ import { TimeLine } from "./ui/timeline.ts";
 import { follow } from "./ui/touch.ts";
 import { TourPanel } from "./ui/tour_panel.ts";
 import { Transport } from "./ui/transport.ts";
+import { WallNote } from "./ui/wall_note.ts";
 import { type Language, LANGUAGES } from "./words/words.ts";
 
 const SILENCE_S = 6; // of a session that should send frames: then its stream is dead
@@ -47,6 +48,7 @@ export class App {
     this.#connection = new Connection(address, () => this.#model.nextStart(), BROWSER);
     this.#connection.token = asked.token || keptToken();
     if (asked.token) keepToken(asked.token);
+    this.#connection.name = keptName();
     this.#parts = this.mount();
     void this.#begin(asked);
   }
@@ -137,6 +139,11 @@ export class App {
     const gauge = new Gauge(words);
     const notices = new Notices(words);
     const link = new ConnectionPanel(words, connection);
+    const wall = new WallNote(words, connection.name, (name) => {
+      keepName(name);
+      connection.name = name;
+      connection.reconnect(); // a start has the name
+    });
     const panel = new Panel(words, model, this.#appearance, {
       chooseModel: (name) => {
         model.changeModel(name);
@@ -172,6 +179,7 @@ export class App {
         link.sign,
         h("nav", { aria: { label: words.moreControls } }, tourButton, menus.save, menus.share),
       ),
+      wall.element,
       h(
         "main",
         {},
@@ -185,7 +193,7 @@ export class App {
       notices.aloud,
       menus.dialog,
     );
-    return { pictures, transport, timeline, film, gauge, notices, link, panel, menus, gone, tour: undefined as TourPanel | undefined };
+    return { pictures, transport, timeline, film, gauge, notices, link, panel, menus, wall, gone, tour: undefined as TourPanel | undefined };
   }
 
   #chooseLanguage(language: Language): void {
@@ -232,7 +240,7 @@ export class App {
     if (frame) model.receiveFrame(frame);
     if (model.live) model.feedback.passTime(now); // else what is on its way may be sent again
     this.#send(now);
-    const { pictures, transport, timeline, film, gauge, notices, link, panel, tour } = this.#parts;
+    const { pictures, transport, timeline, film, gauge, notices, link, panel, tour, wall } = this.#parts;
     pictures.draw(model);
     transport.draw(model);
     timeline.draw(model, now);
@@ -241,6 +249,7 @@ export class App {
     panel.draw(now);
     tour?.draw();
     notices.draw(model, now);
+    wall.draw(model);
     link.draw(model, connection, now);
     if (frame) connection.drawn(frame);
   }

@@ -69,7 +69,7 @@ test("a link that grows beyond a recipe's size is refused", async () => {
 test("a link to watch has the session and the token, in the fragment", () => {
   const link = new URL(watchLink("http://host/", "a b", "t&k"));
   assert.equal(link.search, "");
-  assert.deepEqual(readFragment(link.hash), { token: "t&k", watch: "a b", recipe: "" });
+  assert.deepEqual(readFragment(link.hash), { token: "t&k", wall: "", watch: "a b", recipe: "" });
 });
 
 test("a recipe's commands take every step one by one, in its direction", () => {

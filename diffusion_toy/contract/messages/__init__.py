@@ -7,6 +7,7 @@ field by its path in the protocol. No protobuf, no torch.
 
 from diffusion_toy.contract.messages.requests import (
     AMOUNT_MAX,
+    NAME_MAX,
     SEQUENCE_MAX,
     WINDOW_DEFAULT,
     WINDOW_MAX,
@@ -64,6 +65,7 @@ __all__ = [
     "AMOUNT_MAX",
     "APPLIED_MAX",
     "GUIDANCE_MAX",
+    "NAME_MAX",
     "NO_LABEL",
     "SEED_MAX",
     "SEQUENCE_MAX",

@@ -22,6 +22,7 @@ from diffusion_toy.errors import InvalidValueError
 SEQUENCE_MAX = 2**63 - 1
 AMOUNT_MAX = 1000.0
 WINDOW_DEFAULT, WINDOW_MAX = 4, 32
+NAME_MAX = 24  # characters
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Start:
     motion: Motion = Motion.REVERSE
     resume_token: bytes = field(default=b"", repr=False)
     watch: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.seed is not None:
@@ -66,6 +68,10 @@ class Start:
         check_range("start.window", self.window, 1, WINDOW_MAX)
         if self.resume_token and self.watch:
             raise InvalidValueError("start.watch", self.watch, "either it or resume_token")
+        if len(self.name) > NAME_MAX or not self.name.isprintable():
+            shown = self.name if len(self.name) <= 2 * NAME_MAX else f"{self.name[: 2 * NAME_MAX]}…"
+            limit = f"at most {NAME_MAX} printable characters"
+            raise InvalidValueError("start.name", repr(shown), limit, "shorten it, or leave it out")
 
 
 @dataclass(frozen=True)

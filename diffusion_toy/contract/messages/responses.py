@@ -89,6 +89,7 @@ class Welcome:
     applied_sequence: int = 0
     resumed: bool = False
     watching: bool = False
+    wall: bool = False
 
 
 @dataclass(frozen=True)

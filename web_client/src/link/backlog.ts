@@ -18,14 +18,14 @@ export class ResumableSession {
   #lastSequence = 0;
 
   /** Return the first request of a stream: it goes on with the session, or begins one from `start`. */
-  begin(start: Start, window: number, bearerToken: string): DenoiseRequest {
+  begin(start: Start, window: number, bearerToken: string, name = ""): DenoiseRequest {
     this.#watching = start.watch !== "";
     this.resuming = this.newest !== undefined && !this.#watching;
     if (this.resuming) {
-      const value = startOf({ resumeToken: this.newest!.token, window, bearerToken });
+      const value = startOf({ resumeToken: this.newest!.token, window, bearerToken, name });
       return request({ case: "start", value }, 0);
     }
-    return request({ case: "start", value: { ...start, window, bearerToken } }, 1);
+    return request({ case: "start", value: { ...start, window, bearerToken, name } }, 1);
   }
 
   /** Return what is to be sent again on a stream that is open, before any other command. */

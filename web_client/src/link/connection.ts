@@ -57,6 +57,7 @@ export interface Surroundings {
 export class Connection {
   status: Status = { phase: "connecting", failure: undefined, attempt: 0 };
   token = ""; // the server's bearer token
+  name = ""; // by which a class wall shows the session
   heard = 0; // when the newest message came in, seconds
   readonly #address: string;
   readonly #makeStart: () => Start;
@@ -166,7 +167,7 @@ export class Connection {
     socket.onopen = () => {
       // opening took two round trips: TCP's and HTTP's
       const roundTripS = (this.#world.now() - this.#opened) / 2;
-      this.#send(this.#session.begin(this.#makeStart(), windowFor(roundTripS), this.token));
+      this.#send(this.#session.begin(this.#makeStart(), windowFor(roundTripS), this.token, this.name));
     };
     socket.onmessage = ({ data }) => {
       this.heard = this.#world.now();

@@ -5,6 +5,7 @@ import { RecipeError } from "./text.ts";
 /** What the fragment of the page's address asks for. */
 export interface Fragment {
   token: string; // the server's bearer token
+  wall: string; // the class wall's token
   watch: string; // a session's name
   recipe: string; // packed
 }
@@ -12,7 +13,7 @@ export interface Fragment {
 export function readFragment(hash: string): Fragment {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const field = (name: string): string => fields.get(name) ?? "";
-  return { token: field("token"), watch: field("watch"), recipe: field("recipe") };
+  return { token: field("token"), wall: field("wall"), watch: field("watch"), recipe: field("recipe") };
 }
 
 export function recipeLink(page: string, packed: string): string {

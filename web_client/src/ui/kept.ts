@@ -6,6 +6,8 @@
 
 const SESSION = "diffusion-toy-session";
 const TOKEN = "diffusion-toy-token";
+const WALL_TOKEN = "diffusion-toy-wall-token";
+const NAME = "diffusion-toy-name";
 
 function get(key: string): string {
   try {
@@ -47,4 +49,21 @@ export function keptToken(): string {
 
 export function keepToken(token: string): void {
   set(TOKEN, token);
+}
+
+export function keptWallToken(): string {
+  return get(WALL_TOKEN);
+}
+
+export function keepWallToken(token: string): void {
+  set(WALL_TOKEN, token);
+}
+
+/** Return the name that the class wall has for this tab. */
+export function keptName(): string {
+  return get(NAME);
+}
+
+export function keepName(name: string): void {
+  set(NAME, name);
 }

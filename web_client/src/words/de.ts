@@ -221,4 +221,12 @@ export const de: Words = {
   strokeBy: "Zeichne mit dem Finger oder der Maus",
   choose: (what, names) => `Wähle bei „${what}“: ${names.map((name) => `„${name}“`).join(" oder ")}.`,
   quoted: (name) => `„${name}“`,
+
+  wall: "Klassenwand",
+  wallWatch: "dieser Sitzung zusehen",
+  wallCount: (n, others) => `${n === 1 ? "1 Bild" : `${n} Bilder`}${others ? ` und ${others} weitere` : ""}`,
+  wallToken: "diese Wand hat ein eigenes Token: öffne den Link der Wand, den der Server gezeigt hat",
+  wallSees: "die Klassenwand zeigt dein Bild",
+  wallName: "Name auf der Wand",
+  wallNameUse: "Zeigen",
 };

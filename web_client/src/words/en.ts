@@ -223,4 +223,14 @@ export const en = {
   strokeBy: "Draw with a finger or the mouse",
   choose: (what: string, names: string[]) => `Under “${what}”, choose ${names.map((name) => `“${name}”`).join(" or ")}.`,
   quoted: (name: string) => `“${name}”`,
+
+  // the class wall
+  wall: "Class wall",
+  wallWatch: "watch this session",
+  wallCount: (n: number, others: number) =>
+    `${n === 1 ? "1 picture" : `${n} pictures`}${others ? ` and ${others} more` : ""}`,
+  wallToken: "the wall has a token of its own: open the wall's link that the server printed",
+  wallSees: "the class wall shows your picture",
+  wallName: "name on the wall",
+  wallNameUse: "Show",
 };
