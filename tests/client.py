@@ -26,7 +26,8 @@ TIMEOUT_S = 60.0  # which only a hang reaches
 class Client:
     """One stream; a `with` block ends it. Acknowledges every frame unless told otherwise.
 
-    `token` is the newest that has been read; `metadata` and `credentials` are for servers that ask for them.
+    `token` is the newest that has been read, `refusal` what came before an error's status; `metadata` and
+    `credentials` are for servers that ask for them.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Client:
         self.sequence = 0
         self.welcome: m.Welcome | None = None
         self.token: m.ResumeToken | None = None
+        self.refusal: m.Refusal | None = None
         self._requests: queue.SimpleQueue[pb.DenoiseRequest | None] = queue.SimpleQueue()
         self._responses: queue.SimpleQueue[pb.DenoiseResponse | grpc.RpcError | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -131,7 +133,7 @@ class Client:
         self._call.cancel()
 
     def read(self) -> m.Response | None:
-        """The next response; None at a normal end.
+        """The next response; None at a normal end. A refusal is kept, and the status awaited.
 
         Raises:
             grpc.RpcError: the stream ended with a status.
@@ -142,6 +144,9 @@ class Client:
         if isinstance(message, grpc.RpcError):
             raise message
         response = wire.response_from_proto(message, self.welcome.model if self.welcome else None)
+        if isinstance(response, m.Refusal):
+            self.refusal = response
+            return self.read()
         if isinstance(response, m.Frame) and self.acknowledge:
             self.send(m.Acknowledge(response.number))
         if isinstance(response, m.Welcome):

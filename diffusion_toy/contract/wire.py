@@ -234,11 +234,13 @@ REJECTED = Table(
     "rejected",
     {"sequence": SAME, "field": SAME, "value": SAME, "limit": SAME, "message": SAME},
 )
+REFUSAL = Table(m.Refusal, pb.Refusal, "refusal", {"code": SAME, "reason": SAME})
 
 model_to_proto, model_from_proto = MODEL.to_proto, MODEL.from_proto
 resume_token_to_proto, resume_token_from_proto = RESUME_TOKEN.to_proto, RESUME_TOKEN.from_proto
 moving_to_proto, moving_from_proto = MOVING.to_proto, MOVING.from_proto
 rejected_to_proto, rejected_from_proto = REJECTED.to_proto, REJECTED.from_proto
+refusal_to_proto, refusal_from_proto = REFUSAL.to_proto, REFUSAL.from_proto
 
 
 def schedule_to_proto(schedule: m.Schedule) -> pb.Schedule:
@@ -343,7 +345,9 @@ def frame_from_proto(message: pb.Frame, model: m.ModelInfo) -> m.Frame:
     )
 
 
-def response_from_proto(message: pb.DenoiseResponse, model: m.ModelInfo | None) -> m.Response | None:
+def response_from_proto(
+    message: pb.DenoiseResponse, model: m.ModelInfo | None
+) -> m.Response | m.Refusal | None:
     """Return what a server's message says; None for a kind that this release does not know.
 
     `model` is the welcome's, None before it.
@@ -366,5 +370,7 @@ def response_from_proto(message: pb.DenoiseResponse, model: m.ModelInfo | None) 
             return resume_token_from_proto(message.resume_token)
         case "moving":
             return moving_from_proto(message.moving)
+        case "refusal":
+            return refusal_from_proto(message.refusal)
         case _:
             return None

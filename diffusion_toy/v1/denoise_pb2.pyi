@@ -14,8 +14,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 ## The rules of the stream
 
 1. The first request is a `Start`, within 10 seconds (else DEADLINE_EXCEEDED). The first response is
-   a `Welcome`; nothing comes before it. Any other first request, or a second `Start`, ends the stream
-   (FAILED_PRECONDITION).
+   a `Welcome`; nothing comes before it but a `Refusal` (rule 7). Any other first request, or a second
+   `Start`, ends the stream (FAILED_PRECONDITION).
 2. After that the server sends a `Frame` for every step of the session, at its own pace: the
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
@@ -51,7 +51,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer
    token, or a resume token that this server's key did not make), ABORTED (another stream has taken the
    session over), DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`),
-   UNAVAILABLE (loading, shutting down or restarting: try again).
+   UNAVAILABLE (loading, shutting down or restarting: try again). Over gRPC the last response then is a
+   `Refusal` with the same status: some proxies turn a status that comes while the client may still send
+   into another one, as HAProxy does into CANCELLED. A client goes by the `Refusal`. There is none for a
+   client that takes no responses, nor for the statuses of gRPC itself.
 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
@@ -987,6 +990,7 @@ class DenoiseResponse(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     MOVING_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -1007,6 +1011,10 @@ class DenoiseResponse(_message.Message):
         gives way to another (rule 8).
         """
 
+    @_builtins.property
+    def refusal(self) -> Global___Refusal:
+        """The last response before the stream ends with an error; over gRPC only."""
+
     def __init__(
         self,
         *,
@@ -1016,12 +1024,13 @@ class DenoiseResponse(_message.Message):
         schedule: Global___Schedule | None = ...,
         resume_token: Global___ResumeToken | None = ...,
         moving: Global___Moving | None = ...,
+        refusal: Global___Refusal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule", "resume_token", "moving"]  # noqa: Y015
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule", "resume_token", "moving", "refusal"]  # noqa: Y015
     _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
@@ -1150,6 +1159,34 @@ class Moving(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Moving: _TypeAlias = Moving  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """The status that the stream ends with, for clients behind a proxy that does not pass it on. What it says
+    counts, whatever status then comes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """gRPC's number of the status, one of rule 7's or INTERNAL, as in 8 for RESOURCE_EXHAUSTED."""
+    reason: _builtins.str
+    """The status's message."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):

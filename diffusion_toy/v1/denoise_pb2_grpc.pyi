@@ -14,8 +14,8 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
 ## The rules of the stream
 
 1. The first request is a `Start`, within 10 seconds (else DEADLINE_EXCEEDED). The first response is
-   a `Welcome`; nothing comes before it. Any other first request, or a second `Start`, ends the stream
-   (FAILED_PRECONDITION).
+   a `Welcome`; nothing comes before it but a `Refusal` (rule 7). Any other first request, or a second
+   `Start`, ends the stream (FAILED_PRECONDITION).
 2. After that the server sends a `Frame` for every step of the session, at its own pace: the
    server owns time. Neither side waits for the other.
 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
@@ -51,7 +51,10 @@ every message a time step may be fractional. Clean pixels lie in [−1, 1]: −1
    way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer
    token, or a resume token that this server's key did not make), ABORTED (another stream has taken the
    session over), DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`),
-   UNAVAILABLE (loading, shutting down or restarting: try again).
+   UNAVAILABLE (loading, shutting down or restarting: try again). Over gRPC the last response then is a
+   `Refusal` with the same status: some proxies turn a status that comes while the client may still send
+   into another one, as HAProxy does into CANCELLED. A client goes by the `Refusal`. There is none for a
+   client that takes no responses, nor for the statuses of gRPC itself.
 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a

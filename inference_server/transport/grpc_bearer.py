@@ -10,8 +10,9 @@ import grpc
 
 from inference_server.streams.status import StreamError
 from inference_server.transport.bearer import BearerGuard, bearer
-from inference_server.transport.grpc_status import grpc_code, peer_of
+from inference_server.transport.grpc_status import grpc_code, peer_of, refuse_stream
 
+STREAM_METHOD = "/diffusion_toy.v1.DenoiseService/Denoise"
 OPEN_METHODS = "/grpc.health.v1.Health/"  # what a load balancer asks, which has no token
 
 Check = Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]]
@@ -38,15 +39,18 @@ class BearerInterceptor(grpc.aio.ServerInterceptor):
         if handler_call_details.method.startswith(OPEN_METHODS):
             return handler
         metadata = handler_call_details.invocation_metadata
-        check = self._check([bearer(value) for key, value in metadata if key == "authorization"])
+        given = [bearer(value) for key, value in metadata if key == "authorization"]
+        check = self._check(given, stream=handler_call_details.method == STREAM_METHOD)
         return checked(handler, check)
 
-    def _check(self, given: Sequence[bytes]) -> Check:
+    def _check(self, given: Sequence[bytes], *, stream: bool) -> Check:
         async def check(context: grpc.aio.ServicerContext[Any, Any]) -> None:
             try:
                 self._guard.check(peer_of(context), given)
             except StreamError as error:
                 self._on_refused()
+                if stream:
+                    await refuse_stream(context, error.status, str(error))
                 await context.abort(grpc_code(error.status), str(error))
 
         return check

@@ -13,7 +13,7 @@ from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import status_of
 from inference_server.streams.stream import BrokenStreamError
-from inference_server.transport.grpc_status import grpc_code, peer_of
+from inference_server.transport.grpc_status import grpc_code, peer_of, refuse_stream
 
 BREAK_S = 0.05  # within this time after its last request, a broken call is known to be broken
 
@@ -71,5 +71,4 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
     ) -> None:
         """Serve one stream, from `Start` to its end."""
         if (failure := await self._sessions.serve(GrpcStream(context))) is not None:
-            status, details = failure
-            await context.abort(grpc_code(status), details)
+            await refuse_stream(context, *failure)

@@ -98,15 +98,25 @@ class StreamEndedError(DiffusionToyError):
         details: the status's text.
     """
 
-    def __init__(self, error: grpc.RpcError) -> None:
-        self.code: grpc.StatusCode = error.code()
-        self.details: str = error.details() or ""
-        super().__init__(self.details)
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        self.code, self.details = code, details
+        super().__init__(details)
+
+    @classmethod
+    def of(cls, error: Any) -> StreamEndedError:
+        """Return what gRPC's error says."""
+        return cls(error.code(), error.details() or "")
 
     def explain(self, endpoint: Endpoint, *, was_live: bool = False, resuming: bool = False) -> Failure:
         """Return what this means to the user; see `failures.explain`. It may ask the server and wait."""
         failure = explain(self.code, self.details, endpoint, was_live=was_live, resuming=resuming)
         return needs_tls(endpoint) if may_need_tls(failure, endpoint) and speaks_tls(endpoint) else failure
+
+
+def status_of(refusal: m.Refusal) -> tuple[grpc.StatusCode, str]:
+    """Return the status that a refusal stands for; UNKNOWN where gRPC has no error of that number."""
+    known = {code.value[0]: code for code in grpc.StatusCode if code is not grpc.StatusCode.OK}
+    return known.get(refusal.code, grpc.StatusCode.UNKNOWN), refusal.reason
 
 
 class Stream:
@@ -140,11 +150,13 @@ class Stream:
                 response = wire.response_from_proto(message, model)
                 if response is None:  # of a later release
                     continue
+                if isinstance(response, m.Refusal):  # a proxy may have another status follow it
+                    raise StreamEndedError(*status_of(response))
                 if isinstance(response, m.Welcome):
                     model = response.model
                 yield response
         except grpc.RpcError as error:
-            raise StreamEndedError(error) from error
+            raise StreamEndedError.of(error) from error
 
 
 def _messages(requests: Requests) -> Iterator[pb.DenoiseRequest]:
@@ -208,7 +220,7 @@ class Transport:
                 pb.ListModelsRequest(), timeout=ANSWER_TIMEOUT_S, metadata=self._endpoint.metadata
             )
         except grpc.RpcError as error:
-            raise StreamEndedError(error) from error
+            raise StreamEndedError.of(error) from error
         return answer
 
 

@@ -32,6 +32,7 @@ from viewer_client.link.transport import (
     channel_credentials,
     open_async_channel,
     speaks_tls,
+    status_of,
 )
 from viewer_client.load.report import Report, Samples, Tally, report_of
 from viewer_client.load.scripted_input import VIEWERS_MAX, Mouse, moves, new_seed
@@ -153,7 +154,8 @@ class Viewer:
                 self._call = call
                 if self._over.is_set():  # `leave` came before there was a call
                     await call.done_writing()
-                await self._receive(call)
+                if (refusal := await self._receive(call)) is not None:
+                    return status_of(refusal)
             except ENDED:
                 return await ending.status()
             finally:
@@ -161,7 +163,8 @@ class Viewer:
                 self._cancel_restart()
         return grpc.StatusCode.OK, ""
 
-    async def _receive(self, call: Any) -> None:
+    async def _receive(self, call: Any) -> m.Refusal | None:
+        """Take in what comes until the stream ends; return its refusal if there is one."""
         tally = self._tally
         acknowledge = pb.DenoiseRequest()
         async for message in call:
@@ -185,6 +188,9 @@ class Viewer:
                 tally.samples.rejections[message.rejected.field] += 1
             elif kind == "welcome":
                 await self._welcome(call, message.welcome)
+            elif kind == "refusal":
+                return wire.refusal_from_proto(message.refusal)
+        return None
 
     async def _welcome(self, call: Any, welcome: pb.Welcome) -> None:
         resumed = self._resumable.resuming and welcome.resumed

@@ -167,4 +167,12 @@ class Rejected:
     message: str
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """The status that a stream ends with: gRPC's number of it, and its message."""
+
+    code: int
+    reason: str
+
+
 Response = Welcome | Frame | Rejected | Schedule | ResumeToken | Moving

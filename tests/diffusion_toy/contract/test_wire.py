@@ -185,5 +185,11 @@ def test_a_frame_of_another_size_is_malformed() -> None:
         wire.frame_from_proto(pb.Frame(x_t=b"0123456789"), model)
 
 
+def test_a_refusal_survives_the_wire() -> None:
+    refusal = m.Refusal(8, "the server is full")
+    message = pb.DenoiseResponse(refusal=wire.refusal_to_proto(refusal))
+    assert wire.response_from_proto(message, None) == refusal
+
+
 def test_an_unknown_response_is_ignored() -> None:
     assert wire.response_from_proto(pb.DenoiseResponse(), None) is None

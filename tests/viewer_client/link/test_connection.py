@@ -21,7 +21,7 @@ from tests.viewer_client.frames import WELCOME
 from tests.viewer_client.link.dialogue import Faulty, frames_of
 from viewer_client.link.address import Endpoint
 from viewer_client.link.status import Phase
-from viewer_client.link.transport import RefusedError, list_models
+from viewer_client.link.transport import RefusedError, list_models, status_of
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,22 @@ def test_the_servers_own_words_are_passed_on(
     connection = connect(faulty(Faulty([], code, text)))
     wait_for(lambda: connection.status.phase is not Phase.CONNECTING, "the failure")
     assert (connection.status.phase, connection.status.sentence) == (phase, text)
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, None])
+def test_a_refusal_counts_whatever_status_follows(
+    faulty: Any, connect: Any, status: grpc.StatusCode | None
+) -> None:
+    refusal = pb.DenoiseResponse(refusal=pb.Refusal(code=5, reason="there is no model 'x'"))
+    connection = connect(faulty(Faulty([refusal], status, "stream timeout")))
+    wait_for(lambda: connection.status.phase is not Phase.CONNECTING, "the failure")
+    assert (connection.status.phase, connection.status.sentence) == (Phase.REFUSED, "there is no model 'x'")
+
+
+def test_a_refusal_of_an_unknown_number_is_no_end_in_good_order() -> None:
+    assert (
+        status_of(m.Refusal(0, "why")) == status_of(m.Refusal(99, "why")) == (grpc.StatusCode.UNKNOWN, "why")
+    )
 
 
 def test_unknown_responses_are_passed_over(faulty: Any, connect: Any) -> None:

@@ -11,8 +11,8 @@
 // ## The rules of the stream
 //
 // 1. The first request is a `Start`, within 10 seconds (else DEADLINE_EXCEEDED). The first response is
-//    a `Welcome`; nothing comes before it. Any other first request, or a second `Start`, ends the stream
-//    (FAILED_PRECONDITION).
+//    a `Welcome`; nothing comes before it but a `Refusal` (rule 7). Any other first request, or a second
+//    `Start`, ends the stream (FAILED_PRECONDITION).
 // 2. After that the server sends a `Frame` for every step of the session, at its own pace: the
 //    server owns time. Neither side waits for the other.
 // 3. Every request but `Acknowledge` is a *command* and has a `sequence`, rising from 1 (the
@@ -48,7 +48,10 @@
 //    way by rule 8, or a message exceeds `Limits.request_bytes`), UNAUTHENTICATED (no or a wrong bearer
 //    token, or a resume token that this server's key did not make), ABORTED (another stream has taken the
 //    session over), DEADLINE_EXCEEDED (nothing came from the client for `Limits.idle_s`, or no `Start`),
-//    UNAVAILABLE (loading, shutting down or restarting: try again).
+//    UNAVAILABLE (loading, shutting down or restarting: try again). Over gRPC the last response then is a
+//    `Refusal` with the same status: some proxies turn a status that comes while the client may still send
+//    into another one, as HAProxy does into CANCELLED. A client goes by the `Refusal`. There is none for a
+//    client that takes no responses, nor for the statuses of gRPC itself.
 // 8. Half-closing the request side means "I am done" and ends stream and session, with status OK. A
 //    stream that breaks in any other way leaves the session paused for `Limits.grace_s`: a
 //    `Start.resume_token` of it finds it exactly where it paused. Only where the server is full may a
@@ -147,7 +150,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file diffusion_toy/v1/denoise.proto.
  */
 export const file_diffusion_toy_v1_denoise: GenFile = /*@__PURE__*/
-  fileDesc("Ch5kaWZmdXNpb25fdG95L3YxL2Rlbm9pc2UucHJvdG8SEGRpZmZ1c2lvbl90b3kudjEihQQKDkRlbm9pc2VSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgEEhQKB2F0X3N0ZXAYAiABKARIAYgBARIoCgVzdGFydBgKIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuU3RhcnRIABI0CgthY2tub3dsZWRnZRgLIAEoCzIdLmRpZmZ1c2lvbl90b3kudjEuQWNrbm93bGVkZ2VIABIqCgZpbmplY3QYDCABKAsyGC5kaWZmdXNpb25fdG95LnYxLkluamVjdEgAEiYKBHBsYXkYDSABKAsyFi5kaWZmdXNpb25fdG95LnYxLlBsYXlIABIoCgVwYXVzZRgOIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuUGF1c2VIABImCgRzdGVwGA8gASgLMhYuZGlmZnVzaW9uX3RveS52MS5TdGVwSAASLAoHcmVzdGFydBgQIAEoCzIZLmRpZmZ1c2lvbl90b3kudjEuUmVzdGFydEgAEjAKCWNvbmZpZ3VyZRgRIAEoCzIbLmRpZmZ1c2lvbl90b3kudjEuQ29uZmlndXJlSAASJgoEYmFjaxgSIAEoCzIWLmRpZmZ1c2lvbl90b3kudjEuQmFja0gAEiYKBGp1bXAYEyABKAsyFi5kaWZmdXNpb25fdG95LnYxLkp1bXBIAEIJCgdyZXF1ZXN0QgoKCF9hdF9zdGVwIo0CCgVTdGFydBINCgVtb2RlbBgBIAEoCRIoCgZvcmlnaW4YAiABKAsyGC5kaWZmdXNpb25fdG95LnYxLk9yaWdpbhIRCgRzZWVkGAMgASgESACIAQESLAoIc2V0dGluZ3MYBCABKAsyGi5kaWZmdXNpb25fdG95LnYxLlNldHRpbmdzEg4KBndpbmRvdxgFIAEoDRIoCgZtb3Rpb24YBiABKA4yGC5kaWZmdXNpb25fdG95LnYxLk1vdGlvbhIUCgxyZXN1bWVfdG9rZW4YByABKAwSDQoFd2F0Y2gYCCABKAkSFAoMYmVhcmVyX3Rva2VuGAkgASgJEgwKBG5hbWUYCiABKAlCBwoFX3NlZWQipgEKBk9yaWdpbhIsCgVub2lzZRgBIAEoCzIbLmRpZmZ1c2lvbl90b3kudjEuUHVyZU5vaXNlSAASEAoGcGl4ZWxzGAIgASgMSAASLAoHZXhhbXBsZRgDIAEoCzIZLmRpZmZ1c2lvbl90b3kudjEuRXhhbXBsZUgAEhYKCXRpbWVfc3RlcBgEIAEoAkgBiAEBQggKBnNvdXJjZUIMCgpfdGltZV9zdGVwIgsKCVB1cmVOb2lzZSInCgdFeGFtcGxlEhIKBWxhYmVsGAEgASgNSACIAQFCCAoGX2xhYmVsIiMKC0Fja25vd2xlZGdlEhQKDGZyYW1lX251bWJlchgBIAEoBCLYAQoGSW5qZWN0EiYKBGRpc2MYASABKAsyFi5kaWZmdXNpb25fdG95LnYxLkRpc2NIABIzCgt3aG9sZV9pbWFnZRgCIAEoCzIcLmRpZmZ1c2lvbl90b3kudjEuV2hvbGVJbWFnZUgAEg4KBmFtb3VudBgDIAEoAhIpCgRraW5kGAQgASgOMhsuZGlmZnVzaW9uX3RveS52MS5Ob2lzZUtpbmQSLQoEcnVsZRgFIAEoDjIfLmRpZmZ1c2lvbl90b3kudjEuSW5qZWN0aW9uUnVsZUIHCgVwbGFjZSIsCgREaXNjEgkKAXgYASABKAISCQoBeRgCIAEoAhIOCgZyYWRpdXMYAyABKAIiDAoKV2hvbGVJbWFnZSIzCgRQbGF5EisKCWRpcmVjdGlvbhgBIAEoDjIYLmRpZmZ1c2lvbl90b3kudjEuTW90aW9uIgcKBVBhdXNlIlkKBFN0ZXASKwoJZGlyZWN0aW9uGAEgASgOMhguZGlmZnVzaW9uX3RveS52MS5Nb3Rpb24SJAoEZGlzYxgCIAEoCzIWLmRpZmZ1c2lvbl90b3kudjEuRGlzYyIGCgRCYWNrIjUKBEp1bXASDgoEc3RlcBgBIAEoBEgAEhMKCXRpbWVfc3RlcBgCIAEoAkgAQggKBnRhcmdldCJPCgdSZXN0YXJ0EhEKBHNlZWQYASABKARIAIgBARIoCgZvcmlnaW4YAiABKAsyGC5kaWZmdXNpb25fdG95LnYxLk9yaWdpbkIHCgVfc2VlZCI5CglDb25maWd1cmUSLAoIc2V0dGluZ3MYASABKAsyGi5kaWZmdXNpb25fdG95LnYxLlNldHRpbmdzIsgCCghTZXR0aW5ncxISCgVsYWJlbBgBIAEoBUgAiAEBEhUKCGd1aWRhbmNlGAIgASgCSAGIAQESHQoQc3RlcHNfcGVyX3NlY29uZBgDIAEoAkgCiAEBEhMKBnN0cmlkZRgEIAEoDUgDiAEBEjAKCHNjaGVkdWxlGAUgASgOMh4uZGlmZnVzaW9uX3RveS52MS5TY2hlZHVsZU5hbWUSGwoObnVtX3RpbWVfc3RlcHMYBiABKA1IBIgBARIqCgdzYW1wbGVyGAcgASgOMhkuZGlmZnVzaW9uX3RveS52MS5TYW1wbGVyEhAKA2V0YRgIIAEoAkgFiAEBQggKBl9sYWJlbEILCglfZ3VpZGFuY2VCEwoRX3N0ZXBzX3Blcl9zZWNvbmRCCQoHX3N0cmlkZUIRCg9fbnVtX3RpbWVfc3RlcHNCBgoEX2V0YSK4AgoPRGVub2lzZVJlc3BvbnNlEiwKB3dlbGNvbWUYASABKAsyGS5kaWZmdXNpb25fdG95LnYxLldlbGNvbWVIABIoCgVmcmFtZRgCIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuRnJhbWVIABIuCghyZWplY3RlZBgDIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuUmVqZWN0ZWRIABIuCghzY2hlZHVsZRgEIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2NoZWR1bGVIABI1CgxyZXN1bWVfdG9rZW4YBSABKAsyHS5kaWZmdXNpb25fdG95LnYxLlJlc3VtZVRva2VuSAASKgoGbW92aW5nGAYgASgLMhguZGlmZnVzaW9uX3RveS52MS5Nb3ZpbmdIAEIKCghyZXNwb25zZSLMAgoHV2VsY29tZRISCgpzZXNzaW9uX2lkGAEgASgJEgwKBHNlZWQYAiABKAQSJgoFbW9kZWwYAyABKAsyFy5kaWZmdXNpb25fdG95LnYxLk1vZGVsEiwKCHNjaGVkdWxlGAQgASgLMhouZGlmZnVzaW9uX3RveS52MS5TY2hlZHVsZRIoCgZsaW1pdHMYBSABKAsyGC5kaWZmdXNpb25fdG95LnYxLkxpbWl0cxIsCghzZXR0aW5ncxgGIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2V0dGluZ3MSDgoGd2luZG93GAcgASgNEhYKDnNlcnZlcl92ZXJzaW9uGAggASgJEhgKEGFwcGxpZWRfc2VxdWVuY2UYCSABKAQSDwoHcmVzdW1lZBgKIAEoCBIQCgh3YXRjaGluZxgLIAEoCBIMCgR3YWxsGAwgASgIIi4KC1Jlc3VtZVRva2VuEg0KBXRva2VuGAEgASgMEhAKCHNlcXVlbmNlGAIgASgEIk4KBk1vdmluZxIzCgxyZXN1bWVfdG9rZW4YASABKAsyHS5kaWZmdXNpb25fdG95LnYxLlJlc3VtZVRva2VuEg8KB21lc3NhZ2UYAiABKAkihAIKBU1vZGVsEgwKBG5hbWUYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkSEAoIY2hhbm5lbHMYAyABKA0SDgoGaGVpZ2h0GAQgASgNEg0KBXdpZHRoGAUgASgNEhMKC2xhYmVsX25hbWVzGAYgAygJEg8KB2RhdGFzZXQYByABKAkSGQoMYm9yZGVyX3ZhbHVlGAggASgCSACIAQESFAoMaGFzX2V4YW1wbGVzGAkgASgIEhEKCXByZWRpY3RvchgKIAEoCRIsCghjYXBhY2l0eRgLIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuQ2FwYWNpdHlCDwoNX2JvcmRlcl92YWx1ZSJzCghDYXBhY2l0eRIXCg9yb3dzX3Blcl9zZWNvbmQYASABKAESMAoGc291cmNlGAIgASgOMiAuZGlmZnVzaW9uX3RveS52MS5DYXBhY2l0eVNvdXJjZRISCgVhZ2VfcxgDIAEoAUgAiAEBQggKBl9hZ2VfcyJQCghTY2hlZHVsZRIsCgRuYW1lGAEgASgOMh4uZGlmZnVzaW9uX3RveS52MS5TY2hlZHVsZU5hbWUSFgoOYWxwaGFzX2N1bXByb2QYAiADKAEi6QEKBkxpbWl0cxIUCgx0aWNrX3JhdGVfaHoYASABKAISFQoNcmVxdWVzdF9ieXRlcxgCIAEoDRIbChNjb21tYW5kc19wZXJfc2Vjb25kGAMgASgNEhgKEHBlbmRpbmdfY29tbWFuZHMYBCABKA0SDgoGd2luZG93GAUgASgNEg8KB2dyYWNlX3MYBiABKAISDgoGaWRsZV9zGAcgASgCEhYKDmhpc3Rvcnlfc3RhdGVzGAggASgNEhsKE2luamVjdGlvbnNfcGVyX3RpY2sYCSABKA0SFQoNcGVuZGluZ19ieXRlcxgKIAEoDSKEBQoFRnJhbWUSDgoGbnVtYmVyGAEgASgEEgwKBHN0ZXAYAiABKAQSGAoQYXBwbGllZF9zZXF1ZW5jZRgDIAEoBBILCgN4X3QYBCABKAwSDgoGeDBfaGF0GAUgASgMEhEKCWxldmVsX21hcBgGIAEoDBIoCgdub21pbmFsGAcgASgLMhcuZGlmZnVzaW9uX3RveS52MS5SYW5nZRInCgZhY3R1YWwYCCABKAsyFy5kaWZmdXNpb25fdG95LnYxLlJhbmdlEioKCXRpbWVfc3RlcBgJIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuUmFuZ2USKAoGbW90aW9uGAogASgOMhguZGlmZnVzaW9uX3RveS52MS5Nb3Rpb24SDAoEaWRsZRgLIAEoCBIsCghzZXR0aW5ncxgMIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2V0dGluZ3MSDAoEc2VlZBgNIAEoBBIRCglzZXJ2ZXJfbXMYDiABKAISEAoIc2Vzc2lvbnMYDyABKA0SFwoPZmlyc3Rfa2VwdF9zdGVwGBAgASgEEiEKFG1lYXN1cmVkX2J5X3Jlc2lkdWFsGBEgASgCSACIAQESHwoSbWVhc3VyZWRfYnlfYm9yZGVyGBIgASgCSAGIAQESHAoPZXhjZXNzX2t1cnRvc2lzGBMgASgCSAKIAQESEAoId2F0Y2hlcnMYFCABKA0SKgoHYXBwbGllZBgVIAMoCzIZLmRpZmZ1c2lvbl90b3kudjEuQXBwbGllZEIXChVfbWVhc3VyZWRfYnlfcmVzaWR1YWxCFQoTX21lYXN1cmVkX2J5X2JvcmRlckISChBfZXhjZXNzX2t1cnRvc2lzIikKB0FwcGxpZWQSEAoIc2VxdWVuY2UYASABKAQSDAoEc3RlcBgCIAEoBCIvCgVSYW5nZRILCgNtaW4YASABKAISDAoEbWVhbhgCIAEoAhILCgNtYXgYAyABKAIiWgoIUmVqZWN0ZWQSEAoIc2VxdWVuY2UYASABKAQSDQoFZmllbGQYAiABKAkSDQoFdmFsdWUYAyABKAkSDQoFbGltaXQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSITChFMaXN0TW9kZWxzUmVxdWVzdCI9ChJMaXN0TW9kZWxzUmVzcG9uc2USJwoGbW9kZWxzGAEgAygLMhcuZGlmZnVzaW9uX3RveS52MS5Nb2RlbCIcCgtXYWxsUmVxdWVzdBINCgV0b2tlbhgBIAEoCSJbCgpXYWxsVXBkYXRlEi8KCHBpY3R1cmVzGAEgAygLMh0uZGlmZnVzaW9uX3RveS52MS5XYWxsUGljdHVyZRIMCgRnb25lGAIgAygJEg4KBm90aGVycxgDIAEoDSKAAQoLV2FsbFBpY3R1cmUSEgoKc2Vzc2lvbl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhAKCGNoYW5uZWxzGAMgASgNEg4KBmhlaWdodBgEIAEoDRINCgV3aWR0aBgFIAEoDRILCgN4X3QYBiABKAwSEQoJdGltZV9zdGVwGAcgASgCKrUBCglOb2lzZUtpbmQSGgoWTk9JU0VfS0lORF9VTlNQRUNJRklFRBAAEhcKE05PSVNFX0tJTkRfR0FVU1NJQU4QARIWChJOT0lTRV9LSU5EX1VOSUZPUk0QAhIWChJOT0lTRV9LSU5EX0xBUExBQ0UQAxITCg9OT0lTRV9LSU5EX1NJR04QBBIVChFOT0lTRV9LSU5EX1NNT09USBAFEhcKE05PSVNFX0tJTkRfQ09OU1RBTlQQBip7Cg1JbmplY3Rpb25SdWxlEh4KGklOSkVDVElPTl9SVUxFX1VOU1BFQ0lGSUVEEAASGAoUSU5KRUNUSU9OX1JVTEVfVFJVVEgQARIYChRJTkpFQ1RJT05fUlVMRV9OQUlWRRACEhYKEklOSkVDVElPTl9SVUxFX0xJRRADKlsKBk1vdGlvbhIWChJNT1RJT05fVU5TUEVDSUZJRUQQABISCg5NT1RJT05fUkVWRVJTRRABEhIKDk1PVElPTl9GT1JXQVJEEAISEQoNTU9USU9OX1BBVVNFRBADKmEKDFNjaGVkdWxlTmFtZRIdChlTQ0hFRFVMRV9OQU1FX1VOU1BFQ0lGSUVEEAASGAoUU0NIRURVTEVfTkFNRV9DT1NJTkUQARIYChRTQ0hFRFVMRV9OQU1FX0xJTkVBUhACKlkKB1NhbXBsZXISFwoTU0FNUExFUl9VTlNQRUNJRklFRBAAEhAKDFNBTVBMRVJfRERQTRABEhAKDFNBTVBMRVJfRERJTRACEhEKDVNBTVBMRVJfRFBNUFAQAyqCAQoOQ2FwYWNpdHlTb3VyY2USHwobQ0FQQUNJVFlfU09VUkNFX1VOU1BFQ0lGSUVEEAASGQoVQ0FQQUNJVFlfU09VUkNFX0dJVkVOEAESGQoVQ0FQQUNJVFlfU09VUkNFX1NUQVJUEAISGQoVQ0FQQUNJVFlfU09VUkNFX1RJQ0tTEAMyvQEKDkRlbm9pc2VTZXJ2aWNlElIKB0Rlbm9pc2USIC5kaWZmdXNpb25fdG95LnYxLkRlbm9pc2VSZXF1ZXN0GiEuZGlmZnVzaW9uX3RveS52MS5EZW5vaXNlUmVzcG9uc2UoATABElcKCkxpc3RNb2RlbHMSIy5kaWZmdXNpb25fdG95LnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuZGlmZnVzaW9uX3RveS52MS5MaXN0TW9kZWxzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Ch5kaWZmdXNpb25fdG95L3YxL2Rlbm9pc2UucHJvdG8SEGRpZmZ1c2lvbl90b3kudjEihQQKDkRlbm9pc2VSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgEEhQKB2F0X3N0ZXAYAiABKARIAYgBARIoCgVzdGFydBgKIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuU3RhcnRIABI0CgthY2tub3dsZWRnZRgLIAEoCzIdLmRpZmZ1c2lvbl90b3kudjEuQWNrbm93bGVkZ2VIABIqCgZpbmplY3QYDCABKAsyGC5kaWZmdXNpb25fdG95LnYxLkluamVjdEgAEiYKBHBsYXkYDSABKAsyFi5kaWZmdXNpb25fdG95LnYxLlBsYXlIABIoCgVwYXVzZRgOIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuUGF1c2VIABImCgRzdGVwGA8gASgLMhYuZGlmZnVzaW9uX3RveS52MS5TdGVwSAASLAoHcmVzdGFydBgQIAEoCzIZLmRpZmZ1c2lvbl90b3kudjEuUmVzdGFydEgAEjAKCWNvbmZpZ3VyZRgRIAEoCzIbLmRpZmZ1c2lvbl90b3kudjEuQ29uZmlndXJlSAASJgoEYmFjaxgSIAEoCzIWLmRpZmZ1c2lvbl90b3kudjEuQmFja0gAEiYKBGp1bXAYEyABKAsyFi5kaWZmdXNpb25fdG95LnYxLkp1bXBIAEIJCgdyZXF1ZXN0QgoKCF9hdF9zdGVwIo0CCgVTdGFydBINCgVtb2RlbBgBIAEoCRIoCgZvcmlnaW4YAiABKAsyGC5kaWZmdXNpb25fdG95LnYxLk9yaWdpbhIRCgRzZWVkGAMgASgESACIAQESLAoIc2V0dGluZ3MYBCABKAsyGi5kaWZmdXNpb25fdG95LnYxLlNldHRpbmdzEg4KBndpbmRvdxgFIAEoDRIoCgZtb3Rpb24YBiABKA4yGC5kaWZmdXNpb25fdG95LnYxLk1vdGlvbhIUCgxyZXN1bWVfdG9rZW4YByABKAwSDQoFd2F0Y2gYCCABKAkSFAoMYmVhcmVyX3Rva2VuGAkgASgJEgwKBG5hbWUYCiABKAlCBwoFX3NlZWQipgEKBk9yaWdpbhIsCgVub2lzZRgBIAEoCzIbLmRpZmZ1c2lvbl90b3kudjEuUHVyZU5vaXNlSAASEAoGcGl4ZWxzGAIgASgMSAASLAoHZXhhbXBsZRgDIAEoCzIZLmRpZmZ1c2lvbl90b3kudjEuRXhhbXBsZUgAEhYKCXRpbWVfc3RlcBgEIAEoAkgBiAEBQggKBnNvdXJjZUIMCgpfdGltZV9zdGVwIgsKCVB1cmVOb2lzZSInCgdFeGFtcGxlEhIKBWxhYmVsGAEgASgNSACIAQFCCAoGX2xhYmVsIiMKC0Fja25vd2xlZGdlEhQKDGZyYW1lX251bWJlchgBIAEoBCLYAQoGSW5qZWN0EiYKBGRpc2MYASABKAsyFi5kaWZmdXNpb25fdG95LnYxLkRpc2NIABIzCgt3aG9sZV9pbWFnZRgCIAEoCzIcLmRpZmZ1c2lvbl90b3kudjEuV2hvbGVJbWFnZUgAEg4KBmFtb3VudBgDIAEoAhIpCgRraW5kGAQgASgOMhsuZGlmZnVzaW9uX3RveS52MS5Ob2lzZUtpbmQSLQoEcnVsZRgFIAEoDjIfLmRpZmZ1c2lvbl90b3kudjEuSW5qZWN0aW9uUnVsZUIHCgVwbGFjZSIsCgREaXNjEgkKAXgYASABKAISCQoBeRgCIAEoAhIOCgZyYWRpdXMYAyABKAIiDAoKV2hvbGVJbWFnZSIzCgRQbGF5EisKCWRpcmVjdGlvbhgBIAEoDjIYLmRpZmZ1c2lvbl90b3kudjEuTW90aW9uIgcKBVBhdXNlIlkKBFN0ZXASKwoJZGlyZWN0aW9uGAEgASgOMhguZGlmZnVzaW9uX3RveS52MS5Nb3Rpb24SJAoEZGlzYxgCIAEoCzIWLmRpZmZ1c2lvbl90b3kudjEuRGlzYyIGCgRCYWNrIjUKBEp1bXASDgoEc3RlcBgBIAEoBEgAEhMKCXRpbWVfc3RlcBgCIAEoAkgAQggKBnRhcmdldCJPCgdSZXN0YXJ0EhEKBHNlZWQYASABKARIAIgBARIoCgZvcmlnaW4YAiABKAsyGC5kaWZmdXNpb25fdG95LnYxLk9yaWdpbkIHCgVfc2VlZCI5CglDb25maWd1cmUSLAoIc2V0dGluZ3MYASABKAsyGi5kaWZmdXNpb25fdG95LnYxLlNldHRpbmdzIsgCCghTZXR0aW5ncxISCgVsYWJlbBgBIAEoBUgAiAEBEhUKCGd1aWRhbmNlGAIgASgCSAGIAQESHQoQc3RlcHNfcGVyX3NlY29uZBgDIAEoAkgCiAEBEhMKBnN0cmlkZRgEIAEoDUgDiAEBEjAKCHNjaGVkdWxlGAUgASgOMh4uZGlmZnVzaW9uX3RveS52MS5TY2hlZHVsZU5hbWUSGwoObnVtX3RpbWVfc3RlcHMYBiABKA1IBIgBARIqCgdzYW1wbGVyGAcgASgOMhkuZGlmZnVzaW9uX3RveS52MS5TYW1wbGVyEhAKA2V0YRgIIAEoAkgFiAEBQggKBl9sYWJlbEILCglfZ3VpZGFuY2VCEwoRX3N0ZXBzX3Blcl9zZWNvbmRCCQoHX3N0cmlkZUIRCg9fbnVtX3RpbWVfc3RlcHNCBgoEX2V0YSLmAgoPRGVub2lzZVJlc3BvbnNlEiwKB3dlbGNvbWUYASABKAsyGS5kaWZmdXNpb25fdG95LnYxLldlbGNvbWVIABIoCgVmcmFtZRgCIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuRnJhbWVIABIuCghyZWplY3RlZBgDIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuUmVqZWN0ZWRIABIuCghzY2hlZHVsZRgEIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2NoZWR1bGVIABI1CgxyZXN1bWVfdG9rZW4YBSABKAsyHS5kaWZmdXNpb25fdG95LnYxLlJlc3VtZVRva2VuSAASKgoGbW92aW5nGAYgASgLMhguZGlmZnVzaW9uX3RveS52MS5Nb3ZpbmdIABIsCgdyZWZ1c2FsGAcgASgLMhkuZGlmZnVzaW9uX3RveS52MS5SZWZ1c2FsSABCCgoIcmVzcG9uc2UizAIKB1dlbGNvbWUSEgoKc2Vzc2lvbl9pZBgBIAEoCRIMCgRzZWVkGAIgASgEEiYKBW1vZGVsGAMgASgLMhcuZGlmZnVzaW9uX3RveS52MS5Nb2RlbBIsCghzY2hlZHVsZRgEIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2NoZWR1bGUSKAoGbGltaXRzGAUgASgLMhguZGlmZnVzaW9uX3RveS52MS5MaW1pdHMSLAoIc2V0dGluZ3MYBiABKAsyGi5kaWZmdXNpb25fdG95LnYxLlNldHRpbmdzEg4KBndpbmRvdxgHIAEoDRIWCg5zZXJ2ZXJfdmVyc2lvbhgIIAEoCRIYChBhcHBsaWVkX3NlcXVlbmNlGAkgASgEEg8KB3Jlc3VtZWQYCiABKAgSEAoId2F0Y2hpbmcYCyABKAgSDAoEd2FsbBgMIAEoCCIuCgtSZXN1bWVUb2tlbhINCgV0b2tlbhgBIAEoDBIQCghzZXF1ZW5jZRgCIAEoBCJOCgZNb3ZpbmcSMwoMcmVzdW1lX3Rva2VuGAEgASgLMh0uZGlmZnVzaW9uX3RveS52MS5SZXN1bWVUb2tlbhIPCgdtZXNzYWdlGAIgASgJIicKB1JlZnVzYWwSDAoEY29kZRgBIAEoBRIOCgZyZWFzb24YAiABKAkihAIKBU1vZGVsEgwKBG5hbWUYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkSEAoIY2hhbm5lbHMYAyABKA0SDgoGaGVpZ2h0GAQgASgNEg0KBXdpZHRoGAUgASgNEhMKC2xhYmVsX25hbWVzGAYgAygJEg8KB2RhdGFzZXQYByABKAkSGQoMYm9yZGVyX3ZhbHVlGAggASgCSACIAQESFAoMaGFzX2V4YW1wbGVzGAkgASgIEhEKCXByZWRpY3RvchgKIAEoCRIsCghjYXBhY2l0eRgLIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuQ2FwYWNpdHlCDwoNX2JvcmRlcl92YWx1ZSJzCghDYXBhY2l0eRIXCg9yb3dzX3Blcl9zZWNvbmQYASABKAESMAoGc291cmNlGAIgASgOMiAuZGlmZnVzaW9uX3RveS52MS5DYXBhY2l0eVNvdXJjZRISCgVhZ2VfcxgDIAEoAUgAiAEBQggKBl9hZ2VfcyJQCghTY2hlZHVsZRIsCgRuYW1lGAEgASgOMh4uZGlmZnVzaW9uX3RveS52MS5TY2hlZHVsZU5hbWUSFgoOYWxwaGFzX2N1bXByb2QYAiADKAEi6QEKBkxpbWl0cxIUCgx0aWNrX3JhdGVfaHoYASABKAISFQoNcmVxdWVzdF9ieXRlcxgCIAEoDRIbChNjb21tYW5kc19wZXJfc2Vjb25kGAMgASgNEhgKEHBlbmRpbmdfY29tbWFuZHMYBCABKA0SDgoGd2luZG93GAUgASgNEg8KB2dyYWNlX3MYBiABKAISDgoGaWRsZV9zGAcgASgCEhYKDmhpc3Rvcnlfc3RhdGVzGAggASgNEhsKE2luamVjdGlvbnNfcGVyX3RpY2sYCSABKA0SFQoNcGVuZGluZ19ieXRlcxgKIAEoDSKEBQoFRnJhbWUSDgoGbnVtYmVyGAEgASgEEgwKBHN0ZXAYAiABKAQSGAoQYXBwbGllZF9zZXF1ZW5jZRgDIAEoBBILCgN4X3QYBCABKAwSDgoGeDBfaGF0GAUgASgMEhEKCWxldmVsX21hcBgGIAEoDBIoCgdub21pbmFsGAcgASgLMhcuZGlmZnVzaW9uX3RveS52MS5SYW5nZRInCgZhY3R1YWwYCCABKAsyFy5kaWZmdXNpb25fdG95LnYxLlJhbmdlEioKCXRpbWVfc3RlcBgJIAEoCzIXLmRpZmZ1c2lvbl90b3kudjEuUmFuZ2USKAoGbW90aW9uGAogASgOMhguZGlmZnVzaW9uX3RveS52MS5Nb3Rpb24SDAoEaWRsZRgLIAEoCBIsCghzZXR0aW5ncxgMIAEoCzIaLmRpZmZ1c2lvbl90b3kudjEuU2V0dGluZ3MSDAoEc2VlZBgNIAEoBBIRCglzZXJ2ZXJfbXMYDiABKAISEAoIc2Vzc2lvbnMYDyABKA0SFwoPZmlyc3Rfa2VwdF9zdGVwGBAgASgEEiEKFG1lYXN1cmVkX2J5X3Jlc2lkdWFsGBEgASgCSACIAQESHwoSbWVhc3VyZWRfYnlfYm9yZGVyGBIgASgCSAGIAQESHAoPZXhjZXNzX2t1cnRvc2lzGBMgASgCSAKIAQESEAoId2F0Y2hlcnMYFCABKA0SKgoHYXBwbGllZBgVIAMoCzIZLmRpZmZ1c2lvbl90b3kudjEuQXBwbGllZEIXChVfbWVhc3VyZWRfYnlfcmVzaWR1YWxCFQoTX21lYXN1cmVkX2J5X2JvcmRlckISChBfZXhjZXNzX2t1cnRvc2lzIikKB0FwcGxpZWQSEAoIc2VxdWVuY2UYASABKAQSDAoEc3RlcBgCIAEoBCIvCgVSYW5nZRILCgNtaW4YASABKAISDAoEbWVhbhgCIAEoAhILCgNtYXgYAyABKAIiWgoIUmVqZWN0ZWQSEAoIc2VxdWVuY2UYASABKAQSDQoFZmllbGQYAiABKAkSDQoFdmFsdWUYAyABKAkSDQoFbGltaXQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSITChFMaXN0TW9kZWxzUmVxdWVzdCI9ChJMaXN0TW9kZWxzUmVzcG9uc2USJwoGbW9kZWxzGAEgAygLMhcuZGlmZnVzaW9uX3RveS52MS5Nb2RlbCIcCgtXYWxsUmVxdWVzdBINCgV0b2tlbhgBIAEoCSJbCgpXYWxsVXBkYXRlEi8KCHBpY3R1cmVzGAEgAygLMh0uZGlmZnVzaW9uX3RveS52MS5XYWxsUGljdHVyZRIMCgRnb25lGAIgAygJEg4KBm90aGVycxgDIAEoDSKAAQoLV2FsbFBpY3R1cmUSEgoKc2Vzc2lvbl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhAKCGNoYW5uZWxzGAMgASgNEg4KBmhlaWdodBgEIAEoDRINCgV3aWR0aBgFIAEoDRILCgN4X3QYBiABKAwSEQoJdGltZV9zdGVwGAcgASgCKrUBCglOb2lzZUtpbmQSGgoWTk9JU0VfS0lORF9VTlNQRUNJRklFRBAAEhcKE05PSVNFX0tJTkRfR0FVU1NJQU4QARIWChJOT0lTRV9LSU5EX1VOSUZPUk0QAhIWChJOT0lTRV9LSU5EX0xBUExBQ0UQAxITCg9OT0lTRV9LSU5EX1NJR04QBBIVChFOT0lTRV9LSU5EX1NNT09USBAFEhcKE05PSVNFX0tJTkRfQ09OU1RBTlQQBip7Cg1JbmplY3Rpb25SdWxlEh4KGklOSkVDVElPTl9SVUxFX1VOU1BFQ0lGSUVEEAASGAoUSU5KRUNUSU9OX1JVTEVfVFJVVEgQARIYChRJTkpFQ1RJT05fUlVMRV9OQUlWRRACEhYKEklOSkVDVElPTl9SVUxFX0xJRRADKlsKBk1vdGlvbhIWChJNT1RJT05fVU5TUEVDSUZJRUQQABISCg5NT1RJT05fUkVWRVJTRRABEhIKDk1PVElPTl9GT1JXQVJEEAISEQoNTU9USU9OX1BBVVNFRBADKmEKDFNjaGVkdWxlTmFtZRIdChlTQ0hFRFVMRV9OQU1FX1VOU1BFQ0lGSUVEEAASGAoUU0NIRURVTEVfTkFNRV9DT1NJTkUQARIYChRTQ0hFRFVMRV9OQU1FX0xJTkVBUhACKlkKB1NhbXBsZXISFwoTU0FNUExFUl9VTlNQRUNJRklFRBAAEhAKDFNBTVBMRVJfRERQTRABEhAKDFNBTVBMRVJfRERJTRACEhEKDVNBTVBMRVJfRFBNUFAQAyqCAQoOQ2FwYWNpdHlTb3VyY2USHwobQ0FQQUNJVFlfU09VUkNFX1VOU1BFQ0lGSUVEEAASGQoVQ0FQQUNJVFlfU09VUkNFX0dJVkVOEAESGQoVQ0FQQUNJVFlfU09VUkNFX1NUQVJUEAISGQoVQ0FQQUNJVFlfU09VUkNFX1RJQ0tTEAMyvQEKDkRlbm9pc2VTZXJ2aWNlElIKB0Rlbm9pc2USIC5kaWZmdXNpb25fdG95LnYxLkRlbm9pc2VSZXF1ZXN0GiEuZGlmZnVzaW9uX3RveS52MS5EZW5vaXNlUmVzcG9uc2UoATABElcKCkxpc3RNb2RlbHMSIy5kaWZmdXNpb25fdG95LnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuZGlmZnVzaW9uX3RveS52MS5MaXN0TW9kZWxzUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * A command, or an acknowledgement.
@@ -860,6 +863,14 @@ export type DenoiseResponse = Message<"diffusion_toy.v1.DenoiseResponse"> & {
      */
     value: Moving;
     case: "moving";
+  } | {
+    /**
+     * The last response before the stream ends with an error; over gRPC only.
+     *
+     * @generated from field: diffusion_toy.v1.Refusal refusal = 7;
+     */
+    value: Refusal;
+    case: "refusal";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1020,6 +1031,35 @@ export const MovingSchema: GenMessage<Moving> = /*@__PURE__*/
   messageDesc(file_diffusion_toy_v1_denoise, 20);
 
 /**
+ * The status that the stream ends with, for clients behind a proxy that does not pass it on. What it says
+ * counts, whatever status then comes.
+ *
+ * @generated from message diffusion_toy.v1.Refusal
+ */
+export type Refusal = Message<"diffusion_toy.v1.Refusal"> & {
+  /**
+   * gRPC's number of the status, one of rule 7's or INTERNAL, as in 8 for RESOURCE_EXHAUSTED.
+   *
+   * @generated from field: int32 code = 1;
+   */
+  code: number;
+
+  /**
+   * The status's message.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message diffusion_toy.v1.Refusal.
+ * Use `create(RefusalSchema)` to create a new message.
+ */
+export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
+  messageDesc(file_diffusion_toy_v1_denoise, 21);
+
+/**
  * A model as the server knows it.
  *
  * @generated from message diffusion_toy.v1.Model
@@ -1106,7 +1146,7 @@ export type Model = Message<"diffusion_toy.v1.Model"> & {
  * Use `create(ModelSchema)` to create a new message.
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 21);
+  messageDesc(file_diffusion_toy_v1_denoise, 22);
 
 /**
  * How much of the network's work a server promises.
@@ -1143,7 +1183,7 @@ export type Capacity = Message<"diffusion_toy.v1.Capacity"> & {
  * Use `create(CapacitySchema)` to create a new message.
  */
 export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 22);
+  messageDesc(file_diffusion_toy_v1_denoise, 23);
 
 /**
  * A noise schedule as a table.
@@ -1169,7 +1209,7 @@ export type Schedule = Message<"diffusion_toy.v1.Schedule"> & {
  * Use `create(ScheduleSchema)` to create a new message.
  */
 export const ScheduleSchema: GenMessage<Schedule> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 23);
+  messageDesc(file_diffusion_toy_v1_denoise, 24);
 
 /**
  * What the server allows.
@@ -1256,7 +1296,7 @@ export type Limits = Message<"diffusion_toy.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 24);
+  messageDesc(file_diffusion_toy_v1_denoise, 25);
 
 /**
  * One moment of the session: the picture *before* the step that it is about to take, and the
@@ -1430,7 +1470,7 @@ export type Frame = Message<"diffusion_toy.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 25);
+  messageDesc(file_diffusion_toy_v1_denoise, 26);
 
 /**
  * A command that has been applied.
@@ -1459,7 +1499,7 @@ export type Applied = Message<"diffusion_toy.v1.Applied"> & {
  * Use `create(AppliedSchema)` to create a new message.
  */
 export const AppliedSchema: GenMessage<Applied> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 26);
+  messageDesc(file_diffusion_toy_v1_denoise, 27);
 
 /**
  * The least, the mean and the greatest value over the picture.
@@ -1488,7 +1528,7 @@ export type Range = Message<"diffusion_toy.v1.Range"> & {
  * Use `create(RangeSchema)` to create a new message.
  */
 export const RangeSchema: GenMessage<Range> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 27);
+  messageDesc(file_diffusion_toy_v1_denoise, 28);
 
 /**
  * A command that changed nothing.
@@ -1537,7 +1577,7 @@ export type Rejected = Message<"diffusion_toy.v1.Rejected"> & {
  * Use `create(RejectedSchema)` to create a new message.
  */
 export const RejectedSchema: GenMessage<Rejected> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 28);
+  messageDesc(file_diffusion_toy_v1_denoise, 29);
 
 /**
  * @generated from message diffusion_toy.v1.ListModelsRequest
@@ -1550,7 +1590,7 @@ export type ListModelsRequest = Message<"diffusion_toy.v1.ListModelsRequest"> & 
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 29);
+  messageDesc(file_diffusion_toy_v1_denoise, 30);
 
 /**
  * @generated from message diffusion_toy.v1.ListModelsResponse
@@ -1569,7 +1609,7 @@ export type ListModelsResponse = Message<"diffusion_toy.v1.ListModelsResponse"> 
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 30);
+  messageDesc(file_diffusion_toy_v1_denoise, 31);
 
 /**
  * Asks for the wall.
@@ -1590,7 +1630,7 @@ export type WallRequest = Message<"diffusion_toy.v1.WallRequest"> & {
  * Use `create(WallRequestSchema)` to create a new message.
  */
 export const WallRequestSchema: GenMessage<WallRequest> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 31);
+  messageDesc(file_diffusion_toy_v1_denoise, 32);
 
 /**
  * What has changed on the wall.
@@ -1625,7 +1665,7 @@ export type WallUpdate = Message<"diffusion_toy.v1.WallUpdate"> & {
  * Use `create(WallUpdateSchema)` to create a new message.
  */
 export const WallUpdateSchema: GenMessage<WallUpdate> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 32);
+  messageDesc(file_diffusion_toy_v1_denoise, 33);
 
 /**
  * A session's picture as the wall shows it.
@@ -1684,7 +1724,7 @@ export type WallPicture = Message<"diffusion_toy.v1.WallPicture"> & {
  * Use `create(WallPictureSchema)` to create a new message.
  */
 export const WallPictureSchema: GenMessage<WallPicture> = /*@__PURE__*/
-  messageDesc(file_diffusion_toy_v1_denoise, 33);
+  messageDesc(file_diffusion_toy_v1_denoise, 34);
 
 /**
  * How noise values are distributed. All have mean 0 and second moment 1, so they add the same power.
