@@ -1,6 +1,7 @@
 """What a viewer notices of neighbours: its frame interval and its steps a second, alone and beside each kind.
 
-In turns on one server with a tiny model. The kind `playing` is the control: as many who behave.
+In turns on one server with a tiny model. Two kinds are controls: `playing` are as many who
+behave, and `burning` only takes a core of the machine, which the others' own process does, too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,19 @@ from tests.inference_server.faults import ENDLESS, Looker
 from tests.models import write_model
 from tests.tools import ServerProcess, running_server
 
-FLAGS = ("--threads", "1", "--capacity", "1000000", "--max-sessions", "128", "--log-level", "warning")
+FLAGS = (
+    "--threads",
+    "1",
+    "--capacity",
+    "1000000",
+    "--max-sessions",
+    "128",
+    "--grace",
+    "0.5",
+    "--log-level",
+    "error",
+)
+GRACE_S = 1.5  # until the sessions of the last neighbours are gone
 SETTLE_S = 2.0  # until the neighbours' process has started and they are at it
 SCRIPT = Path(__file__).with_name("neighbours.py")
 
@@ -36,12 +49,15 @@ def beside(server: ServerProcess, kind: str | None) -> Iterator[None]:
         yield
         return
     command = [sys.executable, str(SCRIPT), server.address, kind, str(NUMBERS[kind])]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        _, said = process.communicate(timeout=20)
+    if "Traceback" in said:  # a figure beside neighbours who were not there would say nothing
+        raise RuntimeError(f"the neighbours {kind} failed:\n{said}")
+    time.sleep(GRACE_S)
 
 
 class Fared(NamedTuple):
