@@ -27,7 +27,7 @@ from inference_server.engine.command_budget import CommandBudget
 from inference_server.engine.commands import Commands
 from inference_server.engine.controls import Controls
 from inference_server.engine.description import describe
-from inference_server.engine.frames import FrameBatch, TickResult
+from inference_server.engine.frames import TickResult, frames_of
 from inference_server.engine.host_copy import to_host
 from inference_server.engine.kernel import advance, split
 from inference_server.engine.pending import Pending
@@ -350,7 +350,10 @@ class Engine:
         )
         readings = Readings(*columns)
         c.frame_number[due] += 1
-        frames = self._frames(due, pixels, readings, steps)
+        frames = frames_of(
+            [self.sessions[slot] for slot in due.tolist()], c, due, steps, pixels, readings,
+            self._commands.take_applied(due.tolist()), self.shape, self.share.admission.num_sessions,
+        )  # fmt: skip
         c.dirty[due] = False
         c.uniform[due] = readings.even
         moving = due[steps]
@@ -381,34 +384,6 @@ class Engine:
         told = np.where(labels == m.NO_LABEL, null, labels)
         v = predict_v(self.predictor, planes.x, planes.u, self.state.array(told), null, guidance)
         return v, network_rows(told, null, guidance)
-
-    def _frames(
-        self,
-        due: NDArray[np.int64],
-        pixels: NDArray[np.float16],
-        readings: Readings,
-        steps: NDArray[np.bool_],
-    ) -> FrameBatch:
-        c = self.controls
-        applied = self._commands.take_applied(due.tolist())
-        return FrameBatch(
-            sessions=[self.sessions[slot] for slot in due.tolist()],
-            settings=[self.sessions[slot].settings for slot in due.tolist()],
-            seeds=c.seed[due],
-            numbers=c.frame_number[due],
-            steps=c.step[due],
-            applied=c.applied[due],
-            first_kept=np.minimum(c.first_kept[due], c.step[due]),
-            watchers=c.watchers[due],
-            motion=c.motion[due],
-            idle=~steps & ~c.stepping[due],
-            pixels=pixels,
-            readings=readings,
-            stepping=int(steps.sum()),
-            shape=self.shape,
-            num_sessions=self.share.admission.num_sessions,
-            applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
-        )
 
     def _tokens(self) -> list[Event]:
         """Return snapshots of the sessions whose turn it is, as the tick before has left them."""

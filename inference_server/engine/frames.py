@@ -6,7 +6,7 @@ A frame that is replaced before it is sent never costs more than a reference to 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Applied, Settings
+from inference_server.engine.controls import Controls
 from inference_server.engine.readings import Readings
 from inference_server.engine.session import Event, Session
 
@@ -99,6 +100,48 @@ class FrameBatch:
         if readings.nominal_min == readings.nominal_max:
             return b""
         return self._part(row, 2 * math.prod(self.shape), math.prod(self.shape[1:]))
+
+
+def frames_of(
+    sessions: list[Session],
+    controls: Controls,
+    due: NDArray[np.int64],
+    steps: NDArray[np.bool_],
+    pixels: NDArray[np.float16],
+    readings: Readings,
+    applied: Mapping[int, Sequence[Applied]],
+    shape: tuple[int, int, int],
+    num_sessions: int,
+) -> FrameBatch:
+    """Return the frames of the sessions that are due, copied from their controls.
+
+    Args:
+        sessions: those that are due.
+        controls: of all slots, before the step.
+        due: (R,) slots of the sessions.
+        steps: (R,) who takes a step.
+        pixels, readings, shape, num_sessions: as of `FrameBatch`.
+        applied: by slot, the commands that were applied since the frame before.
+    """
+    c = controls
+    return FrameBatch(
+        sessions=sessions,
+        settings=[session.settings for session in sessions],
+        seeds=c.seed[due],
+        numbers=c.frame_number[due],
+        steps=c.step[due],
+        applied=c.applied[due],
+        first_kept=np.minimum(c.first_kept[due], c.step[due]),
+        watchers=c.watchers[due],
+        motion=c.motion[due],
+        idle=~steps & ~c.stepping[due],
+        pixels=pixels,
+        readings=readings,
+        stepping=int(steps.sum()),
+        shape=shape,
+        num_sessions=num_sessions,
+        applied_of_rows={int(np.searchsorted(due, slot)): tuple(one) for slot, one in applied.items()},
+    )
 
 
 @dataclass(frozen=True)

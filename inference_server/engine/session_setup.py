@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.contract.pixels import to_unit_range
 from diffusion_toy.diffusion.arrays import on_host
 from diffusion_toy.diffusion.counter_noise import Purpose, uniform_words
 from diffusion_toy.diffusion.samplers import RULES
@@ -139,8 +140,3 @@ class SessionSetup:
         word = uniform_words(np.array([seed]), Purpose.CHOICE, np.array([0]), 1)
         picture: NDArray[np.uint8] = examples.images[which[int(word[0, 0]) % len(which)]]
         return picture
-
-
-def to_unit_range(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return bytes 0…255 as float32 in [−1, 1]."""
-    return picture.astype(np.float32) / np.float32(127.5) - 1

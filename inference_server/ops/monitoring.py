@@ -101,7 +101,7 @@ class Metrics:
         self._rows = self._histogram("batch_rows", "Rows of a tick's batch, without padding.", ROWS)
         self._steps = self._counter("steps", "Steps that sessions have taken.")
         self._sent = self._counter("frames_sent", "Frames written to streams.")
-        self._superseded = self._counter("frames_superseded", "Frames replaced by newer ones before sending.")
+        self._dropped = self._counter("frames_dropped", "Frames replaced by newer ones before sending.")
         self._commands = self._counter("commands", "Commands of clients.", "kind", "outcome")
         self._started = self._counter("sessions_started", "Sessions that began.")
         self._resumed = self._counter("sessions_resumed", "Sessions that went on on a new stream.")
@@ -126,9 +126,9 @@ class Metrics:
         """Count frames that were written to their streams."""
         self._sent.inc(count)
 
-    def frames_superseded(self, count: int = 1) -> None:
+    def frames_dropped(self, count: int = 1) -> None:
         """Count frames that newer ones replaced before they were sent."""
-        self._superseded.inc(count)
+        self._dropped.inc(count)
 
     def command(self, kind: str, outcome: Literal["applied", "rejected"]) -> None:
         """Count a command that was applied or rejected; `kind` is its field's name in `DenoiseRequest`."""

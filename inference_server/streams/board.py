@@ -7,9 +7,7 @@ import threading
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-from numpy.typing import NDArray
-
+from diffusion_toy.contract.pixels import to_bytes
 from inference_server.engine.frames import FrameBatch
 from inference_server.engine.session import Session
 
@@ -32,7 +30,7 @@ class BoardPicture:
     def of(cls, batch: FrameBatch, row: int) -> BoardPicture:
         """Return the picture of a tick's row."""
         values = batch.pixels[row, : math.prod(batch.shape)]
-        return cls(bytes_of(values).tobytes(), batch.shape, float(batch.readings.time_step_max[row]))
+        return cls(to_bytes(values).tobytes(), batch.shape, float(batch.readings.time_step_max[row]))
 
 
 class Board:
@@ -93,10 +91,3 @@ class Board:
                 if self._newest.get(session) is one:  # not replaced meanwhile
                     self._newest[session] = found[session]
         return found
-
-
-def bytes_of(values: NDArray[np.float16]) -> NDArray[np.uint8]:
-    """Return values in [−1, 1] as 0…255; what lies outside is cut off."""
-    scaled = (values.astype(np.float32) + np.float32(1)) * np.float32(127.5) + np.float32(0.5)
-    cut: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    return cut

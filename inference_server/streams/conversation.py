@@ -188,15 +188,15 @@ class Conversation:
         """
         connection = self._connection
         outbox, frames = connection.outbox, FrameMessage()
-        superseded = 0
+        dropped = 0
         while (message := await connection.next()) is not None:
             match message:
                 case FrameRecord():
                     response = frames.fill(message)
                     self._metrics.frames_sent()
-                    if outbox.superseded > superseded:
-                        self._metrics.frames_superseded(outbox.superseded - superseded)
-                        superseded = outbox.superseded
+                    if outbox.dropped > dropped:
+                        self._metrics.frames_dropped(outbox.dropped - dropped)
+                        dropped = outbox.dropped
                 case SessionSnapshot():
                     token = wire.resume_token_to_proto(seal(message, self._sealer))
                     response = pb.DenoiseResponse(resume_token=token)

@@ -63,7 +63,7 @@ class Outbox:
 
     def __init__(self, window: int) -> None:
         self.window = window
-        self.superseded = 0
+        self.dropped = 0
         self._newest: FrameRecord | None = None
         self._snapshot: SessionSnapshot | None = None
         self._control: deque[Control] = deque()  # but for schedules
@@ -89,7 +89,7 @@ class Outbox:
 
     def offer_frame(self, record: FrameRecord) -> None:
         """Offer a new frame; it replaces an unsent one, and lists what was applied in that too."""
-        self.superseded += self._newest is not None
+        self.dropped += self._newest is not None
         self._newest = record.in_place_of(self._newest)
 
     def offer_snapshot(self, snapshot: SessionSnapshot) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from diffusion_toy import __version__
@@ -27,9 +27,10 @@ from inference_server.engine.commands import INJECTIONS_PER_TICK
 from inference_server.engine.engine import Engine
 from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
-from inference_server.engine.pending import Pending, PendingCommands, Skip
-from inference_server.engine.session import Session, SessionSnapshot
+from inference_server.engine.pending import Pending, Skip
+from inference_server.engine.session import SessionSnapshot
 from inference_server.ops.monitoring import Metrics
+from inference_server.streams.attaching import Attaching, Opened
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.intake import STREAMS_PER_SECOND, Intake
@@ -44,30 +45,6 @@ log = logging.getLogger(__name__)
 START_S = 10.0  # how long a stream may be open before its start comes
 WELCOME_S = 20.0  # how long a client may take to let its welcome through
 DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting down
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A session that a stream has begun, resumed or watches.
-
-    The engines' thread copies `seed` and `settings`, which only it may read in the session.
-    `before` is the connection that drove the session until now, `pending` where commands go.
-    """
-
-    engine: Engine
-    session: Session
-    seed: int
-    settings: m.Settings
-    applied: int
-    resumed: bool
-    pending: PendingCommands
-    before: Connection | None = None
-
-    @classmethod
-    def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
-        """Describe a session; call it in the engines' thread."""
-        applied = engine.applied_of(session)
-        return cls(engine, session, session.seed, session.settings, applied, resumed, session.pending, before)
 
 
 class Sessions:
@@ -87,6 +64,7 @@ class Sessions:
     _engines: Mapping[str, Engine]
     _loop: EngineLoop
     _ready: Callable[[str], Future[None]] | None
+    _attaching: Attaching
 
     def __init__(
         self,
@@ -121,6 +99,9 @@ class Sessions:
             ready: from a model's name to what is done when its sessions can begin; None if all can.
         """
         self._engines, self._loop, self._ready = engines, engine_loop, ready
+        self._attaching = Attaching(
+            engines.values(), engine_loop, self._delivery, self._intake, self._metrics, self._limits.grace_s
+        )
         self._unavailable = None
 
     def close(self, reason: str) -> None:
@@ -132,23 +113,13 @@ class Sessions:
         """Freeze every session, send its newest token, and close."""
         if self._unavailable is None:
             self._unavailable = reason
-            freezing = self._loop.call(self._freeze)
+            freezing = self._loop.call(self._attaching.freeze)
             with contextlib.suppress(TimeoutError):
                 frozen = await asyncio.wait_for(asyncio.wrap_future(freezing), DRAIN_SNAPSHOT_S)
                 for session, snapshot in frozen:
                     if (driver := self._delivery.driver(session)) is not None:
                         driver.offer(m.Moving(seal(snapshot, self._sealer), reason))
         self.close(reason)
-
-    def _freeze(self) -> list[tuple[Session, SessionSnapshot]]:
-        """Stop all sessions where they are; runs in the engines' thread."""
-        frozen: list[tuple[Session, SessionSnapshot]] = []
-        for engine in self._engines.values():
-            sessions = list(engine.sessions.values())
-            frozen += zip(sessions, engine.snapshots(sessions), strict=True)
-            for session in sessions:
-                engine.detach(session)
-        return frozen
 
     def end_idle(self, now: float) -> None:
         """End the streams that have been silent for too long; `now` is the event loop's time."""
@@ -303,37 +274,10 @@ class Sessions:
             NotHereError: there is no such model.
         """
         if snapshot is None:
-            return partial(self._join, self._engine(start.model), start, sequence, connection, peer)
-        return partial(self._reattach, self._engine(snapshot.model), snapshot, start, connection, peer)
-
-    def _join(
-        self, engine: Engine, start: m.Start, sequence: int, connection: Connection, peer: str
-    ) -> Opened:
-        """Begin a session; runs in the engines' thread."""
-        session = engine.join(start, sequence, peer)
-        session.name = start.name
-        session.pending = self._intake.queue()
-        self._delivery.connect(session, connection)
-        return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
-
-    def _reattach(
-        self,
-        engine: Engine,
-        snapshot: SessionSnapshot,
-        start: m.Start,
-        connection: Connection,
-        peer: str,
-    ) -> Opened:
-        """Go on with a session that still waits, or restore it; runs in the engines' thread."""
-        session = engine.find(snapshot.session_id) if start.seed is None else None
-        if session is None:
-            session = engine.restore(snapshot, start.seed, peer)
-        else:
-            engine.reattach(session, peer)
-        session.name = start.name
-        session.pending = self._intake.queue()
-        before = self._delivery.connect(session, connection)
-        return Opened.of(engine, session, resumed=True, before=before)
+            return partial(self._attaching.join, self._engine(start.model), start, sequence, connection, peer)
+        return partial(
+            self._attaching.reattach, self._engine(snapshot.model), snapshot, start, connection, peer
+        )
 
     def _submit(self, opened: Opened, pending: Pending) -> None:
         """Queue a command, unless another stream drives by now: then its queue is closed.
@@ -359,32 +303,12 @@ class Sessions:
         log.info("session %s", "ends" if over else "waits", extra={"session": session.id})
         if over:
             self._loop.post(
-                partial(self._leave, engine, session, "finished" if connection.finished else "closed")
+                partial(
+                    self._attaching.leave, engine, session, "finished" if connection.finished else "closed"
+                )
             )
         else:
-            self._loop.post(partial(self._begin_grace, engine, session, asyncio.get_running_loop()))
-
-    # Between the event loop's posting of the next two and their turn, another stream may have reattached.
-
-    def _leave(self, engine: Engine, session: Session, how: str) -> None:
-        """End a session unless another stream drives it by now; runs in the engines' thread."""
-        if self._delivery.driver(session) is None:
-            self._metrics.session_ended(how)
-            engine.leave(session)
-
-    def _begin_grace(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
-        """Pause a session that no stream drives, and end it after its grace; runs in the engines' thread."""
-        if self._delivery.driver(session) is None and engine.detach(session):
-            expire = partial(self._loop.post, partial(self._expire, engine, session, session.detachments))
-            loop.call_soon_threadsafe(loop.call_later, self._limits.grace_s, expire)
-
-    def _expire(self, engine: Engine, session: Session, count: int) -> None:
-        """End a session that still waits, unless it was resumed since; runs in the engines' thread."""
-        if session.displaced:
-            self._metrics.session_ended("displaced")
-        elif session.detached and session.detachments == count and engine.find(session.id) is session:
-            self._metrics.session_ended("expired")
-            engine.leave(session)
+            self._loop.post(partial(self._attaching.begin_grace, engine, session, asyncio.get_running_loop()))
 
     def _detach_if_opened(self, connection: Connection, opening: Future[Opened]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -432,7 +356,7 @@ class Sessions:
     # --- watching one ---
 
     async def _watch(self, stream: Stream, start: m.Start, connection: Connection) -> None:
-        looking = self._loop.call(partial(self._add_watcher, start.watch, connection))
+        looking = self._loop.call(partial(self._attaching.add_watcher, start.watch, connection))
         held: Opened | None = None
         try:
             held = opened = await asyncio.wrap_future(looking)
@@ -443,19 +367,6 @@ class Sessions:
                 looking.add_done_callback(partial(self._unwatch_if_opened, connection))
             else:
                 self._unwatch(held, connection)
-
-    def _add_watcher(self, session_id: str, connection: Connection) -> Opened:
-        """Let a connection see a session; runs in the engines' thread.
-
-        Raises:
-            NotHereError: no engine has the session.
-        """
-        for engine in self._engines.values():
-            if (session := engine.find(session_id)) is not None:
-                self._delivery.watch(session, connection)
-                engine.add_watchers(session, 1)
-                return Opened.of(engine, session, resumed=False, before=None)
-        raise NotHereError("there is no such session; ask the one who runs it for its name")
 
     def _unwatch(self, opened: Opened, connection: Connection) -> None:
         self._delivery.disconnect(opened.session, connection)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.authority import FAR, FUTURE, NOW, PAST, Authority
 from tests.in_process import close_servers
 from tests.tools import require_tool
-from tests.viewer_client.authority import FAR, FUTURE, NOW, PAST, Authority
 
 
 @pytest.fixture(scope="session")

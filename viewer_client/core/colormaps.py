@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffusion_toy.contract.messages import Image
+from diffusion_toy.contract.pixels import to_bytes
 from viewer_client.core.appearance import ColorMap
-from viewer_client.core.images import to_bytes
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Table = NDArray[np.uint8]  # (256, 3), from the least value to the greatest

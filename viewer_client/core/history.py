@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffusion_toy.contract import messages as m
-from viewer_client.core.images import Bytes, to_bytes
+from diffusion_toy.contract.pixels import Bytes, to_bytes
 
 STILLS_MAX = 120
 PASSES = 2  # over all time steps that the film is to hold

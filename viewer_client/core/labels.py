@@ -17,6 +17,7 @@ from viewer_client.core.view_model import ViewModel
 from viewer_client.link.status import Phase, Statistics
 
 SEPARATOR = " · "
+WALL = "the class wall shows your picture"
 MODE_NAMES = {
     MouseMode.WHOLE_IMAGE: "whole image",
     MouseMode.BRUSH: "brush",
@@ -71,6 +72,8 @@ def session_parts(model: ViewModel) -> list[str]:
     if model.welcome is not None:
         parts.append(f"model {model.welcome.model.name}")
         parts.append(f"session {model.welcome.session_id}")  # for those who are to watch it
+        if model.welcome.wall:
+            parts.insert(0, WALL)
     return parts
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.contract.pixels import to_unit_range
 from diffusion_toy.errors import MissingExtraError
 from viewer_client.core import labels
 from viewer_client.core.colormaps import grey
 from viewer_client.core.geometry import Point
 from viewer_client.core.history import Moment
-from viewer_client.core.images import to_image
 from viewer_client.core.palette import ACCENT, BACKGROUND, DIM, EDGE, TEXT
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.view_model import ViewModel
@@ -51,7 +51,7 @@ class FigureRenderer:
         """Return the picture of a moment of a recording."""
         heading = f"t {labels.whole(moment.time_step)}/{moment.num_time_steps}"
         share = moment.time_step / moment.num_time_steps
-        return self.page(to_image(moment.x_t), to_image(moment.x0_hat), heading, share, caption)
+        return self.page(to_unit_range(moment.x_t), to_unit_range(moment.x0_hat), heading, share, caption)
 
     def page(self, x_t: m.Image, x0_hat: m.Image, heading: str, share: float, caption: str) -> Picture:
         """Draw two pictures (C, H, W) in [−1, 1] under a heading and a bar, of which `share` is filled."""

@@ -8,12 +8,12 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
+from diffusion_toy.contract.pixels import to_unit_range
 from viewer_client.core import labels
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.colormaps import colored
 from viewer_client.core.geometry import Point, Rect
 from viewer_client.core.history import Moment
-from viewer_client.core.images import to_image
 from viewer_client.core.palette import (
     ACCENT,
     AREA,
@@ -173,7 +173,7 @@ class FilmStrip:
 
     def _draw_still(self, surface: pygame.Surface, cell: Rect, still: Moment, *, kept: bool) -> None:
         text, side = self._text, cell.width
-        x0_hat = to_image(still.x0_hat)
+        x0_hat = to_unit_range(still.x0_hat)
         pixels = colored(x0_hat, self._appearance.color_map)
         if not kept:
             pixels = (pixels * FORGOTTEN_LIGHT).astype(np.uint8)

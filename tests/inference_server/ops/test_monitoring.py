@@ -55,7 +55,7 @@ def used() -> Metrics:
     metrics.tick(0.003, 0.002, 5, 4)
     metrics.tick(0.020, 0.018, 70, 66)
     metrics.frames_sent(3)
-    metrics.frames_superseded()
+    metrics.frames_dropped()
     metrics.command("inject", "applied")
     metrics.command("inject", "applied")
     metrics.command("jump", "rejected")
@@ -72,7 +72,7 @@ def test_a_scrape_says_what_happened() -> None:
         found = samples(scrape(url))
     assert value(found, "steps_total") == 70
     assert value(found, "frames_sent_total") == 3
-    assert value(found, "frames_superseded_total") == 1
+    assert value(found, "frames_dropped_total") == 1
     assert value(found, "commands_total", kind="inject", outcome="applied") == 2
     assert value(found, "commands_total", kind="jump", outcome="rejected") == 1
     assert value(found, "sessions_started_total") == 1

@@ -26,7 +26,7 @@ async def test_a_loop_that_is_behind_gets_the_newest_frame_once() -> None:
     message = await connection.next()
     assert isinstance(message, FrameRecord)
     assert message.number == 99
-    assert connection.outbox.superseded == 0
+    assert connection.outbox.dropped == 0
 
 
 async def test_nothing_is_kept_of_sessions_that_are_gone_or_were_never_connected() -> None:

@@ -33,7 +33,7 @@ def test_a_client_that_keeps_up_gets_every_frame() -> None:
         outbox.offer_frame(record(number))
         assert taken(outbox) == [number]
         outbox.acknowledge(number)
-    assert outbox.superseded == 0
+    assert outbox.dropped == 0
 
 
 def test_a_stalled_client_gets_its_window_and_then_the_newest() -> None:
@@ -44,7 +44,7 @@ def test_a_stalled_client_gets_its_window_and_then_the_newest() -> None:
         sent += taken(outbox)
     assert sent == [1, 2, 3]
     assert outbox.unacknowledged == 3
-    assert outbox.superseded == 995
+    assert outbox.dropped == 995
     outbox.acknowledge(1)
     assert taken(outbox) == [999]
 

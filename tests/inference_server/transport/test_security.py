@@ -19,6 +19,7 @@ from inference_server.transport.security import (
     check_binding,
     grpc_credentials,
 )
+from tests.authority import Authority
 from tests.tools import require_tool
 
 TOKEN = "correct-horse-battery"
@@ -28,12 +29,8 @@ LAN = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.168.7.9", 0))]
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """A fresh self-signed certificate for localhost, and its key."""
-    openssl = require_tool("openssl", "apt-get install openssl")
-    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
-    return cert, key
+    Authority(folder, require_tool("openssl", "apt-get install openssl")).self_signed(name, "localhost")
+    return folder / f"{name}.pem", folder / f"{name}.key"
 
 
 # --- where a server may listen ---
@@ -155,40 +152,12 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: P
 
 # --- certificates whose time is over, or has not come ---
 
-CA = """
-[ca]
-default_ca = d
-[d]
-database = index.txt
-serial = serial
-new_certs_dir = .
-certificate = ca.pem
-private_key = ca.key
-default_md = sha256
-policy = p
-x509_extensions = x
-[p]
-commonName = supplied
-[x]
-subjectAltName = DNS:localhost
-"""
-
 
 def dated_certificate(folder: Path, begins: str, ends: str) -> ServerSecurity:
     """A certificate of an authority of its own, valid between two dates."""
-    openssl = require_tool("openssl", "apt-get install openssl")
-    (folder / "ca.cnf").write_text(CA)
-    (folder / "index.txt").write_text("")
-    (folder / "serial").write_text("01\n")
-
-    def run(*arguments: str) -> None:
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
-
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    run("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "9")
-    run("req", *new_key, "-keyout", "a.key", "-out", "a.csr", "-subj", "/CN=localhost")
-    run("ca", "-batch", "-notext", "-config", "ca.cnf", "-in", "a.csr", "-out", "a.pem",
-        "-startdate", begins, "-enddate", ends)  # fmt: skip
+    authority = Authority(folder, require_tool("openssl", "apt-get install openssl"))
+    authority.self_signed("ca", "nobody")
+    authority.sign("a", "localhost", begins, ends)
     return ServerSecurity(folder / "a.pem", folder / "a.key")
 
 

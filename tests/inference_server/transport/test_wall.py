@@ -29,7 +29,7 @@ from inference_server.transport.wall import PICTURES_MAX, UPDATE_BYTES_MAX, WALL
 from inference_server.transport.web_transport import WebConfig, WebTransport
 from tests.inference_server.streams.frames import any_session
 from tests.inference_server.streams.test_board import batch_of
-from tests.inference_server.transport.test_web import HANGS_S, Web, ending
+from tests.inference_server.transport.web_port import HANGS_S, Web, ending
 
 TOKEN = "the-token-of-the-wall"
 SHAPE = (1, 28, 28)

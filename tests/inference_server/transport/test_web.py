@@ -7,120 +7,22 @@ import gzip
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
 
-from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
-from inference_server.engine.loop import EngineLoop
-from inference_server.ops.monitoring import Load, Metrics
-from inference_server.streams.delivery import Delivery
-from inference_server.streams.sessions import Sessions
-from inference_server.streams.tokens import Sealer
-from inference_server.transport import web_transport
 from inference_server.transport.addresses import ListenError
 from inference_server.transport.bearer import WRONG_AT_ONCE, BearerGuard
 from inference_server.transport.page import Page
 from inference_server.transport.security import SecurityError, ServerSecurity
 from inference_server.transport.web_origin import WebOrigins
 from inference_server.transport.web_transport import WebConfig, WebTransport
-from inference_server.transport.websocket import REASON_BYTES_MAX, close_reason
 from tests.inference_server.transport.test_security import certificate
+from tests.inference_server.transport.web_port import HANGS_S, SCRIPT, ending, refused, web
 
-HANGS_S = 30.0  # what comes at all comes long before
 TOKEN = "correct-horse-battery"
-SCRIPT = b"export const words = 'one two three four five six seven eight nine ten';\n" * 10
-
-
-@dataclass
-class Web:
-    """A page's port that is open."""
-
-    transport: WebTransport
-    sessions: Sessions
-    port: int
-
-    async def get(self, path: str = "/", *headers: str, host: str = "") -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body of a request."""
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", *headers, "", ""]
-        return await self.ask("\r\n".join(lines).encode())
-
-    async def ask(
-        self, request: bytes, tls: ssl.SSLContext | None = None
-    ) -> tuple[int, dict[str, str], bytes]:
-        async with asyncio.timeout(HANGS_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
-            writer.write(request)
-            answer = await reader.read()
-            writer.close()
-        head, _, body = answer.partition(b"\r\n\r\n")
-        first, *rest = head.decode().split("\r\n")
-        fields = dict(line.split(": ", 1) for line in rest)
-        return int(first.split()[1]), {name.lower(): value for name, value in fields.items()}, body
-
-    def socket(self, **how: Any) -> connect:
-        """Return what opens a WebSocket."""
-        options: dict[str, Any] = {"subprotocols": [Subprotocol("diffusion-toy.v1")], "proxy": None}
-        scheme = "wss" if "ssl" in how else "ws"
-        return connect(f"{scheme}://localhost:{self.port}/api/denoise", **{**options, **how})
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A page's files, and a secret beside them."""
-    dist = tmp_path / "dist"
-    (dist / "assets").mkdir(parents=True)
-    (dist / "index.html").write_text("<!doctype html><title>toy</title>")
-    (dist / "assets" / "page-1a2b.js").write_bytes(SCRIPT)
-    (tmp_path / "secret").write_text("secret")
-    return dist
-
-
-@asynccontextmanager
-async def web(
-    folder: Path, security: ServerSecurity | None = None, host: str = "localhost", **how: Any
-) -> AsyncIterator[Web]:
-    security = security or ServerSecurity()
-    sessions = Sessions(
-        Delivery(asyncio.get_running_loop()), m.Limits(), Sealer(b"k" * 32, 2**20), Metrics(Load), 8
-    )
-    guard = BearerGuard(security.bearer_token or "")
-    transport = WebTransport(WebConfig(host, 0, **how), security, guard, Page(folder))
-    sessions.open(
-        {}, cast(EngineLoop, SimpleNamespace(call=None))
-    )  # without any model, so that a start is answered NOT_FOUND
-    port = await transport.start(sessions)
-    try:
-        yield Web(transport, sessions, port)
-    finally:
-        await transport.stop(1.0)
-
-
-async def ending(connection: ClientConnection) -> tuple[int, str]:
-    """Return close code and reason."""
-    async with asyncio.timeout(HANGS_S):
-        with pytest.raises(ConnectionClosed) as caught:
-            await connection.recv()
-    assert caught.value.rcvd is not None
-    return caught.value.rcvd.code, caught.value.rcvd.reason
-
-
-async def refused(web: Web, **how: Any) -> int:
-    """Return the status with which a WebSocket is refused."""
-    with pytest.raises(InvalidStatus) as caught:
-        async with web.socket(**how):
-            pass
-    return caught.value.response.status_code
 
 
 # --- files ---
@@ -333,114 +235,6 @@ async def test_the_token_is_in_no_log(folder: Path, caplog: pytest.LogCaptureFix
             await connection.send(request.SerializeToString())
             assert (await ending(connection))[0] == 4005  # it let us in
     assert TOKEN not in caplog.text
-
-
-# --- what is no stream of the contract ---
-
-
-@pytest.mark.parametrize("content", ["text", b"\xff" * 100])
-async def test_what_is_no_message_of_the_contract_is_refused(folder: Path, content: str | bytes) -> None:
-    async with web(folder) as page, page.socket() as connection:
-        await connection.send(content)
-        assert (await ending(connection))[0] == 4003
-
-
-async def test_a_message_beyond_the_limit_is_refused_in_pieces_too(folder: Path) -> None:
-    async with web(folder) as page:
-        for content in (bytes(2**17), [bytes(2**14)] * 8):
-            async with page.socket() as connection:
-                with suppress(ConnectionClosed):
-                    await connection.send(content)
-                assert (await ending(connection))[0] == 1009
-
-
-async def test_a_websocket_of_another_protocol_is_refused(folder: Path) -> None:
-    async with web(folder) as page:
-        assert await refused(page, subprotocols=None) == 400
-        assert await refused(page, subprotocols=[Subprotocol("chat")]) == 400
-        assert (await page.get("/api/denoise"))[0] == 426
-
-
-async def test_compression_is_off(folder: Path) -> None:
-    async with web(folder) as page, page.socket(compression="deflate") as connection:
-        assert connection.response is not None
-        assert "Sec-WebSocket-Extensions" not in connection.response.headers
-
-
-async def test_a_handshake_that_does_not_come_is_not_waited_for(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web_transport, "HANDSHAKE_S", 0.3)
-    async with web(folder) as page:
-        for begun in (
-            b"",
-            b"GET / HTTP/1.1\r\n",
-            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20,
-        ):
-            reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
-            writer.write(begun)
-            async with asyncio.timeout(HANGS_S):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
-            writer.close()
-
-
-async def test_one_address_begins_so_many_handshakes_and_no_more(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web_transport, "HANDSHAKES_PER_PEER", 3)
-    async with web(folder) as page:
-        silent = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(3)]
-        with pytest.raises((ConnectionError, IndexError, ValueError)):  # hung up on, without an answer
-            await page.get()
-        for _, writer in silent:
-            writer.close()
-            await writer.wait_closed()
-        async with asyncio.timeout(HANGS_S):
-            while True:
-                try:
-                    assert (await page.get())[0] == 200
-                    break
-                except (ConnectionError, IndexError, ValueError):
-                    await asyncio.sleep(0.01)
-
-
-async def test_streams_that_are_open_do_not_count_as_handshakes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web_transport, "HANDSHAKES_PER_PEER", 2)
-    async with web(folder) as page, page.socket(), page.socket(), page.socket(), page.socket():
-        assert (await page.get())[0] == 200
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"\x16\x03\x01\x00\x50" + bytes(80),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"POST / HTTP/1.1\r\n\r\n",
-        b"\xff" * 9000,
-    ],
-)
-async def test_bytes_that_are_no_request_end_their_connection_without_a_line_in_the_log(
-    folder: Path, request_: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with web(folder) as page:
-        async with asyncio.timeout(HANGS_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
-            writer.write(request_)
-            with suppress(ConnectionResetError):
-                await reader.read()
-            writer.close()
-        assert (await page.get())[0] == 200
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-def test_a_reason_is_cut_to_what_a_close_frame_has_room_for() -> None:
-    assert close_reason("as it is") == "as it is"
-    long = close_reason("ü…" * 100)
-    assert len(long.encode()) <= REASON_BYTES_MAX
-    assert long.endswith("…")
 
 
 # --- TLS ---

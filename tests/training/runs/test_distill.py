@@ -14,11 +14,10 @@ from diffusion_toy.model.checkpoint import load_model
 from diffusion_toy.model.config import SHAPES
 from tests.models import TINY, write_model
 from tests.tools import SAMPLE
+from tests.training.runs.small_run import config
 from training import commands as command
 from training.data.images import ImageSet
-from training.data.named import load_dataset
 from training.objectives.autoguidance import Autoguidance
-from training.objectives.config import TrainConfig
 from training.runs.distill import Distiller, distillation_loss
 from training.runs.teacher import Teacher
 
@@ -34,23 +33,6 @@ class CountingTeacher(Teacher):
     def __call__(self, x: torch.Tensor, _u: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
         self.shown += len(x)
         return -x
-
-
-def config(**changes: object) -> TrainConfig:
-    values = {
-        "epochs": 2,
-        "batch_size": 64,
-        "warmup_steps": 4,
-        "learning_rate": 5e-3,
-        "model": TINY,
-        **changes,
-    }
-    return TrainConfig(**values)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def data() -> ImageSet:
-    return load_dataset("mnist", SAMPLE)
 
 
 def test_the_loss_counts_noisy_pixels_alone() -> None:

@@ -12,34 +12,16 @@ import pytest
 import torch
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
-from tests.models import TINY
 from tests.tools import SAMPLE
+from tests.training.runs.small_run import config
 from training.data.images import ImageSet
 from training.data.named import load_dataset
 from training.objectives import recipes
-from training.objectives.config import TrainConfig
 from training.objectives.recipes import velocity_loss
 from training.runs.loop import DivergedError, Trainer, learning_rate_factor, read_checkpoint
 from training.runs.ranks import Ranks, joined
 
 CPU = torch.device("cpu")
-
-
-def config(**changes: object) -> TrainConfig:
-    values = {
-        "epochs": 2,
-        "batch_size": 64,
-        "warmup_steps": 4,
-        "learning_rate": 5e-3,
-        "model": TINY,
-        **changes,
-    }
-    return TrainConfig(**values)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def data() -> ImageSet:
-    return load_dataset("mnist", SAMPLE)
 
 
 def test_a_tiny_network_learns_on_real_digits(data: ImageSet) -> None:

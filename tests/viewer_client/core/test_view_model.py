@@ -188,6 +188,13 @@ def test_the_session_line_names_seed_class_sampler_and_schedule(model: ViewModel
     assert labels.session_parts(model) == parts
 
 
+def test_who_is_seen_on_the_class_wall_is_told_before_all_else(model: ViewModel) -> None:
+    assert labels.WALL not in labels.session_parts(model)
+    assert model.welcome is not None
+    model.receive(replace(model.welcome, wall=True))
+    assert labels.session_parts(model)[0] == labels.WALL
+
+
 def test_the_samplers_take_turns(model: ViewModel) -> None:
     names = []
     for sampler in (m.Sampler.DDIM, m.Sampler.DPMPP, m.Sampler.DDPM):

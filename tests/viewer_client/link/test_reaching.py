@@ -12,8 +12,8 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
+from tests.authority import Authority
 from tests.tools import free_port
-from tests.viewer_client.authority import Authority
 from tests.viewer_client.link.resumable import Resumable, serving
 from viewer_client.link import failures
 from viewer_client.link.address import Endpoint, is_local, parse_address, proxy_variable

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from diffusion_toy.errors import InvalidValueError
+from tests.authority import Authority
 from tests.tools import wait_for
-from tests.viewer_client.authority import Authority
 from tests.viewer_client.link.dialogue import has_token, live
 from tests.viewer_client.link.resumable import End, Resumable, serving
 from viewer_client.link.address import Endpoint

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.authority import Authority
+from tests.authority import Authority
 from tests.viewer_client.link.resumable import End, Resumable, serving
 from viewer_client import cli
 from viewer_client.link.address import Endpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from viewer_client.core.images import to_bytes, to_image
+from diffusion_toy.contract.pixels import to_bytes, to_unit_range
 
 
 def test_bytes_are_rounded_to_the_nearest_and_cut_off() -> None:
@@ -14,6 +14,6 @@ def test_bytes_are_rounded_to_the_nearest_and_cut_off() -> None:
 
 def test_every_byte_survives_the_way_there_and_back() -> None:
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    image = to_image(pixels)
+    image = to_unit_range(pixels)
     assert image.dtype == np.float32
     assert (to_bytes(image) == pixels).all()

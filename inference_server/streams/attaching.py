@@ -1,0 +1,146 @@
+"""What beginning, leaving and watching a session does in the engines' thread.
+
+Every method of `Attaching` runs there, between two ticks, so that a stream misses no frame of its session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
+
+from diffusion_toy.contract import messages as m
+from inference_server.engine.engine import Engine
+from inference_server.engine.errors import NotHereError
+from inference_server.engine.loop import EngineLoop
+from inference_server.engine.pending import PendingCommands
+from inference_server.engine.session import Session, SessionSnapshot
+from inference_server.ops.monitoring import Metrics
+from inference_server.streams.delivery import Connection, Delivery
+from inference_server.streams.intake import Intake
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that a stream has begun, resumed or watches.
+
+    The engines' thread copies `seed` and `settings`, which only it may read in the session.
+    `before` is the connection that drove the session until now, `pending` where commands go.
+    """
+
+    engine: Engine
+    session: Session
+    seed: int
+    settings: m.Settings
+    applied: int
+    resumed: bool
+    pending: PendingCommands
+    before: Connection | None = None
+
+    @classmethod
+    def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
+        """Describe a session; call it in the engines' thread."""
+        applied = engine.applied_of(session)
+        return cls(engine, session, session.seed, session.settings, applied, resumed, session.pending, before)
+
+
+class Attaching:
+    """Joins connections to the sessions of some engines, and parts them.
+
+    Args:
+        engines: whose sessions.
+        loop: ticks the engines.
+        delivery: knows which connection drives or watches which session.
+        intake: gives each session its queue of commands.
+        metrics: what is counted.
+        grace_s: how long a session waits for a client that it has lost, seconds.
+    """
+
+    def __init__(
+        self,
+        engines: Collection[Engine],
+        loop: EngineLoop,
+        delivery: Delivery,
+        intake: Intake,
+        metrics: Metrics,
+        grace_s: float,
+    ) -> None:
+        self._engines, self._loop, self._delivery, self._intake = engines, loop, delivery, intake
+        self._metrics, self._grace_s = metrics, grace_s
+
+    def join(
+        self, engine: Engine, start: m.Start, sequence: int, connection: Connection, peer: str
+    ) -> Opened:
+        """Begin a session."""
+        session = engine.join(start, sequence, peer)
+        self._connect(session, start, connection)
+        return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
+
+    def reattach(
+        self,
+        engine: Engine,
+        snapshot: SessionSnapshot,
+        start: m.Start,
+        connection: Connection,
+        peer: str,
+    ) -> Opened:
+        """Go on with a session that still waits, or restore it."""
+        session = engine.find(snapshot.session_id) if start.seed is None else None
+        if session is None:
+            session = engine.restore(snapshot, start.seed, peer)
+        else:
+            engine.reattach(session, peer)
+        before = self._connect(session, start, connection)
+        return Opened.of(engine, session, resumed=True, before=before)
+
+    def _connect(self, session: Session, start: m.Start, connection: Connection) -> Connection | None:
+        """Let a connection drive a session; return the one that did so before."""
+        session.name = start.name
+        session.pending = self._intake.queue()
+        return self._delivery.connect(session, connection)
+
+    def freeze(self) -> list[tuple[Session, SessionSnapshot]]:
+        """Stop all sessions where they are."""
+        frozen: list[tuple[Session, SessionSnapshot]] = []
+        for engine in self._engines:
+            sessions = list(engine.sessions.values())
+            frozen += zip(sessions, engine.snapshots(sessions), strict=True)
+            for session in sessions:
+                engine.detach(session)
+        return frozen
+
+    # Between the event loop's posting of the next two and their turn, another stream may have reattached.
+
+    def leave(self, engine: Engine, session: Session, how: str) -> None:
+        """End a session unless another stream drives it by now."""
+        if self._delivery.driver(session) is None:
+            self._metrics.session_ended(how)
+            engine.leave(session)
+
+    def begin_grace(self, engine: Engine, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        """Pause a session that no stream drives, and end it after its grace."""
+        if self._delivery.driver(session) is None and engine.detach(session):
+            expire = partial(self._loop.post, partial(self.expire, engine, session, session.detachments))
+            loop.call_soon_threadsafe(loop.call_later, self._grace_s, expire)
+
+    def expire(self, engine: Engine, session: Session, count: int) -> None:
+        """End a session that still waits, unless it was resumed since."""
+        if session.displaced:
+            self._metrics.session_ended("displaced")
+        elif session.detached and session.detachments == count and engine.find(session.id) is session:
+            self._metrics.session_ended("expired")
+            engine.leave(session)
+
+    def add_watcher(self, session_id: str, connection: Connection) -> Opened:
+        """Let a connection see a session.
+
+        Raises:
+            NotHereError: no engine has the session.
+        """
+        for engine in self._engines:
+            if (session := engine.find(session_id)) is not None:
+                self._delivery.watch(session, connection)
+                engine.add_watchers(session, 1)
+                return Opened.of(engine, session, resumed=False, before=None)
+        raise NotHereError("there is no such session; ask the one who runs it for its name")
