@@ -58,19 +58,14 @@ class: $(VENV)/ready-play-$(PLAY) ## a server for everybody in the room: a link 
 	@$(BIN)/python -m inference_server --host 0.0.0.0 --web-port 8080 --make-token
 
 test: $(VENV)/ready-all ## the tests, without those marked slow
-	@$(BIN)/python -m pytest -m "not slow" --ignore=tests/training
-	@# In processes of their own: a training run crashed in one in which PyTorch and OpenVINO had run before.
-	@$(BIN)/python -m pytest -m "not slow" tests/training --ignore=tests/training/test_commands.py
-	@$(BIN)/python -m pytest -m "not slow" tests/training/test_commands.py
+	@$(BIN)/python -m pytest -m "not slow"
 
 check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs, all tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest --ignore=tests/training
-	@$(BIN)/python -m pytest tests/training --ignore=tests/training/test_commands.py # likewise
-	@$(BIN)/python -m pytest tests/training/test_commands.py
+	@$(BIN)/python -m pytest
 
 bench: $(VENV)/ready-all ## the benchmarks: tables, with the hardware and the commit, beside an earlier commit
 	@echo "## The engine beside the bare network" && echo

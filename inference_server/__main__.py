@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "safetensors", "server") from error
         serve(options, lambda lines: print(*lines, sep="\n", flush=True), terminal=sys.stdout.isatty())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # all is done: a second one must not spoil the status
     except InvalidValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return STATUS_BAD_FLAG

@@ -22,6 +22,7 @@ from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetCo
 from diffusion_toy.predictors.base import Precision, PredictorError
 from diffusion_toy.predictors.padded import in_parts, parts_of
 from diffusion_toy.predictors.processor import lacks_avx2
+from diffusion_toy.predictors.signal_stack import kept_signal_stack
 
 # OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
 # Nothing is converted here: without it nothing calls home, and the import takes a quarter of the time.
@@ -271,9 +272,10 @@ class OpenVinoPredictor:
         try:
             # A single row is no faster on two threads, and much slower where they wait for each other.
             options = {**self._options, "INFERENCE_NUM_THREADS": str(1 if size == 1 else self._threads)}
-            compiled = self._core.compile_model(self._graph.model(size), "CPU", options)
-            program = Program(compiled, self._graph.config, size)
-            program.run_once()
+            with kept_signal_stack():
+                compiled = self._core.compile_model(self._graph.model(size), "CPU", options)
+                program = Program(compiled, self._graph.config, size)
+                program.run_once()
         except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
             if lacks_avx2():

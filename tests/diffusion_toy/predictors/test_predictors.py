@@ -26,7 +26,7 @@ from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from diffusion_toy.predictors.openvino import OpenVinoPredictor
 from diffusion_toy.predictors.padded import parts_of
 from tests.models import TINY, random_network, write_model
-from tests.tools import SHIPPED_MODEL
+from tests.tools import ROOT, SHIPPED_MODEL
 
 CPU = torch.device("cpu")
 Inputs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -254,3 +254,27 @@ sys.exit("torch" in sys.modules)
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(home.iterdir())  # where OpenVINO's telemetry would keep its number for this user
+
+
+FREED_PROGRAM = """
+import os, pathlib, signal, sys
+import numpy as np
+from diffusion_toy.model.checkpoint import load_model
+from diffusion_toy.predictors.openvino import OpenVinoPredictor
+
+model = load_model(pathlib.Path(sys.argv[1]))
+for _ in range(2):
+    OpenVinoPredictor(model.config, model.weights, sizes=(1,), threads=1).warm_up_first()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_finds_its_stack_after_a_program_is_gone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREED_PROGRAM, str(SHIPPED_MODEL)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
