@@ -257,14 +257,22 @@ sys.exit("torch" in sys.modules)
 
 
 FREED_PROGRAM = """
-import os, pathlib, signal, sys
-import numpy as np
+import gc, os, pathlib, signal, sys
 from diffusion_toy.model.checkpoint import load_model
 from diffusion_toy.predictors.openvino import OpenVinoPredictor
 
 model = load_model(pathlib.Path(sys.argv[1]))
-for _ in range(2):
-    OpenVinoPredictor(model.config, model.weights, sizes=(1,), threads=1).warm_up_first()
+
+def made():
+    predictor = OpenVinoPredictor(model.config, model.weights, sizes=(1,), threads=1)
+    predictor.warm_up_first()
+    return predictor
+
+first, second = made(), made()
+del first
+third = made()
+del second, third
+gc.collect()
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:
