@@ -83,27 +83,23 @@ def load_models(paths: Sequence[Path]) -> list[LoadedModel]:
     return list(models.values())
 
 
-def make_engines(
-    config: ServerOptions, models: Sequence[LoadedModel], admission: Admission
-) -> dict[str, Engine]:
-    """Return an engine for each model, by its name; no network has been compiled yet, see `Preparation`.
+def make_engines(config: ServerOptions, models: Sequence[LoadedModel], admission: Admission) -> list[Engine]:
+    """Return an engine for each model; no network has been compiled yet, see `Preparation`.
 
     Args:
         config: how they run.
         models: what they serve.
-        admission: of the device that they share; what it knew of other engines is forgotten.
+        admission: of the device that they share.
 
     Raises:
         InvalidValueError: no such device.
         PredictorError: the network cannot run here.
     """
     options = predictor_options(config)
-    admission.clear()
-    engines: dict[str, Engine] = {}
+    engines: list[Engine] = []
     for model in models:
         predictor = make_predictor(model, options)
-        engine = Engine(model, predictor, engine_config(config), admission)
-        engines[model.name] = engine
+        engines.append(Engine(model, predictor, engine_config(config), admission))
         log.info(
             "model %s on %s", model.name, predictor.description, extra={"fingerprint": model.fingerprint}
         )

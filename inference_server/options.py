@@ -230,8 +230,8 @@ class ServerOptions:
     metrics_host: str = option("127.0.0.1", "address of the Prometheus metrics", group=OPERATION)
     admin_port: int | None = option(
         None,
-        "port of the administration service, on 127.0.0.1 only: list, end and move sessions, drain; whoever "
-        "is on this machine can use it; 0 takes a free one",
+        "port of the administration service, on 127.0.0.1 only: list, end and move sessions, reload models, "
+        "drain; whoever is on this machine can use it; 0 takes a free one",
         low=0,
         high=PORT_MAX,
         metavar="N",

@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from diffusion_toy.contract.messages import Limits
 from diffusion_toy.errors import DiffusionToyError
@@ -23,22 +23,26 @@ from inference_server.engine.admission import Admission
 from inference_server.engine.engine import Engine
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.main_thread import MainThread
+from inference_server.engine.roster import ModelChanges, Roster
 from inference_server.engines import load_models, make_engines, request_bytes
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
 from inference_server.ops.open_files import raise_open_files
 from inference_server.options import ServerOptions
 from inference_server.preparation import Preparation
+from inference_server.reloading import Reloading
 from inference_server.secrets import SecretError, resume_key
 from inference_server.streams.administration import Administration
 from inference_server.streams.board import Board
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
+from inference_server.streams.status import Status, StreamError
 from inference_server.streams.tokens import Sealer
 from inference_server.transport.admin.service import AdminServer
 from inference_server.transport.make import make_transports
 from inference_server.transport.transport import Transport
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 RESTARTS_MAX, RESTARTS_WITHIN_S = 3, 60.0
 SWITCH_INTERVAL_S = 0.0005
@@ -55,9 +59,8 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     Raises:
         DiffusionToyError: a port is taken, a file is missing or damaged, or strangers could use the server.
     """
-    engines: dict[str, Engine] = {}
-    admission = Admission()
-    metrics = Metrics(lambda: load_of(admission, engines, sessions))
+    roster, admission = Roster(), Admission()
+    metrics = Metrics(lambda: load_of(admission, roster, sessions))
     board = Board() if options.wall else None
     transports = make_transports(options, lambda: metrics.stream_failed("unauthenticated"), board)
     for warning in dict.fromkeys(warning for transport in transports for warning in transport.check()):
@@ -94,7 +97,7 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         main_thread,
         models,
         admission,
-        engines,
+        roster,
         delivery,
         sessions,
         administration,
@@ -103,13 +106,13 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
     )
 
 
-def load_of(admission: Admission, engines: Mapping[str, Engine], sessions: Sessions) -> Load:
+def load_of(admission: Admission, roster: Roster, sessions: Sessions) -> Load:
     """Return the present load, for whoever asks for the metrics; reads numbers only."""
     seats, figures = admission.seats, admission.figures(time.perf_counter())
     return Load(
         sessions=len(seats),
         detached_sessions=sum(seat.session.detached for seat in seats),
-        watchers=sum(engine.num_watchers for engine in list(engines.values())),
+        watchers=sum(engine.num_watchers for engine in roster.all),
         demand=sum(share.demand for share in figures),
         load=sum(share.load for share in figures),
         capacities={share.model: share.capacity for share in figures if share.capacity is not None},
@@ -127,7 +130,7 @@ class Server:
         main_thread: where the engines run; not the event loop's.
         models: what is served.
         admission: of the device that the engines run on.
-        engines: of these models, by name; filled here.
+        roster: the engines of these models; filled here.
         delivery, sessions, administration, metrics: what the engines and the transports share.
         transports: the ways in.
     """
@@ -138,7 +141,7 @@ class Server:
         main_thread: MainThread,
         models: Sequence[LoadedModel],
         admission: Admission,
-        engines: dict[str, Engine],
+        roster: Roster,
         delivery: Delivery,
         sessions: Sessions,
         administration: Administration,
@@ -146,7 +149,7 @@ class Server:
         transports: Sequence[Transport],
     ) -> None:
         self.options, self.metrics, self.transports = options, metrics, transports
-        self._main_thread, self._models, self._engines = main_thread, models, engines
+        self._main_thread, self._models, self._roster = main_thread, models, roster
         self._admission, self._delivery, self._sessions = admission, delivery, sessions
         self._administration = administration
         self._admin_server: AdminServer | None = None
@@ -155,9 +158,11 @@ class Server:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._restarts: deque[float] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._preparation: Preparation | None = None
+        self._reloading: Reloading | None = None
+        self._changing_engines = asyncio.Lock()
 
     async def start(self) -> None:
         """Listen, run the default network, serve; health says NOT_SERVING until a real step has run.
@@ -174,7 +179,9 @@ class Server:
                 endpoint = serve_metrics(self.metrics, self.options.metrics_host, self.options.metrics_port)
                 self._metrics_server.callback(endpoint.close)
             if self.options.admin_port is not None:
-                admin = AdminServer(self._administration, self.request_stop, self.options.admin_port)
+                admin = AdminServer(
+                    self._administration, self.reload_models, self.request_stop, self.options.admin_port
+                )
                 log.info("administration listens on port %d", await admin.start())
                 self._admin_server = admin
             await self._start_engines()
@@ -186,26 +193,54 @@ class Server:
 
     async def _start_engines(self) -> None:
         loop = asyncio.get_running_loop()
-        making = self._main_thread.submit(lambda: make_engines(self.options, self._models, self._admission))
-        engines = await asyncio.wrap_future(making)
-        self._engines.update(engines)
+        self._roster.reset(await asyncio.wrap_future(self._main_thread.submit(self._make_engines)))
         if self._preparation is not None:  # of engines that have failed
             await asyncio.to_thread(self._preparation.stop)
         self._preparation = preparation = Preparation(
-            list(engines.values()), lambda error: loop.call_soon_threadsafe(self._end, error)
+            self._roster, lambda error: loop.call_soon_threadsafe(self._end, error)
         )
         await asyncio.wrap_future(self._main_thread.submit(preparation.make_first_ready))
         self._engine_loop = EngineLoop(
-            list(self._engines.values()),
+            self._roster,
             self._delivery.publish,
             lambda error: loop.call_soon_threadsafe(self._fail, error),
             self.metrics,
         )
         self._ticking = asyncio.wrap_future(self._main_thread.submit(self._engine_loop.run))
-        self._sessions.open(self._engines, self._engine_loop, preparation.ready)
-        self._administration.open(self._engines, self._engine_loop)
+        self._sessions.open(self._roster, self._engine_loop, preparation.ready)
+        self._administration.open(self._roster, self._engine_loop)
         await self._set_serving(True)
         preparation.start(self._engine_loop)
+        request_bytes = self._sessions.limits.request_bytes
+        self._reloading = Reloading(
+            self.options, request_bytes, self._admission, self._roster, self._engine_loop, preparation
+        )
+
+    def _make_engines(self) -> list[Engine]:
+        self._admission.clear()
+        return make_engines(self.options, self._models, self._admission)
+
+    async def reload_models(self) -> ModelChanges:
+        """Serve the model files as they are now; see `Reloading.reload`. It goes on when nobody waits for it.
+
+        Raises:
+            StreamError: a file cannot be served, or the server loads its models, or stops.
+        """
+        try:
+            return await asyncio.shield(self._spawn(self._reload()))
+        except asyncio.CancelledError:
+            if self._stopping:
+                raise StreamError(Status.UNAVAILABLE, "the server is shutting down") from None
+            raise
+
+    async def _reload(self) -> ModelChanges:
+        async with self._changing_engines:
+            if self._reloading is None:
+                raise StreamError(
+                    Status.UNAVAILABLE, "the server is loading its models; try again in a moment"
+                )
+            self._models, changes = await self._reloading.reload()
+            return changes
 
     async def _set_serving(self, serving: bool) -> None:
         for transport in self._listening:
@@ -221,10 +256,11 @@ class Server:
         """Return what the user is told when the server is ready; see `Transport.announcement`."""
         return [line for transport in self.transports for line in transport.announcement(terminal=terminal)]
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -284,7 +320,8 @@ class Server:
     async def _recover(self, error: BaseException) -> None:
         await self._set_serving(False)
         try:
-            await self._start_engines()
+            async with self._changing_engines:
+                await self._start_engines()
         except Exception as again:
             log.exception("the engine does not start again")
             self._end(again)

@@ -19,6 +19,7 @@ from diffusion_toy.model.config import UNetConfig
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
+from inference_server.engine.roster import Roster
 from inference_server.ops.monitoring import Load, Metrics
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
@@ -170,8 +171,9 @@ class TickedServer:
         metrics, self._failures = Metrics(Load), list[BaseException]()
         delivery = Delivery(self._clock)
         self._sessions = Sessions(delivery, m.Limits(), Sealer(b"k" * 32, 2**20), metrics, slots + 16)
-        self._loop = EngineLoop([self.engine], delivery.publish, self._failures.append, metrics)
-        self._sessions.open({self.engine.info.name: self.engine}, self._loop)
+        roster = Roster([self.engine])
+        self._loop = EngineLoop(roster, delivery.publish, self._failures.append, metrics)
+        self._sessions.open(roster, self._loop)
         self._streams: dict[InProcess, asyncio.Task[tuple[Status, str] | None]] = {}
         _servers.append(self)
 

@@ -24,33 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64iffusion_toy/v1/admin.proto\x12\x10\x64iffusion_toy.v1\"\x15\n\x13ListSessionsRequest\"G\n\x14ListSessionsResponse\x12/\n\x08sessions\x18\x01 \x03(\x0b\x32\x1d.diffusion_toy.v1.SessionInfo\"\x7f\n\x0bSessionInfo\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12\x10\n\x08\x61ttached\x18\x04 \x01(\x08\x12\x14\n\x0crest_seconds\x18\x05 \x01(\x01\x12\x17\n\x0frows_per_second\x18\x06 \x01(\x01\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"P\n\x13MoveSessionsRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12*\n\x05order\x18\x02 \x01(\x0e\x32\x1b.diffusion_toy.v1.MoveOrder\"+\n\x14MoveSessionsResponse\x12\x13\n\x0bsession_ids\x18\x01 \x03(\t\"\x0e\n\x0c\x44rainRequest\"\x0f\n\rDrainResponse*`\n\tMoveOrder\x12\x1a\n\x16MOVE_ORDER_UNSPECIFIED\x10\x00\x12\x17\n\x13MOVE_ORDER_YOUNGEST\x10\x01\x12\x1e\n\x1aMOVE_ORDER_LONGEST_AT_REST\x10\x02\x32\xf8\x02\n\x15\x41\x64ministrationService\x12]\n\x0cListSessions\x12%.diffusion_toy.v1.ListSessionsRequest\x1a&.diffusion_toy.v1.ListSessionsResponse\x12W\n\nEndSession\x12#.diffusion_toy.v1.EndSessionRequest\x1a$.diffusion_toy.v1.EndSessionResponse\x12]\n\x0cMoveSessions\x12%.diffusion_toy.v1.MoveSessionsRequest\x1a&.diffusion_toy.v1.MoveSessionsResponse\x12H\n\x05\x44rain\x12\x1e.diffusion_toy.v1.DrainRequest\x1a\x1f.diffusion_toy.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64iffusion_toy/v1/admin.proto\x12\x10\x64iffusion_toy.v1\"\x15\n\x13ListSessionsRequest\"G\n\x14ListSessionsResponse\x12/\n\x08sessions\x18\x01 \x03(\x0b\x32\x1d.diffusion_toy.v1.SessionInfo\"\x94\x01\n\x0bSessionInfo\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12\x10\n\x08\x61ttached\x18\x04 \x01(\x08\x12\x14\n\x0crest_seconds\x18\x05 \x01(\x01\x12\x17\n\x0frows_per_second\x18\x06 \x01(\x01\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"P\n\x13MoveSessionsRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12*\n\x05order\x18\x02 \x01(\x0e\x32\x1b.diffusion_toy.v1.MoveOrder\"+\n\x14MoveSessionsResponse\x12\x13\n\x0bsession_ids\x18\x01 \x03(\t\"\x0e\n\x0c\x44rainRequest\"\x0f\n\rDrainResponse\"\x15\n\x13ReloadModelsRequest\"G\n\x14ReloadModelsResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x02 \x03(\t\x12\x0f\n\x07removed\x18\x03 \x03(\t*`\n\tMoveOrder\x12\x1a\n\x16MOVE_ORDER_UNSPECIFIED\x10\x00\x12\x17\n\x13MOVE_ORDER_YOUNGEST\x10\x01\x12\x1e\n\x1aMOVE_ORDER_LONGEST_AT_REST\x10\x02\x32\xd7\x03\n\x15\x41\x64ministrationService\x12]\n\x0cListSessions\x12%.diffusion_toy.v1.ListSessionsRequest\x1a&.diffusion_toy.v1.ListSessionsResponse\x12W\n\nEndSession\x12#.diffusion_toy.v1.EndSessionRequest\x1a$.diffusion_toy.v1.EndSessionResponse\x12]\n\x0cMoveSessions\x12%.diffusion_toy.v1.MoveSessionsRequest\x1a&.diffusion_toy.v1.MoveSessionsResponse\x12H\n\x05\x44rain\x12\x1e.diffusion_toy.v1.DrainRequest\x1a\x1f.diffusion_toy.v1.DrainResponse\x12]\n\x0cReloadModels\x12%.diffusion_toy.v1.ReloadModelsRequest\x1a&.diffusion_toy.v1.ReloadModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'diffusion_toy.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MOVEORDER']._serialized_start=498
-  _globals['_MOVEORDER']._serialized_end=594
+  _globals['_MOVEORDER']._serialized_start=616
+  _globals['_MOVEORDER']._serialized_end=712
   _globals['_LISTSESSIONSREQUEST']._serialized_start=50
   _globals['_LISTSESSIONSREQUEST']._serialized_end=71
   _globals['_LISTSESSIONSRESPONSE']._serialized_start=73
   _globals['_LISTSESSIONSRESPONSE']._serialized_end=144
-  _globals['_SESSIONINFO']._serialized_start=146
-  _globals['_SESSIONINFO']._serialized_end=273
-  _globals['_ENDSESSIONREQUEST']._serialized_start=275
-  _globals['_ENDSESSIONREQUEST']._serialized_end=314
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=316
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=336
-  _globals['_MOVESESSIONSREQUEST']._serialized_start=338
-  _globals['_MOVESESSIONSREQUEST']._serialized_end=418
-  _globals['_MOVESESSIONSRESPONSE']._serialized_start=420
-  _globals['_MOVESESSIONSRESPONSE']._serialized_end=463
-  _globals['_DRAINREQUEST']._serialized_start=465
-  _globals['_DRAINREQUEST']._serialized_end=479
-  _globals['_DRAINRESPONSE']._serialized_start=481
-  _globals['_DRAINRESPONSE']._serialized_end=496
-  _globals['_ADMINISTRATIONSERVICE']._serialized_start=597
-  _globals['_ADMINISTRATIONSERVICE']._serialized_end=973
+  _globals['_SESSIONINFO']._serialized_start=147
+  _globals['_SESSIONINFO']._serialized_end=295
+  _globals['_ENDSESSIONREQUEST']._serialized_start=297
+  _globals['_ENDSESSIONREQUEST']._serialized_end=336
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=338
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=358
+  _globals['_MOVESESSIONSREQUEST']._serialized_start=360
+  _globals['_MOVESESSIONSREQUEST']._serialized_end=440
+  _globals['_MOVESESSIONSRESPONSE']._serialized_start=442
+  _globals['_MOVESESSIONSRESPONSE']._serialized_end=485
+  _globals['_DRAINREQUEST']._serialized_start=487
+  _globals['_DRAINREQUEST']._serialized_end=501
+  _globals['_DRAINRESPONSE']._serialized_start=503
+  _globals['_DRAINRESPONSE']._serialized_end=518
+  _globals['_RELOADMODELSREQUEST']._serialized_start=520
+  _globals['_RELOADMODELSREQUEST']._serialized_end=541
+  _globals['_RELOADMODELSRESPONSE']._serialized_start=543
+  _globals['_RELOADMODELSRESPONSE']._serialized_end=614
+  _globals['_ADMINISTRATIONSERVICE']._serialized_start=715
+  _globals['_ADMINISTRATIONSERVICE']._serialized_end=1186
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,7 @@ class SessionInfo(_message.Message):
     ATTACHED_FIELD_NUMBER: _builtins.int
     REST_SECONDS_FIELD_NUMBER: _builtins.int
     ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Whoever knows it can watch the session."""
     model: _builtins.str
@@ -106,6 +107,8 @@ class SessionInfo(_message.Message):
     """For how long it has had no frame, seconds."""
     rows_per_second: _builtins.float
     """What it counts for in the server's load: network rows a second."""
+    fingerprint: _builtins.str
+    """Of its model's file, as in `ModelInfo`; another one than `ListModels` tells once the file was replaced."""
     def __init__(
         self,
         *,
@@ -115,10 +118,11 @@ class SessionInfo(_message.Message):
         attached: _builtins.bool = ...,
         rest_seconds: _builtins.float = ...,
         rows_per_second: _builtins.float = ...,
+        fingerprint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "model", b"model", "peer", b"peer", "rest_seconds", b"rest_seconds", "rows_per_second", b"rows_per_second", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "fingerprint", b"fingerprint", "model", b"model", "peer", b"peer", "rest_seconds", b"rest_seconds", "rows_per_second", b"rows_per_second", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -232,3 +236,54 @@ class DrainResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DrainResponse: _TypeAlias = DrainResponse  # noqa: Y015
+
+@_typing.final
+class ReloadModelsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadModelsRequest: _TypeAlias = ReloadModelsRequest  # noqa: Y015
+
+@_typing.final
+class ReloadModelsResponse(_message.Message):
+    """Names of models, in the order of their files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """New sessions can have these since now."""
+
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """New sessions get these with other weights since now."""
+
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """New sessions can have these no more."""
+
+    def __init__(
+        self,
+        *,
+        added: _abc.Iterable[_builtins.str] | None = ...,
+        changed: _abc.Iterable[_builtins.str] | None = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadModelsResponse: _TypeAlias = ReloadModelsResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class AdministrationServiceStub:
                 request_serializer=diffusion__toy_dot_v1_dot_admin__pb2.DrainRequest.SerializeToString,
                 response_deserializer=diffusion__toy_dot_v1_dot_admin__pb2.DrainResponse.FromString,
                 _registered_method=True)
+        self.ReloadModels = channel.unary_unary(
+                '/diffusion_toy.v1.AdministrationService/ReloadModels',
+                request_serializer=diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsRequest.SerializeToString,
+                response_deserializer=diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsResponse.FromString,
+                _registered_method=True)
 
 
 class AdministrationServiceServicer:
@@ -77,7 +82,8 @@ class AdministrationServiceServicer:
 
     def MoveSessions(self, request, context):
         """Moves sessions to other servers: each client gets `Moving` with the newest resume token, then
-        UNAVAILABLE, and connects again. Without a balancer it comes back to this server.
+        UNAVAILABLE, and connects again. Without a balancer it comes back to this server. Sessions whose model file
+        was replaced or removed stay, since other servers may not have it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,6 +92,17 @@ class AdministrationServiceServicer:
     def Drain(self, request, context):
         """Stops the server as SIGTERM does: NOT_SERVING, `Moving` to every client, exit with status 0. Answers at
         once, before the sessions have left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadModels(self, request, context):
+        """Reads the model files again, those of `--model` and all that are in `--models-dir` now, and serves what has
+        changed without a restart. Answers when new sessions can have it, a second or two for each new file. Each
+        session goes on with the weights that it began with, also from a resume token; a file that was replaced or
+        removed is let go of with its last session. A new session of a model that was removed gets NOT_FOUND.
+        FAILED_PRECONDITION, with the reason, if a file is damaged or cannot be run: nothing has changed then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +130,11 @@ def add_AdministrationServiceServicer_to_server(servicer, server):
                     servicer.Drain,
                     request_deserializer=diffusion__toy_dot_v1_dot_admin__pb2.DrainRequest.FromString,
                     response_serializer=diffusion__toy_dot_v1_dot_admin__pb2.DrainResponse.SerializeToString,
+            ),
+            'ReloadModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadModels,
+                    request_deserializer=diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsRequest.FromString,
+                    response_serializer=diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +246,33 @@ class AdministrationService:
             '/diffusion_toy.v1.AdministrationService/Drain',
             diffusion__toy_dot_v1_dot_admin__pb2.DrainRequest.SerializeToString,
             diffusion__toy_dot_v1_dot_admin__pb2.DrainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/diffusion_toy.v1.AdministrationService/ReloadModels',
+            diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsRequest.SerializeToString,
+            diffusion__toy_dot_v1_dot_admin__pb2.ReloadModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

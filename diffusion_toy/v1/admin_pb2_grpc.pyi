@@ -43,11 +43,19 @@ class AdministrationServiceStub:
     """Ends a session; its client is told FAILED_PRECONDITION. NOT_FOUND if it is not on this server."""
     MoveSessions: _grpc.UnaryUnaryMultiCallable[_admin_pb2.MoveSessionsRequest, _admin_pb2.MoveSessionsResponse]
     """Moves sessions to other servers: each client gets `Moving` with the newest resume token, then
-    UNAVAILABLE, and connects again. Without a balancer it comes back to this server.
+    UNAVAILABLE, and connects again. Without a balancer it comes back to this server. Sessions whose model file
+    was replaced or removed stay, since other servers may not have it.
     """
     Drain: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainRequest, _admin_pb2.DrainResponse]
     """Stops the server as SIGTERM does: NOT_SERVING, `Moving` to every client, exit with status 0. Answers at
     once, before the sessions have left.
+    """
+    ReloadModels: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReloadModelsRequest, _admin_pb2.ReloadModelsResponse]
+    """Reads the model files again, those of `--model` and all that are in `--models-dir` now, and serves what has
+    changed without a restart. Answers when new sessions can have it, a second or two for each new file. Each
+    session goes on with the weights that it began with, also from a resume token; a file that was replaced or
+    removed is let go of with its last session. A new session of a model that was removed gets NOT_FOUND.
+    FAILED_PRECONDITION, with the reason, if a file is damaged or cannot be run: nothing has changed then.
     """
 
 @_typing.type_check_only
@@ -61,11 +69,19 @@ class AdministrationServiceAsyncStub(AdministrationServiceStub):
     """Ends a session; its client is told FAILED_PRECONDITION. NOT_FOUND if it is not on this server."""
     MoveSessions: _aio.UnaryUnaryMultiCallable[_admin_pb2.MoveSessionsRequest, _admin_pb2.MoveSessionsResponse]  # type: ignore[assignment]
     """Moves sessions to other servers: each client gets `Moving` with the newest resume token, then
-    UNAVAILABLE, and connects again. Without a balancer it comes back to this server.
+    UNAVAILABLE, and connects again. Without a balancer it comes back to this server. Sessions whose model file
+    was replaced or removed stay, since other servers may not have it.
     """
     Drain: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainRequest, _admin_pb2.DrainResponse]  # type: ignore[assignment]
     """Stops the server as SIGTERM does: NOT_SERVING, `Moving` to every client, exit with status 0. Answers at
     once, before the sessions have left.
+    """
+    ReloadModels: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReloadModelsRequest, _admin_pb2.ReloadModelsResponse]  # type: ignore[assignment]
+    """Reads the model files again, those of `--model` and all that are in `--models-dir` now, and serves what has
+    changed without a restart. Answers when new sessions can have it, a second or two for each new file. Each
+    session goes on with the weights that it began with, also from a resume token; a file that was replaced or
+    removed is let go of with its last session. A new session of a model that was removed gets NOT_FOUND.
+    FAILED_PRECONDITION, with the reason, if a file is damaged or cannot be run: nothing has changed then.
     """
 
 class AdministrationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -94,7 +110,8 @@ class AdministrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.MoveSessionsResponse, _abc.Awaitable[_admin_pb2.MoveSessionsResponse]]:
         """Moves sessions to other servers: each client gets `Moving` with the newest resume token, then
-        UNAVAILABLE, and connects again. Without a balancer it comes back to this server.
+        UNAVAILABLE, and connects again. Without a balancer it comes back to this server. Sessions whose model file
+        was replaced or removed stay, since other servers may not have it.
         """
 
     @_abc_1.abstractmethod
@@ -105,6 +122,19 @@ class AdministrationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.DrainResponse, _abc.Awaitable[_admin_pb2.DrainResponse]]:
         """Stops the server as SIGTERM does: NOT_SERVING, `Moving` to every client, exit with status 0. Answers at
         once, before the sessions have left.
+        """
+
+    @_abc_1.abstractmethod
+    def ReloadModels(
+        self,
+        request: _admin_pb2.ReloadModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ReloadModelsResponse, _abc.Awaitable[_admin_pb2.ReloadModelsResponse]]:
+        """Reads the model files again, those of `--model` and all that are in `--models-dir` now, and serves what has
+        changed without a restart. Answers when new sessions can have it, a second or two for each new file. Each
+        session goes on with the weights that it began with, also from a resume token; a file that was replaced or
+        removed is let go of with its last session. A new session of a model that was removed gets NOT_FOUND.
+        FAILED_PRECONDITION, with the reason, if a file is damaged or cannot be run: nothing has changed then.
         """
 
 def add_AdministrationServiceServicer_to_server(servicer: AdministrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

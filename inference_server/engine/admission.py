@@ -93,8 +93,12 @@ class Admission:
     def open(self, model: str, host: Host, capacity: Capacity) -> Share:
         """Give an engine its share of the device."""
         share = Share(self, model, host, capacity)
-        self._shares.append(share)
+        self._shares = [*self._shares, share]  # another thread may be reading the present list
         return share
+
+    def close(self, share: Share) -> None:
+        """Forget an engine that has no sessions and will get none."""
+        self._shares = [one for one in self._shares if one is not share]
 
     def clear(self) -> None:
         """Forget all engines and their sessions, before others take their places."""
@@ -156,6 +160,10 @@ class Share:
         self.model, self.capacity = model, capacity
         self.demand = 0.0
         self.admission, self.host = admission, host
+
+    def close(self) -> None:
+        """Give the share back: the engine has no sessions and will get none."""
+        self.admission.close(self)
 
     @property
     def load(self) -> float:

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TypeVar
@@ -18,6 +18,7 @@ from typing import TypeVar
 from inference_server.engine.engine import Engine
 from inference_server.engine.frames import TickResult
 from inference_server.engine.main_thread import promised
+from inference_server.engine.roster import Roster
 from inference_server.ops.monitoring import Metrics
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,10 @@ R = TypeVar("R")
 
 
 class EngineLoop:
-    """Ticks some engines in turn, `tick_rate_hz` times a second.
+    """Ticks a server's engines in turn, `tick_rate_hz` times a second.
 
     Args:
-        engines: all with the same tick rate.
+        roster: the engines, all with the same tick rate; it may change between two ticks.
         publish: called with each tick's result; must not block.
         failed: called, at most once, if a tick raises; the loop then ends.
         metrics: told of every tick.
@@ -36,13 +37,13 @@ class EngineLoop:
 
     def __init__(
         self,
-        engines: Sequence[Engine],
+        roster: Roster,
         publish: Callable[[TickResult], None],
         failed: Callable[[BaseException], object],
         metrics: Metrics,
     ) -> None:
         """Begin without a tick; `run` makes them."""
-        self._engines = list(engines)
+        self._roster = roster
         self._publish, self._failed, self._metrics = publish, failed, metrics
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = threading.Event()
@@ -69,7 +70,7 @@ class EngineLoop:
 
     def run(self) -> None:
         """Tick until `stop`, or until a tick raises."""
-        period = 1 / self._engines[0].tick_rate_hz
+        period = 1 / self._roster.serving[0].tick_rate_hz
         deadline = time.perf_counter()
         try:
             while not self._stopping.is_set():
@@ -78,7 +79,7 @@ class EngineLoop:
                     began = time.perf_counter()
                     self._wake.wait()
                     deadline = time.perf_counter()
-                    for engine in self._engines:
+                    for engine in self._roster.all:
                         engine.skip_ticks(int((deadline - began) / period))
                     continue
                 # An overrun slows everybody equally; ticks that were missed are not made up for.
@@ -94,10 +95,12 @@ class EngineLoop:
     def run_once(self) -> bool:
         """Make the calls that wait, and tick every engine; return False, without a tick, if all are idle."""
         self._make_calls()
-        if all(engine.idle for engine in self._engines):
+        engines = self._roster.all
+        if all(engine.idle for engine in engines):
             return False
-        for engine in self._engines:
+        for engine in engines:
             self._tick(engine)
+        self._roster.close_retired()
         return True
 
     def _tick(self, engine: Engine) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +19,7 @@ from inference_server.engine.admission import Admission, Seat
 from inference_server.engine.engine import Engine
 from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
+from inference_server.engine.roster import Roster
 from inference_server.engine.session import Session, SessionSnapshot
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.snapshots import seal
@@ -45,6 +46,7 @@ class SessionRow:
     Attributes:
         session_id: its name.
         model: the model's name.
+        fingerprint: of the model's file.
         peer: the address that its stream comes from.
         attached: a stream drives it; otherwise it waits for its client.
         rest_s: for how long it has had no frame, seconds.
@@ -53,16 +55,17 @@ class SessionRow:
 
     session_id: str
     model: str
+    fingerprint: str
     peer: str
     attached: bool
     rest_s: float
     rows_per_second: float
 
     @classmethod
-    def of(cls, seat: Seat) -> SessionRow:
-        """Describe a session by its seat; call it in the engines' thread."""
-        one = seat.session
-        return cls(one.id, seat.share.model, one.peer, not one.detached, seat.rest_s, seat.rows)
+    def of(cls, seat: Seat, engine: Engine) -> SessionRow:
+        """Describe a session by its seat and its engine; call it in the engines' thread."""
+        one, model = seat.session, engine.info
+        return cls(one.id, model.name, model.fingerprint, one.peer, not one.detached, seat.rest_s, seat.rows)
 
 
 class Administration:
@@ -74,20 +77,20 @@ class Administration:
         sealer: makes resume tokens.
     """
 
-    _engines: Mapping[str, Engine]
+    _roster: Roster
     _loop: EngineLoop | None = None
 
     def __init__(self, admission: Admission, delivery: Delivery, sealer: Sealer) -> None:
         self._admission, self._delivery, self._sealer = admission, delivery, sealer
 
-    def open(self, engines: Mapping[str, Engine], engine_loop: EngineLoop) -> None:
+    def open(self, roster: Roster, engine_loop: EngineLoop) -> None:
         """Begin to answer.
 
         Args:
-            engines: by the names of their models.
+            roster: the engines.
             engine_loop: ticks them.
         """
-        self._engines, self._loop = engines, engine_loop
+        self._roster, self._loop = roster, engine_loop
 
     @property
     def _opened(self) -> EngineLoop:
@@ -102,9 +105,13 @@ class Administration:
             StreamError: the server has not loaded its models yet.
         """
         rows: Future[list[SessionRow]] = self._opened.call(
-            lambda: [SessionRow.of(seat) for seat in self._admission.seats]
+            lambda: [SessionRow.of(seat, self._engine(seat)) for seat in self._admission.seats]
         )
         return await asyncio.wrap_future(rows)
+
+    def _engine(self, seat: Seat) -> Engine:
+        """Return whose session it is; runs in the engines' thread."""
+        return next(engine for engine in self._roster.all if engine.share is seat.share)
 
     async def end(self, session_id: str) -> None:
         """End a session; the client that drives it is told FAILED_PRECONDITION.
@@ -120,12 +127,14 @@ class Administration:
 
     def _end(self, session_id: str) -> Session:
         """Free a session's seat where no stream does; runs in the engines' thread."""
-        for engine in self._engines.values():
-            if (session := engine.find(session_id)) is not None:
-                if self._delivery.driver(session) is None:
-                    engine.leave(session)
-                return session
-        raise NotHereError(f"there is no session {session_id!r} on this server; list them for their names")
+        if (found := self._roster.find(session_id)) is None:
+            raise NotHereError(
+                f"there is no session {session_id!r} on this server; list them for their names"
+            )
+        engine, session = found
+        if self._delivery.driver(session) is None:
+            engine.leave(session)
+        return session
 
     async def move(self, count: int, order: Order) -> list[str]:
         """Send the clients of some sessions to other servers, with their newest resume tokens.
@@ -161,13 +170,16 @@ class Administration:
 
     def _freeze(self, count: int, order: Order) -> Sequence[tuple[Seat, SessionSnapshot]]:
         """Stop some sessions where they are; runs in the engines' thread."""
+        serving = {
+            engine.share: engine for engine in self._roster.serving
+        }  # the others' files may be nowhere else
         seats = [seat for seat in self._admission.seats if self._delivery.driver(seat.session) is not None]
-        seats.reverse()
+        seats = [seat for seat in reversed(seats) if seat.share in serving]
         if order is Order.LONGEST_AT_REST:
             seats.sort(key=lambda seat: seat.rest_s, reverse=True)
         frozen = []
         for seat in seats[:count]:
-            engine = self._engines[seat.share.model]
+            engine = serving[seat.share]
             frozen.append((seat, engine.snapshots([seat.session])[0]))
             engine.detach(seat.session)
         return frozen
@@ -175,4 +187,4 @@ class Administration:
     def _leave(self, seat: Seat) -> None:
         """End a session unless its client has come back; runs in the engines' thread."""
         if self._delivery.driver(seat.session) is None:
-            self._engines[seat.share.model].leave(seat.session)
+            self._engine(seat).leave(seat.session)

@@ -6,7 +6,6 @@ Every method of `Attaching` runs there, between two ticks, so that a stream miss
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,6 +14,7 @@ from inference_server.engine.engine import Engine
 from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.pending import PendingCommands
+from inference_server.engine.roster import Roster
 from inference_server.engine.session import Session, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection, Delivery
@@ -46,10 +46,10 @@ class Opened:
 
 
 class Attaching:
-    """Joins connections to the sessions of some engines, and parts them.
+    """Joins connections to the sessions of a server's engines, and parts them.
 
     Args:
-        engines: whose sessions.
+        roster: the engines whose sessions these are.
         loop: ticks the engines.
         delivery: knows which connection drives or watches which session.
         intake: gives each session its queue of commands.
@@ -59,33 +59,38 @@ class Attaching:
 
     def __init__(
         self,
-        engines: Collection[Engine],
+        roster: Roster,
         loop: EngineLoop,
         delivery: Delivery,
         intake: Intake,
         metrics: Metrics,
         grace_s: float,
     ) -> None:
-        self._engines, self._loop, self._delivery, self._intake = engines, loop, delivery, intake
+        self._roster, self._loop, self._delivery, self._intake = roster, loop, delivery, intake
         self._metrics, self._grace_s = metrics, grace_s
 
-    def join(
-        self, engine: Engine, start: m.Start, sequence: int, connection: Connection, peer: str
-    ) -> Opened:
-        """Begin a session."""
+    # Which engine it is, is only looked up here: until then another may have taken over its model.
+
+    def join(self, start: m.Start, sequence: int, connection: Connection, peer: str) -> Opened:
+        """Begin a session.
+
+        Raises:
+            NotHereError: there is no such model.
+        """
+        engine = self._roster.serving_model(start.model)
         session = engine.join(start, sequence, peer)
         self._connect(session, start, connection)
         return replace(Opened.of(engine, session, resumed=False, before=None), applied=sequence)
 
     def reattach(
-        self,
-        engine: Engine,
-        snapshot: SessionSnapshot,
-        start: m.Start,
-        connection: Connection,
-        peer: str,
+        self, snapshot: SessionSnapshot, start: m.Start, connection: Connection, peer: str
     ) -> Opened:
-        """Go on with a session that still waits, or restore it."""
+        """Go on with a session that still waits, or restore it.
+
+        Raises:
+            NotHereError: there is no such model, or its file is another one.
+        """
+        engine = self._roster.resuming(snapshot)
         session = engine.find(snapshot.session_id) if start.seed is None else None
         if session is None:
             session = engine.restore(snapshot, start.seed, peer)
@@ -103,7 +108,7 @@ class Attaching:
     def freeze(self) -> list[tuple[Session, SessionSnapshot]]:
         """Stop all sessions where they are."""
         frozen: list[tuple[Session, SessionSnapshot]] = []
-        for engine in self._engines:
+        for engine in self._roster.all:
             sessions = list(engine.sessions.values())
             frozen += zip(sessions, engine.snapshots(sessions), strict=True)
             for session in sessions:
@@ -138,9 +143,9 @@ class Attaching:
         Raises:
             NotHereError: no engine has the session.
         """
-        for engine in self._engines:
-            if (session := engine.find(session_id)) is not None:
-                self._delivery.watch(session, connection)
-                engine.add_watchers(session, 1)
-                return Opened.of(engine, session, resumed=False, before=None)
-        raise NotHereError("there is no such session; ask the one who runs it for its name")
+        if (found := self._roster.find(session_id)) is None:
+            raise NotHereError("there is no such session; ask the one who runs it for its name")
+        engine, session = found
+        self._delivery.watch(session, connection)
+        engine.add_watchers(session, 1)
+        return Opened.of(engine, session, resumed=False, before=None)

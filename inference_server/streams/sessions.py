@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -25,9 +25,9 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.commands import INJECTIONS_PER_TICK
 from inference_server.engine.engine import Engine
-from inference_server.engine.errors import NotHereError
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.pending import Pending, Skip
+from inference_server.engine.roster import Roster
 from inference_server.engine.session import SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.attaching import Attaching, Opened
@@ -48,7 +48,7 @@ DRAIN_SNAPSHOT_S = 1.0  # how long to wait for the engines' thread when shutting
 
 
 class Sessions:
-    """Serves streams with the sessions of some engines; answers UNAVAILABLE until it is opened.
+    """Serves streams with the sessions of a server's engines; answers UNAVAILABLE until it is opened.
 
     Args:
         delivery: brings what the engines publish.
@@ -61,9 +61,9 @@ class Sessions:
         wall: clients are told that a class wall shows their pictures.
     """
 
-    _engines: Mapping[str, Engine]
+    _roster: Roster
     _loop: EngineLoop
-    _ready: Callable[[str], Future[None]] | None
+    _ready: Callable[[Engine], Future[None]] | None
     _attaching: Attaching
 
     def __init__(
@@ -87,20 +87,20 @@ class Sessions:
 
     def open(
         self,
-        engines: Mapping[str, Engine],
+        roster: Roster,
         engine_loop: EngineLoop,
-        ready: Callable[[str], Future[None]] | None = None,
+        ready: Callable[[Engine], Future[None]] | None = None,
     ) -> None:
         """Accept streams.
 
         Args:
-            engines: by the names of their models; the first is the default.
+            roster: the engines.
             engine_loop: ticks them.
-            ready: from a model's name to what is done when its sessions can begin; None if all can.
+            ready: from an engine to what is done when its sessions can begin; None if all can.
         """
-        self._engines, self._loop, self._ready = engines, engine_loop, ready
+        self._roster, self._loop, self._ready = roster, engine_loop, ready
         self._attaching = Attaching(
-            engines.values(), engine_loop, self._delivery, self._intake, self._metrics, self._limits.grace_s
+            roster, engine_loop, self._delivery, self._intake, self._metrics, self._limits.grace_s
         )
         self._unavailable = None
 
@@ -151,7 +151,7 @@ class Sessions:
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
         now = time.perf_counter()
-        return [engine.info_at(now) for engine in self._engines.values()]
+        return [engine.info_at(now) for engine in self._roster.serving]
 
     async def serve(self, stream: Stream) -> tuple[Status, str] | None:
         """Serve one stream from `Start` to its end.
@@ -221,7 +221,9 @@ class Sessions:
 
     async def _drive(self, stream: Stream, start: m.Start, sequence: int, connection: Connection) -> None:
         snapshot = unseal(start.resume_token, self._sealer) if start.resume_token else None
-        await self._until_ready(start.model if snapshot is None else snapshot.model)
+        await self._until_ready(
+            self._roster.serving_model(start.model) if snapshot is None else self._roster.resuming(snapshot)
+        )
         opening = self._loop.call(self._opener(start, snapshot, sequence, connection, stream.peer))
         held: Opened | None = None
         try:
@@ -247,16 +249,14 @@ class Sessions:
             else:
                 self._detach(held, connection)
 
-    async def _until_ready(self, model: str) -> None:
-        """Wait until sessions of a model can begin, which takes a second or two after the server's start.
+    async def _until_ready(self, engine: Engine) -> None:
+        """Wait until an engine's sessions can begin, which takes a second or two after the server's start.
 
         Raises:
-            NotHereError: there is no such model.
             StreamError: the server was closed meanwhile.
         """
-        engine = self._engine(model)
         if self._ready is not None:
-            await asyncio.shield(asyncio.wrap_future(self._ready(engine.info.name)))
+            await asyncio.shield(asyncio.wrap_future(self._ready(engine)))
         if self._unavailable is not None:
             raise StreamError(Status.UNAVAILABLE, self._unavailable)
 
@@ -268,16 +268,10 @@ class Sessions:
         connection: Connection,
         peer: str,
     ) -> Callable[[], Opened]:
-        """Return what the engines' thread has to do to open the session so that no frame is missed.
-
-        Raises:
-            NotHereError: there is no such model.
-        """
+        """Return what the engines' thread has to do to open the session so that no frame is missed."""
         if snapshot is None:
-            return partial(self._attaching.join, self._engine(start.model), start, sequence, connection, peer)
-        return partial(
-            self._attaching.reattach, self._engine(snapshot.model), snapshot, start, connection, peer
-        )
+            return partial(self._attaching.join, start, sequence, connection, peer)
+        return partial(self._attaching.reattach, snapshot, start, connection, peer)
 
     def _submit(self, opened: Opened, pending: Pending) -> None:
         """Queue a command, unless another stream drives by now: then its queue is closed.
@@ -314,14 +308,6 @@ class Sessions:
         if not opening.cancelled() and opening.exception() is None:
             connection.finished = True  # its client does not know of it
             self._detach(opening.result(), connection)
-
-    def _engine(self, name: str) -> Engine:
-        if not name:
-            return next(iter(self._engines.values()))
-        if name not in self._engines:
-            known = ", ".join(self._engines)
-            raise NotHereError(f"there is no model {name!r}; there is: {known}")
-        return self._engines[name]
 
     async def _welcome(self, stream: Stream, opened: Opened, window: int, *, watching: bool) -> None:
         """Tell a client what its session is.

@@ -15,6 +15,7 @@ from diffusion_toy.predictors.base import PredictorError
 from inference_server.engine.admission import Admission
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
+from inference_server.engine.roster import Roster
 from inference_server.ops.monitoring import Load, Metrics
 from inference_server.preparation import Preparation
 from tests.in_process import GaussianPredictor
@@ -59,9 +60,10 @@ def prepared(
         model = load_model(write_model(folder / f"{name}.safetensors"))
         engines.append(Engine(model, Compiled(model, compile_it), EngineConfig(40), admission))
     failures: list[Exception] = []
-    loop = EngineLoop(engines, lambda _: None, failures.append, Metrics(Load))  # type: ignore[arg-type]
+    roster = Roster(engines)
+    loop = EngineLoop(roster, lambda _: None, failures.append, Metrics(Load))  # type: ignore[arg-type]
     thread = threading.Thread(target=loop.run)
-    preparation = Preparation(engines, failures.append)
+    preparation = Preparation(roster, failures.append)
     preparation.make_first_ready()
     thread.start()
     preparation.start(loop)
@@ -77,13 +79,13 @@ def test_the_first_model_is_ready_at_once_and_the_second_when_it_is_compiled(tmp
     go_on = threading.Event()
     with prepared(tmp_path, lambda: go_on.wait(HANGS_S)) as (preparation, (first, second), failures):
         try:
-            assert preparation.ready("first").done()
+            assert preparation.ready(first).done()
             assert first.share.capacity.rows_per_second is not None
-            assert not preparation.ready("second").done()
+            assert not preparation.ready(second).done()
             assert second.share.capacity.rows_per_second is None
         finally:
             go_on.set()
-        preparation.ready("second").result(HANGS_S)
+        preparation.ready(second).result(HANGS_S)
         assert second.share.capacity.rows_per_second is not None
     assert not failures
 
@@ -92,7 +94,7 @@ def test_programs_for_large_batches_are_compiled_once_there_are_such_and_measure
     tmp_path: Path,
 ) -> None:
     with prepared(tmp_path, lambda: None) as (preparation, engines, failures):
-        preparation.ready("second").result(HANGS_S)
+        preparation.ready(engines[1]).result(HANGS_S)
         predictors: list[Compiled] = [engine.predictor for engine in engines]  # type: ignore[misc]
         assert [predictor.largest for predictor in predictors] == [8, 8]
         predictors[0].wanted_sizes = (16,)
@@ -108,9 +110,9 @@ def test_a_model_that_cannot_be_run_ends_the_wait_for_it(tmp_path: Path) -> None
     def fail() -> None:
         raise PredictorError("no such layer")
 
-    with prepared(tmp_path, fail) as (preparation, _, failures):
+    with prepared(tmp_path, fail) as (preparation, (_, second), failures):
         with pytest.raises(PredictorError, match="no such layer"):
-            preparation.ready("second").result(HANGS_S)
+            preparation.ready(second).result(HANGS_S)
         assert [str(failure) for failure in failures] == ["no such layer"]
 
 
@@ -127,10 +129,37 @@ def test_it_can_be_stopped_before_it_is_done(tmp_path: Path) -> None:
         stopping = threading.Thread(target=preparation.stop)
         stopping.start()
         wait_for(preparation._stopping.is_set, "the stop")
-        assert not preparation.ready("second").done()
+        assert not preparation.ready(second).done()
         go_on.set()
         stopping.join(HANGS_S)
         assert not stopping.is_alive()
         assert second.predictor.further_sizes == (16, 32)
-        assert preparation.ready("second").result(0) is None  # nobody waits for it in vain
+        assert preparation.ready(second).result(0) is None  # nobody waits for it in vain
+    assert not failures
+
+
+def further(folder: Path, compile_it: Callable[[], object]) -> Engine:
+    """Return an engine that comes while the others serve."""
+    model = load_model(write_model(folder / "further.safetensors"))
+    return Engine(model, Compiled(model, compile_it), EngineConfig(40))
+
+
+def test_a_model_that_comes_later_is_compiled_and_measured_beside_the_others(tmp_path: Path) -> None:
+    with prepared(tmp_path, lambda: None) as (preparation, _, failures):
+        engine = further(tmp_path, lambda: None)
+        preparation.prepare(engine).result(HANGS_S)
+        assert engine.share.capacity.rows_per_second is not None
+        assert preparation.ready(engine).done()
+    assert engine.predictor.threads == ["preparation"]  # type: ignore[attr-defined]
+    assert not failures
+
+
+def test_one_that_cannot_be_run_is_told_to_who_asked_and_ends_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise PredictorError("no such layer")
+
+    with prepared(tmp_path, lambda: None) as (preparation, _, failures):
+        with pytest.raises(PredictorError, match="no such layer"):
+            preparation.prepare(further(tmp_path, fail)).result(HANGS_S)
+        preparation.prepare(further(tmp_path, lambda: None)).result(HANGS_S)
     assert not failures

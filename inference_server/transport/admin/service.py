@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from diffusion_toy.v1 import admin_pb2 as pb
 from diffusion_toy.v1 import admin_pb2_grpc as pb_grpc
+from inference_server.engine.roster import ModelChanges
 from inference_server.streams.administration import Administration, Order
 from inference_server.streams.status import status_of
 from inference_server.transport.addresses import ListenError, authority
@@ -30,12 +31,18 @@ class AdministrationService(pb_grpc.AdministrationServiceServicer):
     """Answers what admin.proto describes.
 
     Args:
-        administration: does it.
+        administration: does what concerns sessions.
+        reload: serves the model files as they are now.
         drain: makes the server stop as SIGTERM does, without waiting for it.
     """
 
-    def __init__(self, administration: Administration, drain: Callable[[], None]) -> None:
-        self._administration, self._drain = administration, drain
+    def __init__(
+        self,
+        administration: Administration,
+        reload: Callable[[], Awaitable[ModelChanges]],
+        drain: Callable[[], None],
+    ) -> None:
+        self._administration, self._reload, self._drain = administration, reload, drain
 
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context
@@ -54,6 +61,7 @@ class AdministrationService(pb_grpc.AdministrationServiceServicer):
                     attached=row.attached,
                     rest_seconds=row.rest_s,
                     rows_per_second=row.rows_per_second,
+                    fingerprint=row.fingerprint,
                 )
                 for row in rows
             ]
@@ -86,6 +94,16 @@ class AdministrationService(pb_grpc.AdministrationServiceServicer):
         self._drain()
         return pb.DrainResponse()
 
+    async def ReloadModels(
+        self, request: pb.ReloadModelsRequest, context: Context
+    ) -> pb.ReloadModelsResponse:
+        """Serve the model files as they are now."""
+        try:
+            changes = await self._reload()
+        except Exception as error:
+            await abort(context, error)
+        return pb.ReloadModelsResponse(added=changes.added, changed=changes.changed, removed=changes.removed)
+
 
 async def abort(context: Context, error: Exception) -> NoReturn:
     """End a call with the status and the text of an error."""
@@ -98,15 +116,21 @@ class AdminServer:
     """A gRPC server for operators, with reflection.
 
     Args:
-        administration: what it serves.
+        administration, reload: what it serves.
         drain: makes the server stop as SIGTERM does, without waiting for it.
         port: TCP port on the loopback address; 0 takes a free one.
     """
 
     _server: grpc.aio.Server
 
-    def __init__(self, administration: Administration, drain: Callable[[], None], port: int) -> None:
-        self._service, self._port = AdministrationService(administration, drain), port
+    def __init__(
+        self,
+        administration: Administration,
+        reload: Callable[[], Awaitable[ModelChanges]],
+        drain: Callable[[], None],
+        port: int,
+    ) -> None:
+        self._service, self._port = AdministrationService(administration, reload, drain), port
 
     async def start(self) -> int:
         """Listen and serve, and return the TCP port in use.

@@ -14,6 +14,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
+from inference_server.engine.roster import Roster
 from inference_server.ops.monitoring import Load, Metrics
 from inference_server.streams import intake
 from inference_server.streams.conversation import schedule_response
@@ -46,11 +47,12 @@ async def served(
     sealer = Sealer(b"k" * 32, 2**20)
     sessions = Sessions(delivery, m.Limits(), sealer, metrics, streams_per_peer, start_s)
     failures: list[BaseException] = []
-    loop = EngineLoop([engine], delivery.publish, failures.append, metrics)
+    roster = Roster([engine])
+    loop = EngineLoop(roster, delivery.publish, failures.append, metrics)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        sessions.open({engine.info.name: engine}, loop)
+        sessions.open(roster, loop)
         yield sessions, engine
     finally:
         sessions.close("the test is over")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -16,6 +15,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import admin_pb2 as pb
 from diffusion_toy.v1 import admin_pb2_grpc as pb_grpc
 from tests.client import Client
+from tests.inference_server.transport.admin_client import admin_port, administration, code_of, listed
 from tests.models import write_model
 from tests.tools import HANGS_S, ROOT, ServerProcess, running_server, wait_for
 
@@ -32,18 +32,6 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["--model", model, "--threads", "1", "--capacity", "100000", "--resume-key-file", f"{folder}/key"]
 
 
-def admin_port(server: ServerProcess) -> int:
-    """Return where a server's administration listens."""
-    return int(re.findall(r"administration listens on port (\d+)", "".join(server.log))[0])
-
-
-@contextmanager
-def administration(server: ServerProcess) -> Iterator[pb_grpc.AdministrationServiceStub]:
-    """Connect to a server's administration for the length of a block."""
-    with grpc.insecure_channel(f"127.0.0.1:{admin_port(server)}") as channel:
-        yield pb_grpc.AdministrationServiceStub(channel)
-
-
 @pytest.fixture(scope="module")
 def server(flags: list[str]) -> Iterator[ServerProcess]:
     with running_server(*flags, "--admin-port", "0") as one:
@@ -54,10 +42,6 @@ def server(flags: list[str]) -> Iterator[ServerProcess]:
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as held:
         yield held
-
-
-def listed(admin: pb_grpc.AdministrationServiceStub) -> dict[str, pb.SessionInfo]:
-    return {one.session_id: one for one in admin.ListSessions(pb.ListSessionsRequest()).sessions}
 
 
 def begin(stack: ExitStack, address: str, start: m.Start | None = None) -> tuple[Client, str]:
@@ -80,13 +64,6 @@ def moved(client: Client) -> tuple[bytes, int]:
     assert code is grpc.StatusCode.UNAVAILABLE
     assert isinstance(response, m.Moving)
     return response.resume_token.token, step
-
-
-def code_of(call: grpc.UnaryUnaryMultiCallable, request: object) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request)
-    assert isinstance(caught.value, grpc.Call)
-    return caught.value.code(), caught.value.details() or ""
 
 
 def test_sessions_are_listed_oldest_first(server: ServerProcess, stack: ExitStack) -> None:

@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from diffusion_toy.contract import messages as m
 from inference_server.engine.loop import EngineLoop
+from inference_server.engine.roster import Roster
 from inference_server.ops.monitoring import Load, Metrics
 from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
@@ -75,7 +76,7 @@ async def web(
     guard = BearerGuard(security.bearer_token or "")
     transport = WebTransport(WebConfig(host, 0, **how), security, guard, Page(folder))
     sessions.open(
-        {}, cast(EngineLoop, SimpleNamespace(call=None))
+        Roster(), cast(EngineLoop, SimpleNamespace(call=None))
     )  # without any model, so that a start is answered NOT_FOUND
     port = await transport.start(sessions)
     try:
