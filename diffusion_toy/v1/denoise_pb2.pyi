@@ -99,9 +99,15 @@ message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
   while the models are being loaded.
 
 A server with a class wall shows the pictures of all its sessions at `/api/wall`, subprotocol
-`diffusion-toy.wall.v1`. The only request is one `WallRequest`, within 10 seconds; then `WallUpdate`s come, five
-a second at most, each with the pictures that have changed. The wall is no watcher: nothing is acknowledged,
-and no session steps slower for it. It ends with a close code as above.
+`diffusion-toy.wall.v1`. The first request is a `WallRequest` with the wall's token, within 10 seconds; then
+`WallUpdate`s come, five a second at most, each with the pictures that have changed. The wall is no watcher:
+nothing is acknowledged, and no session steps slower for it. It ends with a close code as above.
+
+Further `WallRequest`s tell the class something: they put a session on the spotlight, or offer a seed. All walls of
+a server share one `Lesson` and see it in their updates; everybody who runs a session gets it, over gRPC too, as a
+`DenoiseResponse.lesson` after the welcome and after each change. It obliges nobody: a client follows the
+spotlight, or starts from the seed, only where its user has said so. Four changes a second are taken, for all
+walls together; those beyond wait.
 
 ## A worked exchange
 
@@ -991,6 +997,7 @@ class DenoiseResponse(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     MOVING_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    LESSON_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -1015,6 +1022,12 @@ class DenoiseResponse(_message.Message):
     def refusal(self) -> Global___Refusal:
         """The last response before the stream ends with an error; over gRPC only."""
 
+    @_builtins.property
+    def lesson(self) -> Global___Lesson:
+        """What the class wall shows everybody now, see `Welcome.wall`; whole, never a difference. One that has not
+        been sent yet is replaced by a newer one.
+        """
+
     def __init__(
         self,
         *,
@@ -1025,12 +1038,13 @@ class DenoiseResponse(_message.Message):
         resume_token: Global___ResumeToken | None = ...,
         moving: Global___Moving | None = ...,
         refusal: Global___Refusal | None = ...,
+        lesson: Global___Lesson | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "lesson", b"lesson", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "lesson", b"lesson", "moving", b"moving", "refusal", b"refusal", "rejected", b"rejected", "response", b"response", "resume_token", b"resume_token", "schedule", b"schedule", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule", "resume_token", "moving", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "frame", "rejected", "schedule", "resume_token", "moving", "refusal", "lesson"]  # noqa: Y015
     _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
@@ -1669,20 +1683,96 @@ class WallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
+    SPOTLIGHT_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The wall's own token, which the server made up or was given. Error: UNAUTHENTICATED."""
+    """The wall's own token, which the server made up or was given; ignored after the first request. Error:
+    UNAUTHENTICATED.
+    """
+    spotlight: _builtins.str
+    """Puts the session of this `WallPicture.session_id` on the spotlight; empty takes it off. Ignored where there
+    is no such picture any more.
+    """
+    @_builtins.property
+    def offer(self) -> Global___SeedOffer:
+        """Offers a seed in place of the one before. `SeedOffer.number` is ignored. Error: INVALID_ARGUMENT for a seed
+        outside its range.
+        """
+
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
+        spotlight: _builtins.str = ...,
+        offer: Global___SeedOffer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "offer", b"offer", "spotlight", b"spotlight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "offer", b"offer", "spotlight", b"spotlight", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["spotlight", "offer"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___WallRequest: _TypeAlias = WallRequest  # noqa: Y015
+
+@_typing.final
+class Lesson(_message.Message):
+    """What whoever has the wall's link shows the class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPOTLIGHT_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
+    spotlight: _builtins.str
+    """`Welcome.session_id` of the session on the spotlight, for `Start.watch`; empty for none. It stays until it is
+    changed: the session may be over by now.
+    """
+    @_builtins.property
+    def offer(self) -> Global___SeedOffer:
+        """The newest offer; unset before the first."""
+
+    def __init__(
+        self,
+        *,
+        spotlight: _builtins.str = ...,
+        offer: Global___SeedOffer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer", "spotlight", b"spotlight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WallRequest: _TypeAlias = WallRequest  # noqa: Y015
+Global___Lesson: _TypeAlias = Lesson  # noqa: Y015
+
+@_typing.final
+class SeedOffer(_message.Message):
+    """"Everybody start from this seed": a client asks its user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    seed: _builtins.int
+    """For a `Restart` from noise, 0…2^63−1. Unset: the offer has been taken back."""
+    number: _builtins.int
+    """Rises with each offer: a higher one is to be shown, also to a user who has turned the one before down."""
+    def __init__(
+        self,
+        *,
+        seed: _builtins.int | None = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "number", b"number", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___SeedOffer: _TypeAlias = SeedOffer  # noqa: Y015
 
 @_typing.final
 class WallUpdate(_message.Message):
@@ -1693,6 +1783,7 @@ class WallUpdate(_message.Message):
     PICTURES_FIELD_NUMBER: _builtins.int
     GONE_FIELD_NUMBER: _builtins.int
     OTHERS_FIELD_NUMBER: _builtins.int
+    LESSON_FIELD_NUMBER: _builtins.int
     others: _builtins.int
     """How many sessions there are beside those that the wall has room for."""
     @_builtins.property
@@ -1703,16 +1794,21 @@ class WallUpdate(_message.Message):
     def gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The session ids of pictures that are to be taken down."""
 
+    @_builtins.property
+    def lesson(self) -> Global___Lesson:
+        """What the class is told; set in the first update, and where it has changed."""
+
     def __init__(
         self,
         *,
         pictures: _abc.Iterable[Global___WallPicture] | None = ...,
         gone: _abc.Iterable[_builtins.str] | None = ...,
         others: _builtins.int = ...,
+        lesson: Global___Lesson | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lesson", b"lesson"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "others", b"others", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "lesson", b"lesson", "others", b"others", "pictures", b"pictures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,9 +99,15 @@ message is a broken protocol (INVALID_ARGUMENT). What gRPC does by other means:
   while the models are being loaded.
 
 A server with a class wall shows the pictures of all its sessions at `/api/wall`, subprotocol
-`diffusion-toy.wall.v1`. The only request is one `WallRequest`, within 10 seconds; then `WallUpdate`s come, five
-a second at most, each with the pictures that have changed. The wall is no watcher: nothing is acknowledged,
-and no session steps slower for it. It ends with a close code as above.
+`diffusion-toy.wall.v1`. The first request is a `WallRequest` with the wall's token, within 10 seconds; then
+`WallUpdate`s come, five a second at most, each with the pictures that have changed. The wall is no watcher:
+nothing is acknowledged, and no session steps slower for it. It ends with a close code as above.
+
+Further `WallRequest`s tell the class something: they put a session on the spotlight, or offer a seed. All walls of
+a server share one `Lesson` and see it in their updates; everybody who runs a session gets it, over gRPC too, as a
+`DenoiseResponse.lesson` after the welcome and after each change. It obliges nobody: a client follows the
+spotlight, or starts from the seed, only where its user has said so. Four changes a second are taken, for all
+walls together; those beyond wait.
 
 ## A worked exchange
 

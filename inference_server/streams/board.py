@@ -74,6 +74,11 @@ class Board:
         with self._lock:
             self._newest.pop(session, None)
 
+    def shows(self, session_id: str) -> bool:
+        """Return whether the session of this name has a picture."""
+        with self._lock:
+            return any(session.id == session_id for session in self._newest)
+
     def __len__(self) -> int:
         """Return how many sessions have a picture."""
         return len(self._newest)

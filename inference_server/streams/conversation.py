@@ -18,6 +18,7 @@ from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
 from inference_server.streams.intake import Intake
+from inference_server.streams.lesson import Lesson
 from inference_server.streams.outbox import FrameRecord
 from inference_server.streams.snapshots import seal
 from inference_server.streams.status import GAVE_WAY, Status, StreamError
@@ -204,6 +205,8 @@ class Conversation:
                     response = pb.DenoiseResponse(rejected=wire.rejected_to_proto(message))
                 case m.Schedule():
                     response = schedule_response(message)
+                case Lesson():
+                    response = pb.DenoiseResponse(lesson=lesson_to_proto(message))
                 case Displaced(snapshot):
                     moving = m.Moving(seal(snapshot, self._sealer), GAVE_WAY)
                     response = pb.DenoiseResponse(moving=wire.moving_to_proto(moving))
@@ -223,3 +226,13 @@ async def _wait(seconds: float) -> None:
 def schedule_response(schedule: m.Schedule) -> pb.DenoiseResponse:
     """Return the message that tells a schedule, one for everybody who has the same; not to be changed."""
     return pb.DenoiseResponse(schedule=wire.schedule_to_proto(schedule))
+
+
+def lesson_to_proto(lesson: Lesson) -> pb.Lesson:
+    """Return the message of a lesson."""
+    message = pb.Lesson(spotlight=lesson.spotlight)
+    if lesson.offers:
+        message.offer.number = lesson.offers
+        if lesson.seed is not None:
+            message.offer.seed = lesson.seed
+    return message

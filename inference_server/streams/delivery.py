@@ -16,6 +16,7 @@ from diffusion_toy.contract.messages import Moving, Rejected, Schedule
 from inference_server.engine.frames import TickResult
 from inference_server.engine.session import Displaced, Event, Session, SessionSnapshot
 from inference_server.streams.board import Board
+from inference_server.streams.lesson import Lesson
 from inference_server.streams.outbox import FrameRecord, Message, Outbox, StalledClientError
 from inference_server.streams.status import GAVE_WAY, Status, StreamError
 
@@ -56,7 +57,7 @@ class Connection:
                     self.outbox.offer_frame(message)
                 case SessionSnapshot():
                     self.outbox.offer_snapshot(message)
-                case Rejected() | Schedule() | Moving() | Displaced():
+                case Rejected() | Schedule() | Moving() | Displaced() | Lesson():
                     self.outbox.offer(message)
         except StalledClientError as error:
             self.finish(error)
@@ -163,6 +164,14 @@ class Delivery:
         with self._lock:
             audience = self._audiences.get(session)
             return audience.driver if audience is not None else None
+
+    def tell_drivers(self, message: Message) -> None:
+        """Send a message to everybody who drives a session; for the event loop's thread."""
+        with self._lock:
+            drivers = [audience.driver for audience in self._audiences.values()]
+        for driver in drivers:
+            if driver is not None:
+                driver.offer(message)
 
     def close_all(self, error: BaseException | None) -> None:
         """End every stream; for the event loop's thread."""

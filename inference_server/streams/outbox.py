@@ -14,6 +14,7 @@ from diffusion_toy.contract.messages import APPLIED_MAX, Applied, Moving, Reject
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 from inference_server.engine.frames import FrameBatch
 from inference_server.engine.session import Displaced, SessionSnapshot
+from inference_server.streams.lesson import Lesson
 
 CONTROL_MESSAGES_MAX = 2048
 
@@ -50,7 +51,8 @@ class FrameRecord:
         return int(self.batch.numbers[self.row])
 
 
-Control = Rejected | Schedule | Moving | Displaced
+State = Schedule | Lesson  # the newest says everything
+Control = Rejected | Moving | Displaced | State
 Message = FrameRecord | Control | SessionSnapshot
 
 
@@ -66,8 +68,8 @@ class Outbox:
         self.dropped = 0
         self._newest: FrameRecord | None = None
         self._snapshot: SessionSnapshot | None = None
-        self._control: deque[Control] = deque()  # but for schedules
-        self._schedule: Schedule | None = None
+        self._control: deque[Control] = deque()  # but for states
+        self._states: dict[type[State], State] = {}
         self._control_unread = 0  # sent since the client last acknowledged something
         self._unacknowledged: deque[int] = deque()
         self._last_sent = 0
@@ -98,16 +100,16 @@ class Outbox:
 
     @property
     def _has_control(self) -> bool:
-        return bool(self._control) or self._schedule is not None
+        return bool(self._control or self._states)
 
     def offer(self, message: Control) -> None:
-        """Offer anything else; a schedule replaces one that has not been sent, all others are kept.
+        """Offer anything else; a state replaces one of its kind that has not been sent, all others are kept.
 
         Raises:
             StalledClientError: too much waits to be sent, or was sent and seems not to be read.
         """
-        if isinstance(message, Schedule):
-            self._schedule = message
+        if isinstance(message, State):
+            self._states[type(message)] = message
             return
         if len(self._control) + (self._control_unread if self.full else 0) >= CONTROL_MESSAGES_MAX:
             raise StalledClientError(
@@ -135,8 +137,7 @@ class Outbox:
     def take_control(self) -> Control | None:
         """Return the next answer or announcement, None if there is none."""
         if not self._control:
-            schedule, self._schedule = self._schedule, None
-            return schedule
+            return self._states.pop(next(iter(self._states))) if self._states else None
         self._control_unread += 1
         return self._control.popleft()
 

@@ -34,6 +34,7 @@ from inference_server.streams.attaching import Attaching, Opened
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.intake import STREAMS_PER_SECOND, Intake
+from inference_server.streams.lesson import NO_LESSON, Lesson
 from inference_server.streams.peers import network_of
 from inference_server.streams.snapshots import seal, unseal
 from inference_server.streams.status import Status, StreamError, status_of
@@ -80,6 +81,7 @@ class Sessions:
     ) -> None:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
         self._streams_per_peer, self._wall = streams_per_peer, wall
+        self._lesson = NO_LESSON
         self._start_s = min(start_s, limits.idle_s)
         self._intake = Intake(limits, new_streams_per_second)
         self._streams: Counter[str] = Counter()  # by the peer's host
@@ -137,6 +139,16 @@ class Sessions:
     def unacknowledged(self) -> int:
         """The number of frames on their way to all clients."""
         return sum(connection.outbox.unacknowledged for _, connection in self._delivery.connections())
+
+    @property
+    def lesson(self) -> Lesson:
+        """Return what the class wall shows everybody."""
+        return self._lesson
+
+    def teach(self, lesson: Lesson) -> None:
+        """Tell it to everybody who drives a session, now or later."""
+        self._lesson = lesson
+        self._delivery.tell_drivers(lesson)
 
     def models(self, peer: str) -> list[m.ModelInfo]:
         """Return the models that a `Start` can name.
@@ -240,6 +252,8 @@ class Sessions:
             )  # fmt: skip
             (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
             await self._welcome(stream, opened, start.window, watching=False)
+            if self._wall:
+                connection.offer(self._lesson)
             conversation = self._conversation(stream, connection)
             submit = partial(self._submit, opened)
             await conversation.drive(opened.applied, submit, repeats=opened.resumed)
