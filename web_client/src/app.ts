@@ -1,13 +1,16 @@
 /** The page: its parts, and what is done once for each picture that the screen shows. */
 
-import { fromBinary } from "@bufbuild/protobuf";
-import { ListModelsResponseSchema, type Model } from "./diffusion_toy/v1/denoise_pb.ts";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { ListModelsResponseSchema, type Model, OriginSchema } from "./diffusion_toy/v1/denoise_pb.ts";
+import { Classroom } from "./core/classroom.ts";
 import { drawSeed, ViewModel } from "./core/view_model.ts";
-import { start } from "./contract/messages.ts";
+import { type Frame, start } from "./contract/messages.ts";
 import { BROWSER, Connection } from "./link/connection.ts";
 import type { Recipe } from "./recipes/recipe.ts";
 import { readFragment } from "./recipes/links.ts";
-import { forgetSession, keepName, keepSession, keepToken, keptName, keptSession, keptToken } from "./ui/kept.ts";
+import {
+  forgetSession, keepAnswer, keepName, keepSession, keepToken, keptAnswer, keptName, keptSession, keptToken,
+} from "./ui/kept.ts";
 import { Appearance } from "./ui/appearance.ts";
 import { ConnectionPanel } from "./ui/connection_panel.ts";
 import { button, h, icon, mark } from "./ui/dom.ts";
@@ -29,10 +32,18 @@ const SILENCE_S = 6; // of a session that should send frames: then its stream is
 const SLEEP_S = 90; // between two looks at the clock: then the device has slept
 const LOOK_EVERY_S = 5;
 
+/** A session with the stream that brings it. */
+interface Seen {
+  model: ViewModel;
+  connection: Connection;
+}
+
 export class App {
   readonly #appearance = new Appearance();
-  readonly #model: ViewModel;
-  readonly #connection: Connection;
+  readonly #classroom = new Classroom(keptAnswer());
+  readonly #address: string;
+  readonly #own: Seen; // goes on while another one is shown
+  #spotlit: Seen | undefined; // shown in its place
   readonly #root: HTMLElement;
   #parts: ReturnType<App["mount"]>;
   #models: readonly Model[] = [];
@@ -42,21 +53,27 @@ export class App {
     this.#root = root;
     const asked = readFragment(location.hash);
     history.replaceState(null, "", location.pathname); // a token is not for the address bar, or for who looks over
-    this.#model = new ViewModel(start(asked.watch ? { watch: asked.watch } : { seed: drawSeed() }));
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const address = `${scheme}//${location.host}/api/denoise`;
-    this.#connection = new Connection(address, () => this.#model.nextStart(), BROWSER);
-    this.#connection.token = asked.token || keptToken();
+    this.#address = `${scheme}//${location.host}/api/denoise`;
+    this.#own = this.#see(asked.watch, asked.token || keptToken());
     if (asked.token) keepToken(asked.token);
-    this.#connection.name = keptName();
+    this.#own.connection.name = keptName();
     this.#parts = this.mount();
     void this.#begin(asked);
+  }
+
+  /** Return a session that is to be watched, or a new one; its stream is not open yet. */
+  #see(watch: string, token: string): Seen {
+    const model = new ViewModel(start(watch ? { watch } : { seed: drawSeed() }));
+    const connection = new Connection(this.#address, () => model.nextStart(), BROWSER);
+    connection.token = token;
+    return { model, connection };
   }
 
   async #begin(asked: { watch: string; recipe: string }): Promise<void> {
     const recipe = asked.recipe ? await this.#parts.menus.read(asked.recipe) : undefined;
     if (recipe) await this.#replayWith(recipe);
-    this.#connection.open(asked.watch || recipe ? undefined : keptSession());
+    this.#own.connection.open(asked.watch || recipe ? undefined : keptSession());
     forgetSession();
     void this.#listModels();
     this.#watchOver();
@@ -69,13 +86,13 @@ export class App {
   async #replayWith(recipe: Recipe): Promise<void> {
     await this.#listModels();
     if (this.#models.some((one) => one.name === recipe.model)) {
-      this.#model.start = { ...this.#model.start, model: recipe.model };
+      this.#own.model.start = { ...this.#own.model.start, model: recipe.model };
     }
-    this.#model.beginReplay(recipe);
+    this.#own.model.beginReplay(recipe);
   }
 
   async #listModels(): Promise<void> {
-    const { token } = this.#connection;
+    const { token } = this.#own.connection;
     const headers = { Accept: "application/x-protobuf", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
     try {
       const response = await fetch("/api/models", { headers });
@@ -93,11 +110,11 @@ export class App {
       if (document.visibilityState === "visible") this.#look();
     });
     addEventListener("online", () => {
-      this.#connection.tryAgain();
+      for (const { connection } of this.#seen) connection.tryAgain();
     });
     addEventListener("pagehide", () => {
-      const token = this.#connection.resumeToken;
-      if (token && !this.#model.watching) keepSession(token);
+      const { model, connection } = this.#own;
+      if (connection.resumeToken && !model.watching) keepSession(connection.resumeToken);
     });
     addEventListener("pageshow", (event) => {
       if (event.persisted) forgetSession(); // the page comes back with its session
@@ -111,23 +128,29 @@ export class App {
     const now = BROWSER.now();
     const slept = now - this.#looked > SLEEP_S;
     this.#looked = now;
-    const connection = this.#connection;
-    const visible = document.visibilityState === "visible";
-    if (!connection.live) {
+    if (document.visibilityState !== "visible") return;
+    for (const { model, connection } of this.#seen) {
       const idle = connection.status.failure?.trouble === "idle";
-      if (visible && (connection.status.phase === "reconnecting" || idle)) connection.tryAgain();
-      return;
+      const silent = model.frame?.idle === false && now - connection.heard > SILENCE_S;
+      if (connection.live) {
+        if (slept || silent) connection.reconnect();
+      } else if (connection.status.phase === "reconnecting" || idle) {
+        connection.tryAgain();
+      }
     }
-    const silent = this.#model.frame?.idle === false && now - connection.heard > SILENCE_S;
-    if (visible && (slept || silent)) connection.reconnect();
+  }
+
+  /** Return the sessions that have a stream; the last one is shown. */
+  get #seen(): Seen[] {
+    return this.#spotlit ? [this.#own, this.#spotlit] : [this.#own];
   }
 
   /** Build the page in the language in force. */
   mount() {
     const { language } = this.#appearance;
     const words = LANGUAGES[language];
-    const model = this.#model;
-    const connection = this.#connection;
+    const own = this.#own;
+    const { model, connection } = this.#spotlit ?? own;
     document.documentElement.lang = language;
     document.title = words.title;
     const gone = new AbortController();
@@ -139,13 +162,27 @@ export class App {
     const gauge = new Gauge(words);
     const notices = new Notices(words);
     const link = new ConnectionPanel(words, connection);
-    const wall = new WallNote(words, connection.name, (name) => {
-      keepName(name);
-      connection.name = name;
-      connection.reconnect(); // a start has the name
+    const wall = new WallNote(words, this.#classroom, own.connection.name, {
+      rename: (name) => {
+        keepName(name);
+        own.connection.name = name;
+        own.connection.reconnect(); // a start has the name
+      },
+      begin: (seed) => {
+        keepAnswer(this.#classroom.answer());
+        this.#classroom.following = false; // to see what one has asked for
+        own.model.restart(seed, create(OriginSchema));
+      },
+      decline: () => {
+        keepAnswer(this.#classroom.answer());
+      },
     });
     const panel = new Panel(words, model, this.#appearance, {
       chooseModel: (name) => {
+        if (this.#spotlit) {
+          model.notice = { what: "watching" };
+          return;
+        }
         model.changeModel(name);
         connection.beginAnew();
       },
@@ -199,11 +236,36 @@ export class App {
   #chooseLanguage(language: Language): void {
     this.#appearance.language = language;
     this.#appearance.keep();
+    this.#mountAgain();
+  }
+
+  #mountAgain(): void {
     const { tour } = this.#parts;
+    const focused = document.activeElement?.id;
     this.#parts.gone.abort();
     tour?.close();
     this.#parts = this.mount();
-    if (tour) this.#openTour(new TourPanel(language, this.#model, () => { this.#endTour(); }, tour.tour));
+    if (tour) this.#openTour(this.#newTour(tour.tour));
+    this.#parts.wall.draw(this.#own.model); // what is hidden takes no focus
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+
+  #newTour(tour?: TourPanel["tour"]): TourPanel {
+    return new TourPanel(this.#appearance.language, this.#own.model, () => { this.#endTour(); }, tour);
+  }
+
+  /** Show the session on the spotlight, where the person follows it, or else their own. */
+  #followSpotlight(): void {
+    if (this.#spotlit?.connection.status.failure?.trouble === "over") {
+      this.#classroom.lose();
+      this.#own.model.notice = { what: "watched is over" };
+    }
+    const watched = this.#classroom.watched(this.#own.model.welcome?.sessionId);
+    if (watched === this.#spotlit?.model.start.watch) return;
+    this.#spotlit?.connection.leave();
+    this.#spotlit = watched ? this.#see(watched, this.#own.connection.token) : undefined;
+    this.#spotlit?.connection.open();
+    this.#mountAgain();
   }
 
   #toggleTour(): void {
@@ -211,7 +273,7 @@ export class App {
       this.#parts.tour.close();
       this.#endTour();
     } else {
-      this.#openTour(new TourPanel(this.#appearance.language, this.#model, () => { this.#endTour(); }));
+      this.#openTour(this.#newTour());
     }
   }
 
@@ -232,14 +294,9 @@ export class App {
     requestAnimationFrame((next) => {
       this.#draw(next / 1000);
     });
-    const model = this.#model;
-    const connection = this.#connection;
-    const { events, frame } = connection.take();
-    for (const event of events) model.receiveEvent(event);
-    model.live = connection.live;
-    if (frame) model.receiveFrame(frame);
-    if (model.live) model.feedback.passTime(now); // else what is on its way may be sent again
-    this.#send(now);
+    const drawn = this.#seen.map((seen) => ({ connection: seen.connection, frame: this.#advance(seen, now) }));
+    this.#followSpotlight();
+    const { model, connection } = this.#spotlit ?? this.#own;
     const { pictures, transport, timeline, film, gauge, notices, link, panel, tour, wall } = this.#parts;
     pictures.draw(model);
     transport.draw(model);
@@ -249,19 +306,32 @@ export class App {
     panel.draw(now);
     tour?.draw();
     notices.draw(model, now);
-    wall.draw(model);
+    wall.draw(this.#own.model);
     link.draw(model, connection, now);
-    if (frame) connection.drawn(frame);
+    for (const one of drawn) if (one.frame) one.connection.drawn(one.frame);
   }
 
-  #send(now: number): void {
-    const model = this.#model;
+  /** Take in what has come of a session, and send what it is asked for; return its new frame. */
+  #advance({ model, connection }: Seen, now: number): Frame | undefined {
+    const { events, frame } = connection.take();
+    for (const event of events) {
+      if (event.case === "lesson") this.#classroom.receive(event.value);
+      else model.receiveEvent(event);
+    }
+    model.live = connection.live;
+    if (frame) model.receiveFrame(frame);
+    if (model.live) model.feedback.passTime(now); // else what is on its way may be sent again
+    this.#send({ model, connection }, now);
+    return frame;
+  }
+
+  #send({ model, connection }: Seen, now: number): void {
     for (const command of model.takeCommands()) {
-      const sequence = this.#connection.send(command);
+      const sequence = connection.send(command);
       if (sequence !== undefined) model.sent(command, sequence, now);
     }
     for (let command = model.nextReplayed(now); command; command = model.nextReplayed(now)) {
-      const sequence = this.#connection.send(command);
+      const sequence = connection.send(command);
       if (sequence === undefined) break;
       model.sent(command, sequence, now);
     }

@@ -30,7 +30,7 @@ const SEED_DRAW_MAX = 99_999; // drawn seeds are short enough to be read out in 
 
 /** An answer to what was done last. */
 export type Notice =
-  | { what: "watching" | "session replaced" | "taken over" | "moment gone" | "class waits" | "no examples" }
+  | { what: "watching" | "session replaced" | "taken over" | "moment gone" | "class waits" | "no examples" | "watched is over" }
   | { what: "replayed"; steps: number }
   | { what: "other weights"; model: string }
   | { what: "not exact"; reason: string }
@@ -68,7 +68,7 @@ export class ViewModel {
 
   // --- from the connection ---
 
-  receiveEvent(event: Event): void {
+  receiveEvent(event: Exclude<Event, { case: "lesson" }>): void {
     switch (event.case) {
       case "welcome":
         this.#receiveWelcome(event.value);

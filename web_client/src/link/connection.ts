@@ -45,7 +45,7 @@ export interface Socket {
 export type OpenSocket = (address: string, subprotocol: string) => Socket;
 
 /** What has come in and is neither a frame nor the connection's own business. */
-export type Event = Extract<DenoiseResponse["response"], { case: "welcome" | "rejected" | "schedule" }>;
+export type Event = Extract<DenoiseResponse["response"], { case: "welcome" | "rejected" | "schedule" | "lesson" }>;
 
 /** The world that a connection needs; tests bring their own. */
 export interface Surroundings {
@@ -111,6 +111,11 @@ export class Connection {
     this.#retries = new Retries();
     this.status = { phase: "connecting", failure: undefined, attempt: 0 };
     this.#try();
+  }
+
+  /** End the session, or stop watching one, for good. */
+  leave(): void {
+    this.#drop(OK);
   }
 
   /** Leave a stream that may be dead, and go on with the session on another one. */
@@ -237,6 +242,7 @@ export class Connection {
         break;
       case "rejected":
       case "schedule":
+      case "lesson":
         this.#events.push(response);
     }
   }

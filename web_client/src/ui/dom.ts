@@ -158,8 +158,12 @@ export function slider(
 }
 
 /** Return a switch with its words, and what sets it. */
-export function toggle(label: string, act: (on: boolean) => void): { row: HTMLElement; set(on: boolean): void } {
-  const input = h("input", { type: "checkbox" });
+export function toggle(
+  label: string,
+  act: (on: boolean) => void,
+  id = "",
+): { row: HTMLElement; set(on: boolean): void } {
+  const input = h("input", { type: "checkbox", id });
   input.addEventListener("change", () => {
     act(input.checked);
   });

@@ -8,6 +8,7 @@ const SESSION = "diffusion-toy-session";
 const TOKEN = "diffusion-toy-token";
 const WALL_TOKEN = "diffusion-toy-wall-token";
 const NAME = "diffusion-toy-name";
+const ANSWER = "diffusion-toy-answer";
 
 function get(key: string): string {
   try {
@@ -66,4 +67,13 @@ export function keptName(): string {
 
 export function keepName(name: string): void {
   set(NAME, name);
+}
+
+/** Return the class wall's offer that was answered last. */
+export function keptAnswer(): string {
+  return get(ANSWER);
+}
+
+export function keepAnswer(answer: string): void {
+  set(ANSWER, answer);
 }

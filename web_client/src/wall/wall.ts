@@ -2,6 +2,7 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  type Lesson,
   type WallPicture,
   WallRequestSchema,
   type WallUpdate,
@@ -12,27 +13,46 @@ import { CODES } from "../link/failures.ts";
 import { Retries } from "../link/retries.ts";
 import { readFragment, watchLink } from "../recipes/links.ts";
 import { Appearance } from "../ui/appearance.ts";
-import { context, h, mark, write } from "../ui/dom.ts";
+import { button, context, h, mark, write } from "../ui/dom.ts";
 import { keepToken, keepWallToken, keptToken, keptWallToken } from "../ui/kept.ts";
 import { LANGUAGES, whole, type Words } from "../words/words.ts";
+import { type Change, Teacher } from "./teacher.ts";
 
 const SUBPROTOCOL = "diffusion-toy.wall.v1";
 
-/** One session's picture: a link to watch it. */
+/** One session's picture: a link to watch it, and a button that puts it on the spotlight. */
 class Tile {
-  readonly element: HTMLAnchorElement;
+  readonly element: HTMLElement;
+  readonly #words: Words;
+  readonly #spotlight: HTMLButtonElement;
   readonly #canvas = h("canvas");
   readonly #context = context(this.#canvas);
   readonly #name = h("b");
   readonly #t = h("span");
   #image = new ImageData(1, 1);
 
-  constructor(words: Words, session: string, token: string) {
+  /** `put` puts the session on the spotlight, or takes it off. */
+  constructor(words: Words, session: string, token: string, put: (on: boolean) => void) {
+    this.#words = words;
     mark(this.#canvas, "aria-hidden", "true");
     const href = watchLink(`${location.origin}/`, session, token);
     const caption = h("span", { class: "caption" }, this.#name, " ", this.#t);
     const title = words.wallWatch;
-    this.element = h("a", { href, title, target: "_blank", rel: "noopener", class: "tile" }, this.#canvas, caption);
+    this.#spotlight = button(words.spotlight, () => {
+      put(this.#spotlight.getAttribute("aria-pressed") !== "true");
+    });
+    this.lit = false;
+    this.element = h(
+      "div",
+      { class: "tile" },
+      h("a", { href, title, target: "_blank", rel: "noopener" }, this.#canvas, caption),
+      this.#spotlight,
+    );
+  }
+
+  /** Whether it is on the spotlight. */
+  set lit(lit: boolean) {
+    mark(this.#spotlight, "aria-pressed", lit);
   }
 
   draw({ name, channels, height, width, xT, timeStep }: WallPicture): void {
@@ -43,6 +63,7 @@ class Tile {
     paint(this.#image.data, xT, { channels, height, width }, "grey");
     this.#context.putImageData(this.#image, 0, 0);
     write(this.#name, name);
+    mark(this.#spotlight, "aria-label", this.#words.spotlightOf(name || this.#words.nameless));
     write(this.#t, `t ${whole(timeStep)}`);
   }
 }
@@ -55,6 +76,9 @@ export class WallPage {
   readonly #tiles = new Map<string, Tile>();
   readonly #grid = h("div", { class: "tiles" });
   readonly #status = h("p");
+  readonly #teacher: Teacher;
+  #spotlight = "";
+  #socket: WebSocket | undefined;
 
   constructor(root: HTMLElement) {
     const asked = readFragment(location.hash);
@@ -68,9 +92,10 @@ export class WallPage {
     document.documentElement.lang = language;
     document.title = this.#words.wall;
     mark(this.#status, "role", "status");
+    this.#teacher = new Teacher(this.#words, (change) => { this.#tell(change); });
     root.replaceChildren(
       h("header", { class: "bar" }, h("h1", {}, this.#words.wall), this.#status),
-      h("main", { class: "wall" }, this.#grid),
+      h("main", { class: "wall" }, this.#teacher.element, this.#grid),
     );
     write(this.#status, this.#words.phases.connecting);
     this.#open();
@@ -79,6 +104,7 @@ export class WallPage {
   #open(): void {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}/api/wall`, SUBPROTOCOL);
+    this.#socket = socket;
     socket.binaryType = "arraybuffer";
     let first = true;
     socket.onopen = () => {
@@ -103,6 +129,17 @@ export class WallPage {
     };
   }
 
+  #tell(change: Change): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(toBinary(WallRequestSchema, create(WallRequestSchema, { change })));
+  }
+
+  #show(lesson: Lesson): void {
+    this.#teacher.show(lesson);
+    this.#spotlight = lesson.spotlight;
+    for (const [session, tile] of this.#tiles) tile.lit = session === lesson.spotlight;
+  }
+
   #clear(): void {
     this.#tiles.clear();
     this.#grid.replaceChildren();
@@ -117,12 +154,17 @@ export class WallPage {
     for (const picture of update.pictures) {
       let tile = this.#tiles.get(picture.sessionId);
       if (!tile) {
-        tile = new Tile(this.#words, picture.sessionId, this.#token);
+        const session = picture.sessionId;
+        tile = new Tile(this.#words, session, this.#token, (on) => {
+          this.#tell({ case: "spotlight", value: on ? session : "" });
+        });
+        tile.lit = session === this.#spotlight;
         this.#tiles.set(picture.sessionId, tile);
         this.#grid.append(tile.element);
       }
       tile.draw(picture);
     }
+    if (update.lesson) this.#show(update.lesson);
     write(this.#status, this.#words.wallCount(this.#tiles.size, update.others));
   }
 }
