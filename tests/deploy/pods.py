@@ -13,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -24,6 +24,9 @@ from tests.deploy.manifests import Resource, named
 from tests.tools import ROOT, free_port, wait_for
 
 POLL_S = 0.1
+GRPC, WEB, METRICS = 50051, 8080, 9464  # the container's ports
+
+Ports: TypeAlias = Mapping[int, int]  # of a pod: from a port of the container to the one it has here
 
 
 def is_serving(port: int, timeout_s: float) -> bool:
@@ -44,7 +47,7 @@ class Pod:
         spec = named(resources, "Deployment", "diffusion-toy")["spec"]["template"]["spec"]
         (self._container,) = spec["containers"]
         self._grace_s = float(spec["terminationGracePeriodSeconds"])
-        self.ports = {one["containerPort"]: free_port() for one in self._container["ports"]}
+        self.ports: Ports = {one["containerPort"]: free_port() for one in self._container["ports"]}
         self._folder = folder
         folder.mkdir(parents=True)
         self.log_file = folder / "log"
@@ -86,11 +89,6 @@ class Pod:
         probe = self._container[f"{kind}Probe"]
         return is_serving(self.ports[probe["grpc"]["port"]], probe.get("timeoutSeconds", 1))
 
-    @property
-    def port(self) -> int:
-        """Return where viewers reach it."""
-        return self.ports[50051]
-
     def terminate(self) -> int:
         """End as Kubernetes ends a pod: preStop, SIGTERM, and SIGKILL when the grace is over.
 
@@ -122,16 +120,16 @@ class Pods:
     Args:
         folder: for the pods' files.
         resources: what was rendered.
-        publish: called with the gRPC ports of the pods that are ready, whenever these change.
+        publish: called with the ports of each pod that is ready, whenever these change.
     """
 
     def __init__(
-        self, folder: Path, resources: Sequence[Resource], publish: Callable[[list[int]], object]
+        self, folder: Path, resources: Sequence[Resource], publish: Callable[[Sequence[Ports]], object]
     ) -> None:
         self._folder, self._resources, self._publish = folder, resources, publish
         self._pods: list[Pod] = []
         self._started = 0
-        self._published: list[int] | None = None
+        self._published: list[Ports] | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -149,7 +147,7 @@ class Pods:
         """Keep the endpoints: who is ready and does not terminate."""
         while not self._over.wait(POLL_S):
             alive = [pod for pod in list(self._pods) if not pod.terminating and pod.process.poll() is None]
-            ready = [pod.port for pod in alive if pod.probe("readiness")]
+            ready = [pod.ports for pod in alive if pod.probe("readiness")]
             if ready != self._published:
                 self._publish(ready)
                 self._published = ready
@@ -170,7 +168,7 @@ class Pods:
         def known() -> bool:
             for pod in pods:
                 assert pod.process.poll() is None, pod.log_file.read_text()
-            return {pod.port for pod in pods} <= set(self._published or ())
+            return all(pod.ports in (self._published or ()) for pod in pods)
 
         wait_for(known, "ready pods")
         return pods

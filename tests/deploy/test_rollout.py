@@ -1,4 +1,4 @@
-"""The rendered Deployment as processes behind a real Envoy: no session is lost whatever happens to pods."""
+"""The rendered Deployment as processes behind real proxies: no session is lost whatever happens to pods."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.deploy.envoy import Envoy, running_envoy
+from tests.deploy.balancer import running_pod_balancer
+from tests.deploy.browsers import Browser
+from tests.deploy.envoy import running_envoy
 from tests.deploy.manifests import TOKEN, Resource, render
-from tests.deploy.pods import Pods
+from tests.deploy.pods import METRICS, Pods
+from tests.inference_server.faults import gauges
 from tests.models import write_model
 from tests.tools import Program, running_program, wait_for
 
+COMPONENTS = {"envoy": "envoy-gateway", "haproxy": "haproxy"}
 SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
 BACK_S_MAX = 30.0  # about a second on a quiet machine
 WAIT_S = 120
@@ -35,6 +40,7 @@ spec:
           env:
             - {{name: DIFFUSION_TOY_MODEL, value: {model}}}
             - {{name: DIFFUSION_TOY_CAPACITY, value: "100000"}}
+            - {{name: DIFFUSION_TOY_TICK_RATE, value: "5"}}
           resources:
             limits:
               cpu: "1"
@@ -42,86 +48,137 @@ spec:
 
 
 class Rollout:
-    """Pods behind Envoy."""
+    """Pods behind a proxy, with viewers and browsers."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
-        model = write_model(folder / "tiny.safetensors")
-        self.resources: list[Resource] = render(folder, ["envoy-gateway"], [TINY.format(model=model)])
-        self.proxy: Envoy = stack.enter_context(running_envoy(folder, self.resources))
-        self.pods = stack.enter_context(Pods(folder / "pods", self.resources, self.proxy.publish))
-        self.report = folder / "report.json"
+    def __init__(self, folder: Path, proxy: str, stack: ExitStack) -> None:
+        self._report = folder / "report.json"
+        patch = TINY.format(model=write_model(folder / "tiny.safetensors"))
+        resources: list[Resource] = render(folder, [COMPONENTS[proxy]], [patch])
+        if proxy == "envoy":
+            envoy = stack.enter_context(running_envoy(folder, resources))
+            self._address, self._page, publish = envoy.address, envoy.page, envoy.publish
+        else:
+            balancer, publish = stack.enter_context(running_pod_balancer(folder))
+            self._address, self._page = balancer.address, balancer.page
+        self.pods = stack.enter_context(Pods(folder / "pods", resources, publish))
+        self._began = time.monotonic()
 
-    def viewers(self, count: int) -> list[str]:
-        """Return the command of so many viewers."""
-        command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(count)]
-        command += ["--server", self.proxy.address, "--token", TOKEN, "--mouse", "none"]
-        return [*command, "--seconds", str(SECONDS_MAX), "--json", str(self.report)]
+    @contextmanager
+    def audience(self, viewers: int, browsers: int) -> Iterator[Audience]:
+        """Let viewers and browsers look for the length of a block."""
+        command = [sys.executable, "-m", "viewer_client", "--headless", "--viewers", str(viewers)]
+        command += ["--server", self._address, "--token", TOKEN, "--mouse", "none"]
+        command += ["--seconds", str(SECONDS_MAX), "--json", str(self._report)]
+        with running_program(command) as load:
+            people = [Browser(self._page, seed) for seed in range(browsers)]
+            try:
+                yield Audience(load, people, self._report)
+            finally:
+                for one in people:
+                    one.leave()
 
-    def sessions(self) -> int:
-        """Return how many sessions have come to all pods that run, and have not gone."""
-        return sum(sessions_of(pod.log_file) for pod in self.pods.running)
+    def attached(self) -> int:
+        """Return how many sessions on pods that run have their viewer or browser."""
+        return sum(attached(pod.ports[METRICS]) for pod in self.pods.running)
 
-    def finish(self, load: Program) -> dict[str, object]:
-        """End the load; return its figures."""
-        load.process.send_signal(signal.SIGINT)
-        said = load.finish(WAIT_S)
-        assert load.process.returncode == 0, said
-        print(said)
-        figures: dict[str, object] = json.loads(self.report.read_text())
+    def tell(self, what: str) -> None:
+        """Print what has happened, for the transcript."""
+        counts = [attached(pod.ports[METRICS]) for pod in self.pods.running]
+        print(f"{time.monotonic() - self._began:6.1f} s  {what}: sessions {counts}")
+
+
+class Audience:
+    """Who looks.
+
+    Args:
+        load: the viewers.
+        browsers: the browsers.
+        report: the file in which the viewers' figures will be.
+    """
+
+    def __init__(self, load: Program, browsers: list[Browser], report: Path) -> None:
+        self._load, self._browsers, self._report = load, browsers, report
+
+    def leave(self) -> dict[str, Any]:
+        """End all sessions; return the viewers' figures, with those of the browsers added."""
+        for one in self._browsers:
+            one.leave()
+            assert one.failure is None, one.failure
+        self._load.process.send_signal(signal.SIGINT)
+        said = self._load.finish(WAIT_S)
+        assert self._load.process.returncode == 0, said
+        figures: dict[str, Any] = json.loads(self._report.read_text())
+        for name in ("lost", "resumed"):
+            figures[name] += sum(getattr(one, name) for one in self._browsers)
+        back_s = [seconds for one in self._browsers for seconds in one.back_s]
+        figures["browsers_back_s_max"] = max(back_s, default=None)
+        print(
+            said, {name: figures[name] for name in ("lost", "resumed", "back_s_max", "browsers_back_s_max")}
+        )
         return figures
 
 
-def sessions_of(log_file: Path) -> int:
-    """Return how many sessions have come to a pod, from its log."""
-    text = log_file.read_text()
-    return text.count('"session starts"') + text.count('"session resumes"')
+def attached(metrics_port: int) -> int:
+    """Return how many sessions a pod has that do not wait for their client; 0 if it is going."""
+    try:
+        found = gauges(metrics_port)
+    except OSError:
+        return 0
+    return int(found["sessions"] - found["detached_sessions"])
 
 
-@pytest.fixture
-def rollout(tmp_path: Path) -> Iterator[Rollout]:
+@pytest.fixture(params=list(COMPONENTS))
+def rollout(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rollout]:
     with ExitStack() as stack:
-        yield Rollout(tmp_path, stack)
+        yield Rollout(tmp_path, request.param, stack)
 
 
-def test_envoy_has_no_time_limit_for_a_stream(rollout: Rollout) -> None:
-    text = json.dumps(rollout.proxy.configuration)
-    (listener,) = rollout.proxy.configuration["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
-    assert route["timeout"] == route["idle_timeout"] == manager["stream_idle_timeout"] == "0s", text
-    assert route["max_stream_duration"] == {"max_stream_duration": "0s"}
+def test_envoy_has_no_time_limit_for_a_stream(tmp_path: Path) -> None:
+    with running_envoy(tmp_path, render(tmp_path, ["envoy-gateway"])) as envoy:
+        listeners = envoy.configuration["static_resources"]["listeners"]
+    assert len(listeners) == 2
+    for listener in listeners:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+        assert route["timeout"] == route["idle_timeout"] == manager["stream_idle_timeout"] == "0s"
+        assert route["max_stream_duration"] == {"max_stream_duration": "0s"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("viewers", [6, 30])
-def test_nobody_loses_a_session_when_pods_die_roll_and_go(rollout: Rollout, viewers: int) -> None:
+def test_nobody_loses_a_session_when_pods_die_roll_and_go(rollout: Rollout) -> None:
+    viewers, browsers = 30, 10
     pods = rollout.pods
     first, *_ = pods.add(3)
-    with running_program(rollout.viewers(viewers)) as load:
-        wait_for(lambda: rollout.sessions() >= viewers, "all viewers")
-        time.sleep(3.0)  # past the warm-up, after which figures count
+    with rollout.audience(viewers, browsers) as audience:
+
+        def all_there(what: str) -> None:
+            wait_for(lambda: rollout.attached() == viewers + browsers, what, WAIT_S)
+            rollout.tell(what)
+
+        all_there("all viewers and browsers")
+        time.sleep(3.0)  # past the viewers' warm-up, after which figures count
         first.kill()
-        wait_for(lambda: rollout.sessions() >= viewers, "the sessions of the pod that died")
+        all_there("the sessions of the pod that was killed")
         pods.add()
         pods.roll()
-        wait_for(lambda: rollout.sessions() >= viewers, "all sessions on new pods")
+        all_there("all sessions on new pods")
         pods.remove(pods.running[0])  # the number goes from three to two
-        wait_for(lambda: rollout.sessions() >= viewers, "the sessions of the pod that was too many")
-        figures = rollout.finish(load)
+        all_there("the sessions of the pod that was too many")
+        figures = audience.leave()
     assert figures["lost"] == 0
-    assert isinstance(figures["back_s_max"], float)
+    assert figures["resumed"] > viewers + browsers  # everybody went on elsewhere at least once
     assert figures["back_s_max"] < BACK_S_MAX
+    assert figures["browsers_back_s_max"] < BACK_S_MAX
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_stream_lives_longer_than_any_proxys_default(rollout: Rollout) -> None:
     rollout.pods.add(1)
-    with running_program(rollout.viewers(2)) as load:
-        wait_for(lambda: rollout.sessions() == 2, "both viewers")
+    with rollout.audience(viewers=2, browsers=1) as audience:
+        wait_for(lambda: rollout.attached() == 3, "everybody", WAIT_S)
         time.sleep(4 * ENVOYS_OWN_LIMIT_S + 5)
-        figures = rollout.finish(load)
-    assert rollout.sessions() == 2  # none came back on another stream
-    assert figures["resumed"] == 0
+        assert rollout.attached() == 3
+        figures = audience.leave()
+    assert figures["resumed"] == figures["lost"] == 0

@@ -6,16 +6,20 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from inference_server.ops.monitoring import Load, Metrics
+from inference_server.options import ServerOptions
 from tests.deploy.manifests import MANIFESTS
-from tests.tools import require_tool
+from tests.tools import ROOT, require_tool
 
 MONITORING = MANIFESTS / "components" / "monitoring"
+MANUAL = ROOT / "docs" / "OPERATING.md"
+LIMIT = re.compile(r"`(--[\w-]+)` ([\d,]+)")  # with its default
 ALERTS = Path(__file__).with_name("alerts_test.yaml")
 
 
@@ -49,6 +53,22 @@ def test_dashboard_and_alerts_name_only_metrics_that_exist() -> None:
     named = {name for one in expressions() for name in re.findall(r"diffusion_toy_\w+", one)}
     assert named
     assert named <= known, named - known
+
+
+def test_the_manual_names_only_metrics_and_flags_that_exist() -> None:
+    table = [line for line in MANUAL.read_text().splitlines() if line.startswith("|")]
+    named = set(re.findall(r"\b(?:diffusion_toy|process)_\w+\w", MANUAL.read_text()))
+    known = known_names() | {re.sub("_bucket$", "", name) for name in known_names()}
+    assert named
+    assert named <= known, named - known
+    told = {flag: size.replace(",", "") for row in table for flag, size in LIMIT.findall(row)}
+    assert told
+    for one in fields(ServerOptions):
+        (option,) = one.metadata.values()
+        flag = option.flag or f"--{one.name.replace('_', '-')}"
+        if flag in told:
+            assert float(told.pop(flag)) == one.default, flag
+    assert not told
 
 
 def test_every_metric_but_a_few_is_on_the_dashboard() -> None:
