@@ -238,6 +238,12 @@ class ServerOptions:
         told="none",
         group=OPERATION,
     )
+    traces: bool = option(
+        False,
+        "send short spans to an OpenTelemetry collector: load, start, resume, restore and drain; "
+        "OTEL_EXPORTER_OTLP_ENDPOINT and its like say where; needs the extra `tracing`",
+        group=OPERATION,
+    )
     log_level: str = option(
         "info",
         "how much to log, to stderr",

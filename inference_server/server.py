@@ -27,6 +27,7 @@ from inference_server.engine.roster import ModelChanges, Roster
 from inference_server.engines import load_models, make_engines, request_bytes
 from inference_server.ops.monitoring import Load, Metrics, serve_metrics
 from inference_server.ops.open_files import raise_open_files
+from inference_server.ops.tracing import Tracing, otlp_tracing
 from inference_server.options import ServerOptions
 from inference_server.preparation import Preparation
 from inference_server.reloading import Reloading
@@ -70,7 +71,9 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         log.warning(few_files)
     if not key:
         log.info("made up a key for resume tokens: only this process can take its sessions up again")
-    models = await asyncio.wrap_future(main_thread.submit(lambda: load_models(options.model_files)))
+    tracing = otlp_tracing() if options.traces else Tracing()
+    with tracing.span("load", what="files"):
+        models = await asyncio.wrap_future(main_thread.submit(lambda: load_models(options.model_files)))
     largest = request_bytes(models)
     limits = Limits(
         tick_rate_hz=options.tick_rate_hz,
@@ -90,6 +93,7 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         options.streams_per_peer,
         new_streams_per_second=options.new_streams_per_second,
         wall=board is not None,
+        tracing=tracing,
     )
     administration = Administration(admission, delivery, sealer)
     return Server(
@@ -102,6 +106,7 @@ async def build(options: ServerOptions, main_thread: MainThread) -> Server:
         sessions,
         administration,
         metrics,
+        tracing,
         transports,
     )
 
@@ -131,7 +136,7 @@ class Server:
         models: what is served.
         admission: of the device that the engines run on.
         roster: the engines of these models; filled here.
-        delivery, sessions, administration, metrics: what the engines and the transports share.
+        delivery, sessions, administration, metrics, tracing: what the engines and the transports share.
         transports: the ways in.
     """
 
@@ -146,9 +151,11 @@ class Server:
         sessions: Sessions,
         administration: Administration,
         metrics: Metrics,
+        tracing: Tracing,
         transports: Sequence[Transport],
     ) -> None:
         self.options, self.metrics, self.transports = options, metrics, transports
+        self._tracing = tracing
         self._main_thread, self._models, self._roster = main_thread, models, roster
         self._admission, self._delivery, self._sessions = admission, delivery, sessions
         self._administration = administration
@@ -184,7 +191,8 @@ class Server:
                 )
                 log.info("administration listens on port %d", await admin.start())
                 self._admin_server = admin
-            await self._start_engines()
+            with self._tracing.span("load", what="engines"):
+                await self._start_engines()
         except DiffusionToyError:
             self._metrics_server.close()
             await self._stop_listening(0.0)
@@ -239,7 +247,8 @@ class Server:
                 raise StreamError(
                     Status.UNAVAILABLE, "the server is loading its models; try again in a moment"
                 )
-            self._models, changes = await self._reloading.reload()
+            with self._tracing.span("load", what="changed files"):
+                self._models, changes = await self._reloading.reload()
             return changes
 
     async def _set_serving(self, serving: bool) -> None:
@@ -298,6 +307,7 @@ class Server:
         self._engine_loop.stop()
         await self._ticking
         await asyncio.to_thread(self._metrics_server.close)
+        await asyncio.to_thread(self._tracing.close)
 
     def _fail(self, error: BaseException) -> None:
         """Start the engine's thread again after it has failed, unless that has not helped before."""
@@ -321,7 +331,8 @@ class Server:
         await self._set_serving(False)
         try:
             async with self._changing_engines:
-                await self._start_engines()
+                with self._tracing.span("load", what="engines again"):
+                    await self._start_engines()
         except Exception as again:
             log.exception("the engine does not start again")
             self._end(again)

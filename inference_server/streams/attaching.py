@@ -26,7 +26,8 @@ class Opened:
     """A session that a stream has begun, resumed or watches.
 
     The engines' thread copies `seed` and `settings`, which only it may read in the session.
-    `before` is the connection that drove the session until now, `pending` where commands go.
+    `before` is the connection that drove the session until now, `pending` where commands go; `restored` says
+    that it was not here, but in its token.
     """
 
     engine: Engine
@@ -37,6 +38,7 @@ class Opened:
     resumed: bool
     pending: PendingCommands
     before: Connection | None = None
+    restored: bool = False
 
     @classmethod
     def of(cls, engine: Engine, session: Session, *, resumed: bool, before: Connection | None) -> Opened:
@@ -92,12 +94,13 @@ class Attaching:
         """
         engine = self._roster.resuming(snapshot)
         session = engine.find(snapshot.session_id) if start.seed is None else None
+        restored = session is None
         if session is None:
             session = engine.restore(snapshot, start.seed, peer)
         else:
             engine.reattach(session, peer)
         before = self._connect(session, start, connection)
-        return Opened.of(engine, session, resumed=True, before=before)
+        return replace(Opened.of(engine, session, resumed=True, before=before), restored=restored)
 
     def _connect(self, session: Session, start: m.Start, connection: Connection) -> Connection | None:
         """Let a connection drive a session; return the one that did so before."""

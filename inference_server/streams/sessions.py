@@ -30,6 +30,7 @@ from inference_server.engine.pending import Pending, Skip
 from inference_server.engine.roster import Roster
 from inference_server.engine.session import SessionSnapshot
 from inference_server.ops.monitoring import Metrics
+from inference_server.ops.tracing import Tracing
 from inference_server.streams.attaching import Attaching, Opened
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
@@ -60,6 +61,7 @@ class Sessions:
         start_s: how long a stream may be open before its start comes; never longer than it may be silent.
         new_streams_per_second: from one address in the long run.
         wall: clients are told that a class wall shows their pictures.
+        tracing: records how sessions begin and leave; None for no traces.
     """
 
     _roster: Roster
@@ -78,9 +80,11 @@ class Sessions:
         new_streams_per_second: float = STREAMS_PER_SECOND,
         *,
         wall: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         self._delivery, self._limits, self._sealer, self._metrics = delivery, limits, sealer, metrics
         self._streams_per_peer, self._wall = streams_per_peer, wall
+        self._tracing = tracing or Tracing()
         self._lesson = NO_LESSON
         self._start_s = min(start_s, limits.idle_s)
         self._intake = Intake(limits, new_streams_per_second)
@@ -115,9 +119,10 @@ class Sessions:
         """Freeze every session, send its newest token, and close."""
         if self._unavailable is None:
             self._unavailable = reason
-            freezing = self._loop.call(self._attaching.freeze)
-            with contextlib.suppress(TimeoutError):
+            with self._tracing.span("drain") as span, contextlib.suppress(TimeoutError):
+                freezing = self._loop.call(self._attaching.freeze)
                 frozen = await asyncio.wait_for(asyncio.wrap_future(freezing), DRAIN_SNAPSHOT_S)
+                span.note(sessions=len(frozen))
                 for session, snapshot in frozen:
                     if (driver := self._delivery.driver(session)) is not None:
                         driver.offer(m.Moving(seal(snapshot, self._sealer), reason))
@@ -233,35 +238,43 @@ class Sessions:
 
     async def _drive(self, stream: Stream, start: m.Start, sequence: int, connection: Connection) -> None:
         snapshot = unseal(start.resume_token, self._sealer) if start.resume_token else None
-        await self._until_ready(
-            self._roster.serving_model(start.model) if snapshot is None else self._roster.resuming(snapshot)
-        )
-        opening = self._loop.call(self._opener(start, snapshot, sequence, connection, stream.peer))
-        held: Opened | None = None
-        try:
-            held = opened = await asyncio.wrap_future(opening)
-            if opened.before is not None:
-                text = "another stream has taken this session over"
-                opened.before.close(StreamError(Status.ABORTED, text))
-            if self._unavailable is not None:  # closed while we joined
-                raise StreamError(Status.UNAVAILABLE, self._unavailable)
-            how = "resumes" if opened.resumed else "starts"
-            log.info(
-                "session %s", how,
-                extra={"session": opened.session.id, "seed": opened.seed, "peer": stream.peer},
-            )  # fmt: skip
-            (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
-            await self._welcome(stream, opened, start.window, watching=False)
-            if self._wall:
-                connection.offer(self._lesson)
-            conversation = self._conversation(stream, connection)
-            submit = partial(self._submit, opened)
-            await conversation.drive(opened.applied, submit, repeats=opened.resumed)
-        finally:
-            if held is None:  # cancelled while joining: the engine may still take the start
-                opening.add_done_callback(partial(self._detach_if_opened, connection))
-            else:
-                self._detach(held, connection)
+        with contextlib.ExitStack() as until_welcome:  # the stream itself has no span
+            span = until_welcome.enter_context(self._tracing.span("resume" if snapshot else "start"))
+            await self._until_ready(
+                self._roster.serving_model(start.model)
+                if snapshot is None
+                else self._roster.resuming(snapshot)
+            )
+            opening = self._loop.call(self._opener(start, snapshot, sequence, connection, stream.peer))
+            held: Opened | None = None
+            try:
+                held = opened = await asyncio.wrap_future(opening)
+                if opened.before is not None:
+                    text = "another stream has taken this session over"
+                    opened.before.close(StreamError(Status.ABORTED, text))
+                if self._unavailable is not None:  # closed while we joined
+                    raise StreamError(Status.UNAVAILABLE, self._unavailable)
+                if opened.restored:
+                    span.rename("restore")
+                span.note(model=opened.engine.info.name)
+                how = "resumes" if opened.resumed else "starts"
+                log.info(
+                    "session %s", how,
+                    extra={"session": opened.session.id, "seed": opened.seed, "peer": stream.peer},
+                )  # fmt: skip
+                (self._metrics.session_resumed if opened.resumed else self._metrics.session_started)()
+                await self._welcome(stream, opened, start.window, watching=False)
+                until_welcome.close()
+                if self._wall:
+                    connection.offer(self._lesson)
+                conversation = self._conversation(stream, connection)
+                submit = partial(self._submit, opened)
+                await conversation.drive(opened.applied, submit, repeats=opened.resumed)
+            finally:
+                if held is None:  # cancelled while joining: the engine may still take the start
+                    opening.add_done_callback(partial(self._detach_if_opened, connection))
+                else:
+                    self._detach(held, connection)
 
     async def _until_ready(self, engine: Engine) -> None:
         """Wait until an engine's sessions can begin, which takes a second or two after the server's start.

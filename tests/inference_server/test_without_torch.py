@@ -20,6 +20,7 @@ sys.addaudithook(watch)
 from inference_server.__main__ import main
 status = main(sys.argv[1:])
 print("torch imported:", "torch" in sys.modules, file=sys.stderr)
+print("traces imported:", "opentelemetry" in sys.modules, file=sys.stderr)
 sys.exit(status)
 """
 
@@ -43,4 +44,5 @@ def test_a_cpu_server_serves_and_ends_without_torch(tmp_path: Path) -> None:
         status = server.stop()
     assert status == 0
     assert "torch imported: False\n" in server.log, server.log
+    assert "traces imported: False\n" in server.log, server.log
     assert not [line for line in server.log if line.startswith("calls:")]
