@@ -25,6 +25,7 @@ from viewer_client.core.residual import density, residual_of
 from viewer_client.core.schedules import time_steps_of
 from viewer_client.core.strokes import Dab, MouseMode, Stroke, merged
 from viewer_client.core.view_model import ViewModel
+from viewer_client.experiments.canvas import Canvas
 from viewer_client.files.recipe_text import to_text
 from viewer_client.link.status import window_for
 from viewer_client.recipes.command_log import CommandLog, NoRecipeError
@@ -66,6 +67,25 @@ def _stroke(path: list[tuple[float, float] | None], mode: MouseMode, radius: flo
         else:
             pieces.append([_dab(dab) for dab in stroke.move(point, mode, radius, strength)])
     return {"mode": mode.value, "radius": radius, "strength": strength, "path": path, "dabs": pieces}
+
+
+def drawings() -> list[Case]:
+    """Strokes on a canvas ([point, whether it erases]; None: lifted), and the picture that they make."""
+    loop = [((0.3, 0.2), False), ((0.7, 0.25), False), ((0.45, 0.8), False)]
+    rubbed = [*loop, None, ((0.5, 0.5), True), ((0.8, 0.9), True), None, ((0.9, 0.1), False)]
+    found = []
+    for shape, width, strokes in (
+        ((1, 28, 28), 2.6, loop), ((1, 28, 28), 7.5, rubbed), ((3, 10, 16), 1.2, rubbed),
+    ):  # fmt: skip
+        canvas = Canvas(*shape)
+        canvas.width = width
+        for one in strokes:
+            if one is None:
+                canvas.lift()
+            else:
+                canvas.stroke(one[0], erase=one[1])
+        found.append({"shape": shape, "width": width, "strokes": strokes, "content": list(canvas.content())})
+    return found
 
 
 def merges() -> list[Case]:
@@ -325,7 +345,7 @@ def windows() -> list[tuple[float, int]]:
 def cases() -> Case:
     """Return all cases."""
     parts = (
-        strokes, merges, discs, colors, time_steps, residuals, gauges, films, recipes, windows,
+        strokes, drawings, merges, discs, colors, time_steps, residuals, gauges, films, recipes, windows,
     )  # fmt: skip
     found: Case = json.loads(json.dumps({part.__name__: part() for part in parts}))
     return found

@@ -3,6 +3,7 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { ListModelsResponseSchema, type Model, OriginSchema } from "./diffusion_toy/v1/denoise_pb.ts";
 import { Classroom } from "./core/classroom.ts";
+import type { Drawing } from "./core/drawing.ts";
 import { drawSeed, ViewModel } from "./core/view_model.ts";
 import { type Frame, start } from "./contract/messages.ts";
 import { BROWSER, Connection } from "./link/connection.ts";
@@ -14,6 +15,7 @@ import {
 import { Appearance } from "./ui/appearance.ts";
 import { ConnectionPanel } from "./ui/connection_panel.ts";
 import { button, h, icon, mark } from "./ui/dom.ts";
+import { DrawingBoard } from "./ui/drawing_board.ts";
 import { FilmStrip } from "./ui/film.ts";
 import { Gauge } from "./ui/gauge.ts";
 import { Menus } from "./ui/menus.ts";
@@ -44,6 +46,7 @@ export class App {
   readonly #address: string;
   readonly #own: Seen; // goes on while another one is shown
   #spotlit: Seen | undefined; // shown in its place
+  #drawing: Drawing | undefined; // of a board that is no more
   readonly #root: HTMLElement;
   #parts: ReturnType<App["mount"]>;
   #models: readonly Model[] = [];
@@ -189,6 +192,7 @@ export class App {
       chooseLanguage: (chosen) => {
         this.#chooseLanguage(chosen);
       },
+      openDrawing: () => { board.open(); },
     });
     panel.models = this.#models;
     const menus = new Menus(words, model, this.#appearance, {
@@ -206,7 +210,9 @@ export class App {
     tourButton.append(icon("tour"));
     mark(tourButton, "aria-label", words.tour);
     tourButton.title = words.tour;
-    listen(model, () => this.#appearance.shortcuts && !menus.dialog.open, gone.signal);
+    const board = new DrawingBoard(words, model, this.#appearance, this.#drawing);
+    const draw = (): void => { board.open(); };
+    listen(model, () => this.#appearance.shortcuts && !menus.dialog.open && !board.dialog.open, draw, gone.signal);
     pictures.touched.append(link.veil);
     this.#root.replaceChildren(
       h(
@@ -229,8 +235,13 @@ export class App {
       notices.element,
       notices.aloud,
       menus.dialog,
+      board.dialog,
     );
-    return { pictures, transport, timeline, film, gauge, notices, link, panel, menus, wall, gone, tour: undefined as TourPanel | undefined };
+    const tour: TourPanel | undefined = undefined;
+    return {
+      pictures, transport, timeline, film, gauge, notices, link, panel, menus, wall, board, gone,
+      tour: tour as TourPanel | undefined,
+    };
   }
 
   #chooseLanguage(language: Language): void {
@@ -242,6 +253,7 @@ export class App {
   #mountAgain(): void {
     const { tour } = this.#parts;
     const focused = document.activeElement?.id;
+    this.#drawing = this.#parts.board.drawing;
     this.#parts.gone.abort();
     tour?.close();
     this.#parts = this.mount();
@@ -256,6 +268,7 @@ export class App {
 
   /** Show the session on the spotlight, where the person follows it, or else their own. */
   #followSpotlight(): void {
+    if (this.#parts.board.dialog.open) return; // nobody is torn away from a drawing
     if (this.#spotlit?.connection.status.failure?.trouble === "over") {
       this.#classroom.lose();
       this.#own.model.notice = { what: "watched is over" };
@@ -297,7 +310,7 @@ export class App {
     const drawn = this.#seen.map((seen) => ({ connection: seen.connection, frame: this.#advance(seen, now) }));
     this.#followSpotlight();
     const { model, connection } = this.#spotlit ?? this.#own;
-    const { pictures, transport, timeline, film, gauge, notices, link, panel, tour, wall } = this.#parts;
+    const { pictures, transport, timeline, film, gauge, notices, link, panel, tour, wall, board } = this.#parts;
     pictures.draw(model);
     transport.draw(model);
     timeline.draw(model, now);
@@ -307,6 +320,7 @@ export class App {
     tour?.draw();
     notices.draw(model, now);
     wall.draw(this.#own.model);
+    board.draw();
     link.draw(model, connection, now);
     for (const one of drawn) if (one.frame) one.connection.drawn(one.frame);
   }

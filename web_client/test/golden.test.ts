@@ -7,6 +7,7 @@ import golden from "../../tests/golden/cases.json";
 import { DenoiseRequestSchema, SettingsSchema, StartSchema } from "../src/diffusion_toy/v1/denoise_pb.ts";
 import { type Command, type Frame, InjectionRule, Motion, NoiseKind } from "../src/contract/messages.ts";
 import { bytesOf, COLOR_MAPS, heat, paint, paintNoise } from "../src/core/colormaps.ts";
+import { Drawing } from "../src/core/drawing.ts";
 import { cover } from "../src/core/feedback.ts";
 import { Film } from "../src/core/film.ts";
 import { noiseShape, warns } from "../src/core/gauge.ts";
@@ -57,6 +58,18 @@ test("strokes leave the same dabs", () => {
       if (point === null) stroke.lift();
       else sameDabs(stroke.move(point as unknown as Point, mode as MouseMode, radius, strength), dabs[i]!);
     });
+  }
+});
+
+test("strokes make the same drawing", () => {
+  for (const { shape, width, strokes, content } of golden.drawings) {
+    const drawing = new Drawing({ channels: shape[0]!, height: shape[1]!, width: shape[2]! });
+    drawing.width = width;
+    for (const one of strokes) {
+      if (one === null) drawing.lift();
+      else drawing.stroke(one[0] as unknown as Point, one[1] as unknown as boolean);
+    }
+    close(drawing.content(), content, 1);
   }
 });
 

@@ -401,6 +401,11 @@ export class ViewModel {
     this.restart(drawSeed(), create(OriginSchema, { source: { case: "example", value: example }, timeStep: 0 }));
   }
 
+  /** Begin with a picture of one's own, C·H·W bytes, at this time step; from 0 it turns to noise. */
+  beginWith(pixels: Uint8Array<ArrayBuffer>, timeStep: number): void {
+    this.restart(drawSeed(), create(OriginSchema, { source: { case: "pixels", value: pixels }, timeStep }));
+  }
+
   /** Leave this session for one of another model; the caller begins it. */
   changeModel(model: string): void {
     const { settings } = unchosen(this.start, "settings.label"); // its classes are others

@@ -21,6 +21,7 @@ const REDRAW_S = 0.1;
 export interface Page {
   chooseModel(name: string): void;
   chooseLanguage(language: Language): void;
+  openDrawing(): void;
 }
 
 type Refresh = () => void;
@@ -151,6 +152,9 @@ export class Panel {
       button(words.example, () => {
         if (model.watching) model.notice = { what: "watching" };
         else model.example();
+      }, "wide"),
+      button(words.draw, () => {
+        this.#page.openDrawing();
       }, "wide"),
     );
   }

@@ -9,7 +9,7 @@ import type { Appearance } from "./appearance.ts";
 import { context, h, mark, type Size, sizeOf } from "./dom.ts";
 
 /** A canvas with the pixels of one picture; the browser enlarges them. */
-class Pane {
+export class Pane {
   readonly canvas = h("canvas");
   readonly #context = context(this.canvas);
   #image = new ImageData(1, 1);

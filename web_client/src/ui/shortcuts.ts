@@ -15,7 +15,7 @@ function after<T>(all: readonly T[], now: T): T {
 }
 
 /** Return what a key does, undefined if nothing. */
-function actionOf(key: string, model: ViewModel): (() => void) | undefined {
+function actionOf(key: string, model: ViewModel, draw: () => void): (() => void) | undefined {
   const { brush } = model;
   if (/^[0-9]$/.test(key)) {
     const label = Number(key);
@@ -36,6 +36,7 @@ function actionOf(key: string, model: ViewModel): (() => void) | undefined {
     r: () => { model.restart(); },
     n: () => { model.newSeed(); },
     e: () => { model.example(); },
+    x: draw,
     l: () => { model.configure({ label: NO_LABEL }); },
     "-": () => { model.configure({ label: NO_LABEL }); },
     k: () => { brush.kind = after(KINDS, brush.kind); },
@@ -48,8 +49,8 @@ function actionOf(key: string, model: ViewModel): (() => void) | undefined {
   return actions[key.length === 1 ? key.toLowerCase() : key];
 }
 
-/** Take the keys of the page; `allowed` says whether they act now. */
-export function listen(model: ViewModel, allowed: () => boolean, signal: AbortSignal): void {
+/** Take the keys of the page; `allowed` says whether they act now, `draw` opens the drawing board. */
+export function listen(model: ViewModel, allowed: () => boolean, draw: () => void, signal: AbortSignal): void {
   document.addEventListener(
     "keydown",
     (event) => {
@@ -58,7 +59,7 @@ export function listen(model: ViewModel, allowed: () => boolean, signal: AbortSi
       if (target.matches(OWN_KEYS)) return;
       const pressed = target.matches("button, summary, a");
       if (pressed && (event.key === " " || event.key === "Enter")) return;
-      const action = actionOf(event.key, model);
+      const action = actionOf(event.key, model, draw);
       if (!action) return;
       event.preventDefault();
       if (model.watching) model.notice = { what: "watching" };
