@@ -64,7 +64,7 @@ def test_no_source_of_the_page_is_a_long_read() -> None:
         str(path.relative_to(ROOT)): lines
         for path in sources
         if "diffusion_toy" not in path.relative_to(PAGE).parts
-        and (lines := path.read_text().count("\n")) > LINES_MAX * 1.15
+        and (lines := path.read_text().count("\n")) > LINES_MAX
     }
     assert not long
 

@@ -13,42 +13,27 @@ import * as m from "../contract/messages.ts";
 import type { Event } from "../link/connection.ts";
 import { CommandLog } from "../recipes/command_log.ts";
 import { type Recipe, sessionOf } from "../recipes/recipe.ts";
-import { type Mismatch, Replay } from "../recipes/replay.ts";
+import { Replay } from "../recipes/replay.ts";
 import { Brush, DABS_PER_FRAME, Painting } from "./brush.ts";
-import { ExpectedState } from "./expected_state.ts";
 import { Feedback } from "./feedback.ts";
 import { Film } from "./film.ts";
+import { doubtOf, type Notice } from "./notice.ts";
 import { chosen, unchosen } from "./options.ts";
 import { Schedule } from "./schedule.ts";
+import { RENDER_RATE_HZ, SessionView } from "./session_view.ts";
 import type { Point } from "./strokes.ts";
 
-const RENDER_RATE_HZ = 60;
 const OTHER_COMMANDS_HZ = 40; // what buttons and keys may need of the server's limit
 const HEALING_AHEAD = 8; // commands on their way while the picture is denoised under the pointer
 const NEAR_SHARE = 0.02; // of T: a click so near to a kept state means that one
 const SEED_DRAW_MAX = 99_999; // drawn seeds are short enough to be read out in a class
-
-/** An answer to what was done last. */
-export type Notice =
-  | { what: "watching" | "session replaced" | "taken over" | "moment gone" | "class waits" | "no examples" | "watched is over" }
-  | { what: "replayed"; steps: number }
-  | { what: "other weights"; model: string }
-  | { what: "not exact"; reason: string }
-  | { what: "mismatch"; mismatch: Mismatch }
-  | { what: "said"; words: string };
 
 /** Told of each command that is sent, and of each frame. */
 export interface Observer {
   sent(command: m.Command, sequence: number): void;
 }
 
-export class ViewModel {
-  /** What the session begins with; kept up to date, so that a lost one can begin again. */
-  start: Start;
-  live = false;
-  welcome: Welcome | undefined;
-  schedule: Schedule | undefined;
-  frame: m.Frame | undefined;
+export class ViewModel extends SessionView {
   notice: Notice | undefined;
   pointer: Point | undefined; // in fractions of the picture, undefined outside it
   healing = false; // two fingers, or the right button, denoise under the pointer
@@ -59,12 +44,7 @@ export class ViewModel {
   readonly film = new Film();
   observers: Observer[] = [];
   commandLog = new CommandLog();
-  #expected = new ExpectedState();
   #outgoing: m.Command[] = [];
-
-  constructor(start: Start) {
-    this.start = start;
-  }
 
   // --- from the connection ---
 
@@ -82,7 +62,7 @@ export class ViewModel {
   }
 
   receiveFrame(frame: m.Frame): void {
-    this.#expected.received(frame);
+    this.expected.received(frame);
     this.commandLog.received(frame);
     this.feedback.received(frame);
     this.film.add(frame);
@@ -93,7 +73,7 @@ export class ViewModel {
 
   #receiveWelcome(welcome: Welcome): void {
     const before = this.welcome;
-    this.#expected.welcomed(welcome.resumed);
+    this.expected.welcomed(welcome.resumed);
     this.commandLog.welcomed(welcome);
     this.feedback.welcomed(welcome.resumed);
     if (!welcome.resumed) this.film.clear();
@@ -107,17 +87,17 @@ export class ViewModel {
       return;
     }
     const settings = m.settingsOf(welcome.settings);
-    this.#expected.settings = settings;
+    this.expected.settings = settings;
     if (welcome.watching) return;
     this.notice = before && !this.#leaving ? { what: "session replaced" } : undefined;
     this.#leaving = false;
-    this.#expected.begin(this.start.motion || m.Motion.REVERSE);
-    this.#expected.settings = { ...settings, ...m.changeOf(this.start.settings) };
+    this.expected.begin(this.start.motion || m.Motion.REVERSE);
+    this.expected.settings = { ...settings, ...m.changeOf(this.start.settings) };
     if (this.start.seed === undefined) this.start = { ...this.start, seed: welcome.seed };
     if (this.replay) {
       this.#outgoing = []; // all is as the recipe says
       this.replay.beginAgain();
-      this.notice = this.doubtOf(this.replay.recipe) ?? this.notice;
+      this.notice = doubtOf(this.replay.recipe, this.welcome.model?.fingerprint) ?? this.notice;
     }
   }
 
@@ -140,68 +120,16 @@ export class ViewModel {
 
   sent(command: m.Command, sequence: number, now: number): void {
     const ahead = this.replay?.sent(command, sequence) ?? false;
-    this.#expected.sent(sequence);
+    this.expected.sent(sequence);
     this.commandLog.sent(command, sequence);
     this.feedback.sent(command, sequence, now, ahead);
     for (const observer of this.observers) observer.sent(command, sequence);
   }
 
-  // --- what is known ---
-
-  /** Return the settings in force, with the changes that are on their way. */
-  get settings(): m.Settings {
-    return this.#expected.settings;
-  }
-
-  /** Whether the session is somebody else's. */
-  get watching(): boolean {
-    return this.start.watch !== "";
-  }
-
   /** Return what the session does, with the commands that are on their way. */
   get motion(): m.Motion {
     if (this.replay) return this.replay.held ? m.Motion.PAUSED : this.replay.direction;
-    return this.#expected.motion;
-  }
-
-  /** Return where `play` goes. */
-  get direction(): m.Motion {
-    return this.#expected.direction;
-  }
-
-  /** Return T of the schedule in force. */
-  get numTimeSteps(): number {
-    return this.frame?.settings.numTimeSteps ?? this.settings.numTimeSteps;
-  }
-
-  get tickRateHz(): number {
-    return this.welcome?.limits?.tickRateHz ?? RENDER_RATE_HZ;
-  }
-
-  get shape(): m.Shape {
-    const model = this.welcome?.model;
-    return { channels: model?.channels || 1, height: model?.height || 28, width: model?.width || 28 };
-  }
-
-  get labelNames(): readonly string[] {
-    return this.welcome?.model?.labelNames ?? [];
-  }
-
-  /** Return why a replay may give another picture. */
-  doubtOf(recipe: Recipe): Notice | undefined {
-    const model = this.welcome?.model;
-    if (model && model.fingerprint !== recipe.fingerprint) return { what: "other weights", model: recipe.model };
-    return recipe.inexact ? { what: "not exact", reason: recipe.inexact } : undefined;
-  }
-
-  /** Return the time step of the pixel at a point of the picture. */
-  timeStepAt([x, y]: Point): number | undefined {
-    const { frame, schedule, shape } = this;
-    if (!frame || !schedule) return undefined;
-    if (!frame.levelMap) return frame.timeStep.max;
-    const row = Math.min(Math.floor(y * shape.height), shape.height - 1);
-    const column = Math.min(Math.floor(x * shape.width), shape.width - 1);
-    return schedule.timeStepOf(frame.levelMap[row * shape.width + column] ?? 0);
+    return this.expected.motion;
   }
 
   // --- from the pointer ---
@@ -256,12 +184,12 @@ export class ViewModel {
     }
     if (this.painting.waiting) this.notice = undefined;
     commands.push(...this.painting.take(this.#dabsPerFrame).map((dab) => this.brush.inject(dab)));
-    const fewAhead = this.#expected.onTheirWay < HEALING_AHEAD; // so steps end with the button
+    const fewAhead = this.expected.onTheirWay < HEALING_AHEAD; // so steps end with the button
     if (this.healing && this.pointer && fewAhead) {
       const [x, y] = this.pointer;
       const step = m.step(m.Motion.REVERSE, m.disc(x, y, this.brush.radius));
       commands.push(step);
-      this.#expected.moved(step);
+      this.expected.moved(step);
     }
     return commands;
   }
@@ -281,12 +209,12 @@ export class ViewModel {
       return;
     }
     this.start = { ...sessionOf(recipe, this.start.model), motion: m.Motion.UNSPECIFIED };
-    this.#expected.settings = { ...this.settings, ...recipe.settings };
+    this.expected.settings = { ...this.settings, ...recipe.settings };
     this.#outgoing = [];
     this.#forgetRun();
     this.healing = false;
     this.replay = new Replay(recipe, this.welcome !== undefined);
-    this.notice = this.doubtOf(recipe);
+    this.notice = doubtOf(recipe, this.welcome?.model?.fingerprint);
   }
 
   /** Return what the replay sends at `now` (seconds), the same until it was `sent`; undefined if nothing. */
@@ -295,7 +223,7 @@ export class ViewModel {
     if (!this.replay || !limits || !this.live) return undefined;
     const command = this.replay.next(now, limits, this.settings.stepsPerSecond);
     if (command?.case === "configure") {
-      this.#expected.settings = { ...this.settings, ...m.changeOf(command.value.settings) };
+      this.expected.settings = { ...this.settings, ...m.changeOf(command.value.settings) };
     }
     return command;
   }
@@ -305,9 +233,9 @@ export class ViewModel {
     if (!replay || !(replay.done || replay.failure)) return;
     const ending: Notice = { what: "replayed", steps: replay.recipe.steps };
     const mismatch: Notice | undefined = replay.failure && { what: "mismatch", mismatch: replay.failure };
-    this.notice = mismatch ?? this.doubtOf(replay.recipe) ?? ending;
+    this.notice = mismatch ?? doubtOf(replay.recipe, this.welcome?.model?.fingerprint) ?? ending;
     this.replay = undefined;
-    this.#expected.pausedByReplay(replay.direction);
+    this.expected.pausedByReplay(replay.direction);
   }
 
   #forgetRun(): void {
@@ -321,7 +249,7 @@ export class ViewModel {
   /** Change settings; after a loss of the connection they are asked for again. */
   configure(change: Partial<m.Settings>): void {
     this.start = chosen(this.start, change);
-    this.#expected.settings = { ...this.settings, ...change };
+    this.expected.settings = { ...this.settings, ...change };
     this.#outgoing.push(m.configure(change));
     const waits = change.label !== undefined && change.label !== m.NO_LABEL && this.frame?.timeStep.max === 0;
     this.notice = waits ? { what: "class waits" } : undefined;
@@ -368,7 +296,7 @@ export class ViewModel {
   #move(command: m.Command): void {
     this.notice = undefined;
     this.#outgoing.push(command);
-    this.#expected.moved(command);
+    this.expected.moved(command);
   }
 
   /** Begin the picture again; what is not given stays. From a clean one, time runs forward. */
@@ -380,7 +308,7 @@ export class ViewModel {
     this.start = { ...this.start, ...given, motion };
     this.notice = undefined;
     this.#outgoing.push(m.restart(seed, origin));
-    this.#expected.begin(m.Motion.REVERSE);
+    this.expected.begin(m.Motion.REVERSE);
     this.#forgetRun();
     if (forward) this.#move(m.play(m.Motion.FORWARD));
   }

@@ -1,6 +1,7 @@
 /** Answers to what was done, and now and then what happens, for eyes and ears. */
 
-import type { Notice, ViewModel } from "../core/view_model.ts";
+import type { Notice } from "../core/notice.ts";
+import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
 import { h, mark, write } from "./dom.ts";
 

@@ -1,0 +1,21 @@
+/** What the page has to say to the person, in no language yet. */
+
+import type { Recipe } from "../recipes/recipe.ts";
+import type { Mismatch } from "../recipes/replay.ts";
+
+/** An answer to what was done last. */
+export type Notice =
+  | { what: "watching" | "session replaced" | "taken over" | "moment gone" }
+  | { what: "class waits" | "no examples" | "watched is over" }
+  | { what: "replayed"; steps: number }
+  | { what: "other weights"; model: string }
+  | { what: "not exact"; reason: string }
+  | { what: "mismatch"; mismatch: Mismatch }
+  | { what: "said"; words: string };
+
+/** Return why a replay of a recipe by the weights of this fingerprint may give another picture. */
+export function doubtOf(recipe: Recipe, fingerprint: string | undefined): Notice | undefined {
+  const others = fingerprint !== undefined && fingerprint !== recipe.fingerprint;
+  if (others) return { what: "other weights", model: recipe.model };
+  return recipe.inexact ? { what: "not exact", reason: recipe.inexact } : undefined;
+}

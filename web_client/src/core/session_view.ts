@@ -1,0 +1,66 @@
+/** What is known of a session: what it begins with, what the server has said, and what is on its way. */
+
+import type { Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
+import type * as m from "../contract/messages.ts";
+import { ExpectedState } from "./expected_state.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Point } from "./strokes.ts";
+
+export const RENDER_RATE_HZ = 60;
+
+export class SessionView {
+  /** What the session begins with; kept up to date, so that a lost one can begin again. */
+  start: Start;
+  live = false;
+  welcome: Welcome | undefined;
+  schedule: Schedule | undefined;
+  frame: m.Frame | undefined;
+  protected readonly expected = new ExpectedState();
+
+  constructor(start: Start) {
+    this.start = start;
+  }
+
+  /** Return the settings in force, with the changes that are on their way. */
+  get settings(): m.Settings {
+    return this.expected.settings;
+  }
+
+  /** Whether the session is somebody else's. */
+  get watching(): boolean {
+    return this.start.watch !== "";
+  }
+
+  /** Return where `play` goes. */
+  get direction(): m.Motion {
+    return this.expected.direction;
+  }
+
+  /** Return T of the schedule in force. */
+  get numTimeSteps(): number {
+    return this.frame?.settings.numTimeSteps ?? this.settings.numTimeSteps;
+  }
+
+  get tickRateHz(): number {
+    return this.welcome?.limits?.tickRateHz ?? RENDER_RATE_HZ;
+  }
+
+  get shape(): m.Shape {
+    const model = this.welcome?.model;
+    return { channels: model?.channels || 1, height: model?.height || 28, width: model?.width || 28 };
+  }
+
+  get labelNames(): readonly string[] {
+    return this.welcome?.model?.labelNames ?? [];
+  }
+
+  /** Return the time step of the pixel at a point of the picture. */
+  timeStepAt([x, y]: Point): number | undefined {
+    const { frame, schedule, shape } = this;
+    if (!frame || !schedule) return undefined;
+    if (!frame.levelMap) return frame.timeStep.max;
+    const row = Math.min(Math.floor(y * shape.height), shape.height - 1);
+    const column = Math.min(Math.floor(x * shape.width), shape.width - 1);
+    return schedule.timeStepOf(frame.levelMap[row * shape.width + column] ?? 0);
+  }
+}
