@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,21 +18,34 @@ from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from tests.client import Client
 from tests.inference_server.transport.admin_client import administration, code_of, listed
 from tests.models import write_model
-from tests.tools import ServerProcess, running_server, wait_for
+from tests.tools import SERVER, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(model="other", seed=5, settings=m.SettingsChange(num_time_steps=1000))
 WIDE = UNetConfig(height=128, width=128, base_width=8, mid_width=8, blocks=1, embedding_width=8, attention=())
+# A server whose engine fails for good as soon as somebody of this name has a session.
+FAULTY = """
+import sys
+from inference_server.engine.engine import Engine
+tick = Engine.tick
+def tick_or_fail(self):
+    if any(session.name == "fail" for session in self.sessions.values()):
+        raise RuntimeError("the engine was made to fail")
+    return tick(self)
+Engine.tick = tick_or_fail
+from inference_server.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 class Served:
     """A server with a folder of models, beside its default model, `tiny`."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, command: Sequence[str] = SERVER) -> None:
         self.models, self._stack = folder / "models", stack
         self.models.mkdir()
         flags = ["--model", str(write_model(folder / "tiny.safetensors")), "--models-dir", str(self.models)]
         flags += ["--threads", "1", "--capacity", "100000", "--admin-port", "0", "--no-cache"]
-        self.server: ServerProcess = stack.enter_context(running_server(*flags))
+        self.server: ServerProcess = stack.enter_context(running_server(*flags, command=command))
         self.admin: pb_grpc.AdministrationServiceStub = stack.enter_context(administration(self.server))
         self._channel = stack.enter_context(grpc.insecure_channel(self.server.address))
 
@@ -170,3 +184,19 @@ def test_pictures_larger_than_a_request_may_be_need_a_restart(served: Served) ->
     assert "model wide" in text
     assert "restart the server" in text
     assert served.fingerprints() == before
+
+
+def test_an_engine_that_is_started_again_has_the_files_that_were_reloaded(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        served = Served(tmp_path, stack, [sys.executable, "-c", FAULTY])
+        served.write(seed=2)
+        served.reload()
+        before = served.fingerprints()
+        failing = served.client()
+        failing.send(m.Start(name="fail"), sequence=0)
+        assert failing.status()[0] is grpc.StatusCode.UNAVAILABLE
+        wait_for(lambda: "the engine is back" in "".join(served.server.log), "the engine")
+        assert served.fingerprints() == before
+        assert served.client().start(ENDLESS).model.fingerprint == before["other"]
+        served.write(seed=3)
+        assert served.reload() == pb.ReloadModelsResponse(changed=["other"])
