@@ -210,13 +210,21 @@ def check_readable(what: str, path: Path, remedy: str) -> None:
         raise CheckpointError(f"{what} {path} cannot be read ({reason}); {remedy}") from error
 
 
+def _version(path: Path) -> tuple[int, int, int]:
+    """Return what differs once somebody has written or replaced a file."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def load_model(path: Path) -> LoadedModel:
     """Read a model file.
 
     Raises:
-        CheckpointError: the file is missing, may not be read, is damaged, or not a Diffusion Toy model.
+        CheckpointError: the file is missing, may not be read, is damaged, changes while it is read, or is
+            not a Diffusion Toy model.
     """
     check_readable("model file", path, "give --model a .safetensors file")
+    before = _version(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = _parse_metadata(path, (file.metadata() or {}).get(_KEY))
@@ -234,5 +242,11 @@ def load_model(path: Path) -> LoadedModel:
     weights = {name: value.astype(np.float32, copy=False) for name, value in weights.items()}
     if not all(np.isfinite(value).all() for value in weights.values()):
         raise CheckpointError(f"model file {path} holds weights that are not finite; export it again")
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    try:
+        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        same = before == _version(path)
+    except OSError:
+        same = False
+    if not same:  # the fingerprint may be another file's than the weights
+        raise CheckpointError(f"model file {path} changed while it was read; try again")
     return LoadedModel(weights, metadata, examples, path.stem, fingerprint)

@@ -6,6 +6,7 @@ import errno
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +176,19 @@ def test_a_file_that_may_not_be_read_is_said_so(tmp_path: Path, monkeypatch: pyt
 def test_a_folder_in_the_place_of_a_file_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read \(is a directory\)"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path, other = write_model(tmp_path / "m.safetensors"), write_model(tmp_path / "other.safetensors", seed=1)
+    check = checkpoint._check_weights
+
+    def change(*arguments: Any) -> None:
+        check(*arguments)
+        other.replace(path) if how == "replaced" else path.unlink()
+
+    monkeypatch.setattr(checkpoint, "_check_weights", change)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        load_model(path)
