@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from diffusion_toy.errors import InvalidValueError, MissingExtraError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
+from diffusion_toy.predictors.processor import available_cores
 from inference_server.engine.admission import Admission
 from inference_server.engine.engine import Engine, EngineConfig
 
@@ -59,12 +59,6 @@ def default_cache() -> Path:
     except ModuleNotFoundError as error:
         raise MissingExtraError("platformdirs", "server") from error
     return user_cache_path("diffusion-toy") / "openvino"
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def load_models(paths: Sequence[Path]) -> list[LoadedModel]:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
-from inference_server.engine.calibration import SIZES, measure_capacity, measured_ticks
+from inference_server.engine.calibration import measure_capacity, measured_ticks
 from inference_server.engine.engine import Engine
 from inference_server.engine.loop import EngineLoop
 from inference_server.engine.roster import Roster
@@ -107,8 +107,7 @@ class Preparation:
                 for size in engine.predictor.wanted_sizes:
                     engine.predictor.warm_up_size(size)
                     yield
-                    if size in SIZES:
-                        yield from _measured(engine, engine_loop)
+                    yield from _measured(engine, engine_loop)
             self._stopping.wait(LOOK_S)
             yield
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from diffusion_toy.errors import MissingExtraError
 from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetConfig, mid_blocks_of
 from diffusion_toy.predictors.base import Precision, PredictorError
-from diffusion_toy.predictors.padded import in_parts, parts_of
-from diffusion_toy.predictors.processor import lacks_avx2
+from diffusion_toy.predictors.padded import shared_out
+from diffusion_toy.predictors.processor import available_cores, lacks_avx2
 from diffusion_toy.predictors.signal_stack import kept_signal_stack
 
 # OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
@@ -43,10 +43,10 @@ log = logging.getLogger(__name__)
 
 Weights = Mapping[str, NDArray[np.float32]]
 Node = Any
-# Batch sizes with a program of their own, see `padded`. Each takes 11 to 23 MB and a quarter of a second;
-# one for 2 rows, for instance, would save a third of a millisecond.
-SIZES = (1, 4, 8, 16, 32)
-FIRST_SIZES = (1, 8)  # enough to serve a few with, and to tell what the others will manage
+# Batch sizes of one core's share, each a program of its own, see `padded`; they are compiled when asked for.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
+FIRST_SIZES = (1, 4)  # enough to serve a few with, and to tell what the others will manage
+MOST_THREADS = 16  # each has buffers of its own, and one process's streams do not feed more
 CACHE_BYTES = 256 * 2**20  # of compiled programs; those of a model take some 40 MB
 EPSILON = 1e-5  # of group normalisation, as torch's
 
@@ -209,10 +209,14 @@ def has_fast_bfloat16() -> bool:
 class OpenVinoPredictor:
     """Run the network by OpenVINO, at a few batch sizes; see `base.Predictor`.
 
+    The rows of a batch are shared among the cores: each computes its own, on its own. Cores that computed
+    one batch together would wait for each other in every layer, and on a busy machine that is most of the
+    time.
+
     Args:
         config, weights: of the network.
         precision: of the matrix products; None for the fastest that this CPU multiplies itself.
-        sizes: batch sizes, rising.
+        sizes: batch sizes of a core's share, rising.
         threads: to compute with; 0 for as many as there are cores.
         cache: a folder that keeps what was compiled for the next start; None for none.
     """
@@ -231,25 +235,28 @@ class OpenVinoPredictor:
         self.device: Any = None  # NumPy's arrays
         self._graph, self._sizes, self.precision = Graph(config, weights), tuple(sizes), precision
         self._core = openvino.Core()
+        self._threads = min(threads or available_cores(), MOST_THREADS)
         # Pinned threads wait for the core that another process has; unpinned ones move to a free one.
         self._options = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BFLOAT16 else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
+            "NUM_STREAMS": str(self._threads),
+            "INFERENCE_NUM_THREADS": str(self._threads),
             "ENABLE_CPU_PINNING": "NO",
         }
-        self._threads = threads
         if cache is not None and (folder := usable_cache(cache)) is not None:
             self._options["CACHE_DIR"] = str(folder)
-        self._programs: dict[int, Program] = {}  # by their batch sizes
+        self._compiled: dict[int, Any] = {}  # by their batch sizes
         self._ready: tuple[int, ...] = ()  # batch sizes, rising
         self._best: set[int] = set()  # those that would have run the batches so far the fastest
+        self._batch = Batch(config, 0)
 
     @property
     def description(self) -> str:
         """Say what computes."""
         version = openvino.get_version().partition("-")[0]
-        return f"OpenVINO {version} {self.precision.value}, batches of {', '.join(map(str, self._sizes))}"
+        sizes = ", ".join(map(str, self._sizes))
+        threads = f"{self._threads} threads" if self._threads > 1 else "1 thread"
+        return f"OpenVINO {version} {self.precision.value}, {threads}, each with batches of {sizes}"
 
     def __call__(
         self, x: NDArray[np.float32], u: NDArray[np.float32], labels: NDArray[np.int64]
@@ -257,25 +264,23 @@ class OpenVinoPredictor:
         """Return v; see `base.Predictor`."""
         if not self._ready:
             self.warm_up_first()
-        self._best |= set(parts_of(len(x), self._sizes))
-        calls = in_parts(len(x), self._ready)
-        if len(calls) == 1:
-            return self._programs[calls[0][1]].run(x, u, labels)
-        v = np.empty(x.shape, np.float32)
-        for rows, size in calls:
-            v[rows] = self._programs[size].run(x[rows], u[rows], labels[rows])
-        return v
+        rows = len(x)
+        self._best |= {size for _, size in shared_out(rows, self._sizes, self._threads)}
+        parts = shared_out(rows, self._ready, self._threads)
+        if (places := sum(size for _, size in parts)) > self._batch.places:
+            self._batch = Batch(self._graph.config, 1 << (places - 1).bit_length())
+        return self._batch.run(self._compiled, parts, x, u, labels)
 
     def warm_up_size(self, size: int) -> None:
         """Compile a batch size, and use it from now on; see `base.Predictor`."""
         began = time.perf_counter()
+        config = self._graph.config
         try:
-            # A single row is no faster on two threads, and much slower where they wait for each other.
-            options = {**self._options, "INFERENCE_NUM_THREADS": str(1 if size == 1 else self._threads)}
             with kept_signal_stack():
-                compiled = self._core.compile_model(self._graph.model(size), "CPU", options)
-                program = Program(compiled, self._graph.config, size)
-                program.run_once()
+                compiled = self._core.compile_model(self._graph.model(size), "CPU", self._options)
+                trial = (config.channels, config.height, config.width)
+                zeros = np.zeros((size, *trial), np.float32), np.zeros((size, *trial[1:]), np.float32)
+                Batch(config, size).run({size: compiled}, [(size, size)], *zeros, np.zeros(size, np.int64))
         except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
             if lacks_avx2():
@@ -284,13 +289,13 @@ class OpenVinoPredictor:
                 f"OpenVINO cannot run this network here ({reason}); use --predictor eager, which needs torch"
             ) from error
         log.debug("batch of %d ready after %.2f s", size, time.perf_counter() - began)
-        self._programs[size] = program
-        self._ready = tuple(sorted(self._programs))
+        self._compiled[size] = compiled
+        self._ready = tuple(sorted(self._compiled))
 
     @property
     def further_sizes(self) -> Sequence[int]:
         """Return the batch sizes that are not compiled yet."""
-        return [size for size in self._sizes if size not in self._programs]
+        return [size for size in self._sizes if size not in self._compiled]
 
     @property
     def wanted_sizes(self) -> Sequence[int]:
@@ -301,53 +306,74 @@ class OpenVinoPredictor:
     def warm_up_first(self) -> None:
         """Compile the batch sizes that are enough to serve with; see `base.Predictor`."""
         for size in [size for size in self._sizes if size in FIRST_SIZES] or self._sizes[:1]:
-            if size not in self._programs:
+            if size not in self._compiled:
                 self.warm_up_size(size)
 
 
-class Program:
-    """Run a compiled batch size, in arrays of its own.
+class Batch:
+    """Keep the arrays of a batch, and the requests that compute parts of it.
 
     Args:
-        compiled: by OpenVINO.
         config: of the network.
-        size: rows of its batch.
+        places: rows that there is room for.
     """
 
-    def __init__(self, compiled: Any, config: UNetConfig, size: int) -> None:
+    def __init__(self, config: UNetConfig, places: int) -> None:
         picture = (config.channels, config.height, config.width)
-        self._x = np.zeros((size, *picture), np.float32)
-        self._level_map = np.zeros((size, 2 * len(MAP_FREQUENCIES), *picture[1:]), np.float32)
-        self._level = np.zeros((size, 4 * len(MEAN_FREQUENCIES)), np.float32)
-        self._labels = np.zeros(size, np.int64)
-        self._v = np.zeros((size, *picture), np.float32)
-        self._request = compiled.create_infer_request()
-        for number, array in enumerate((self._x, self._level_map, self._level, self._labels)):
-            self._request.set_input_tensor(number, openvino.Tensor(array, shared_memory=True))
-        self._request.set_output_tensor(0, openvino.Tensor(self._v, shared_memory=True))
+        self.places = places
+        self._x = np.zeros((places, *picture), np.float32)
+        self._level_map = np.zeros((places, 2 * len(MAP_FREQUENCIES), *picture[1:]), np.float32)
+        self._level = np.zeros((places, 4 * len(MEAN_FREQUENCIES)), np.float32)
+        self._labels = np.zeros(places, np.int64)
+        self._v = np.zeros((places, *picture), np.float32)
+        self._requests: dict[tuple[int, int], Any] = {}  # by the first place and the batch size
 
     def run(
-        self, x: NDArray[np.float32], u: NDArray[np.float32], labels: NDArray[np.int64]
+        self,
+        compiled: Mapping[int, Any],
+        parts: Sequence[tuple[int, int]],
+        x: NDArray[np.float32],
+        u: NDArray[np.float32],
+        labels: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Return v of as many rows as the batch has, or fewer; the next run writes over it."""
-        rows = len(x)
-        self._x[:rows], self._labels[:rows] = x, labels
-        levels = u.reshape(rows, -1)
+        """Return v of all rows; the next run writes over it.
+
+        Args:
+            compiled: the network, by batch sizes.
+            parts: the rows that each request takes, in their order, and its batch size.
+            x, u, labels: as of `base.Predictor`.
+        """
+        levels = u.reshape(len(u), -1)
         top = levels.max(1)
         # A picture of one level for all its pixels has features that are the same everywhere, to the bit.
         even = bool((levels == top[:, None]).all())
-        self._level_map[:rows] = fourier_features(
-            u[:, None, :1, :1] if even else u[:, None], MAP_FREQUENCIES, 1
-        )
-        self._level[:rows] = fourier_features(np.stack([levels.mean(1), top], 1), MEAN_FREQUENCIES, 1)
-        for array in (self._x, self._level_map, self._level, self._labels):
-            array[rows:] = 0
-        self.run_once()
-        return self._v[:rows]
+        level_map = fourier_features(u[:, None, :1, :1] if even else u[:, None], MAP_FREQUENCIES, 1)
+        level = fourier_features(np.stack([levels.mean(1), top], 1), MEAN_FREQUENCIES, 1)
+        started, placed, row, place = [], [], 0, 0
+        for rows, size in parts:
+            here, theirs = slice(place, place + rows), slice(row, row + rows)
+            self._x[here], self._labels[here] = x[theirs], labels[theirs]
+            self._level_map[here], self._level[here] = level_map[theirs], level[theirs]
+            request = self._request(compiled, place, size)
+            request.start_async(share_inputs=True)
+            started.append(request)
+            placed.append(here)
+            row, place = row + rows, place + size
+        for request in started:
+            request.wait()
+        if placed[-1].stop == len(x):  # nothing is padded in between
+            return self._v[: len(x)]
+        return np.concatenate([self._v[here] for here in placed])
 
-    def run_once(self) -> None:
-        """Run what lies in the arrays."""
-        self._request.infer(share_inputs=True, share_outputs=True)
+    def _request(self, compiled: Mapping[int, Any], place: int, size: int) -> Any:
+        request = self._requests.get((place, size))
+        if request is None:
+            request = self._requests[place, size] = compiled[size].create_infer_request()
+            there = slice(place, place + size)
+            for number, array in enumerate((self._x, self._level_map, self._level, self._labels)):
+                request.set_input_tensor(number, openvino.Tensor(array[there], shared_memory=True))
+            request.set_output_tensor(0, openvino.Tensor(self._v[there], shared_memory=True))
+        return request
 
 
 def _discard_oldest(folder: Path) -> None:

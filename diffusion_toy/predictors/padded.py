@@ -1,9 +1,10 @@
-"""Any number of rows through programs of fixed batch sizes: cut into parts, and the last one padded."""
+"""Any number of rows through programs of fixed batch sizes: cut into parts, which may be padded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from diffusion_toy.diffusion.arrays import Array, constant, namespace
 
@@ -41,3 +42,27 @@ def in_parts(rows: int, sizes: Sequence[int]) -> list[tuple[slice, int]]:
         calls.append((slice(first, min(first + size, rows)), size))
         first += size
     return calls
+
+
+@lru_cache(maxsize=1024)
+def shared_out(rows: int, sizes: tuple[int, ...], threads: int) -> tuple[tuple[int, int], ...]:
+    """Return the parts of a batch that threads compute at once: the rows of each, and its batch size.
+
+    Every thread has the same number of rows, give or take one of the least size; the large parts come first,
+    so that what is left at the end is small.
+
+    Args:
+        rows: how many there are, 1 and above.
+        sizes: those that there are programs for, rising.
+        threads: how many compute.
+    """
+    units = -(-rows // sizes[0])
+    parts, left = [], rows
+    for thread in range(threads):
+        share = min(left, (units * (thread + 1) // threads - units * thread // threads) * sizes[0])
+        left -= share
+        if share:
+            for size in parts_of(share, sizes):
+                parts.append((min(share, size), size))
+                share -= min(share, size)
+    return tuple(sorted(parts, key=itemgetter(1), reverse=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def cpu_flags() -> frozenset[str]:
     """Return the names of the processor's instruction sets, as Linux calls them; empty elsewhere."""
@@ -16,3 +18,9 @@ def lacks_avx2() -> bool:
     """Tell whether this is a processor of Intel's kind that is known to have no AVX2 (2013 and later)."""
     flags = cpu_flags()
     return "sse2" in flags and "avx2" not in flags
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -189,11 +189,11 @@ class Share:
         It is what the sessions of the other engines do not ask for; where all together ask for too much,
         each engine has its part of that.
         """
-        promised, total = self.capacity.rows_per_second, self.admission.load
-        if promised is None:
+        rows, total = self.capacity.rows_per_tick, self.admission.load
+        if rows is None:
             return None
         part = max(1 - (total - self.load), self.load / total if total else 1.0)
-        return promised * part / self.capacity.tick_rate_hz
+        return rows * part
 
     def reserve(self, session: Session) -> None:
         """Give a session its seat; `make_room` has found that there is one."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from diffusion_toy.contract.messages import SettingsChange, Start
-from inference_server.engine.capacity import BUSY
+from inference_server.engine.capacity import BUSY, SHARE
 from inference_server.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -27,16 +27,15 @@ def measure_capacity(engine: Engine) -> None:
 def measured_ticks(engine: Engine) -> Iterator[None]:
     """Tick an engine like this one at a few numbers of sessions, then tell its capacity; yield after each.
 
-    It has the same predictor and sessions of its own, so that the engine itself may serve meanwhile. Numbers
-    for whose batches there is no program yet are left out. Where the operator has set the
-    capacity, a single session shows that the engine works.
+    It has the same predictor and sessions of its own, so that the engine itself may serve meanwhile. It ends
+    with the first number for which a tick takes too long. Where the operator has set the capacity, a single
+    session shows that the engine works.
     """
     endless = SettingsChange(num_time_steps=1000)
     capacity = engine.share.capacity
-    sizes = [size for size in SIZES if size not in engine.predictor.further_sizes]
     seconds: dict[int, float] = {}
     busy = False
-    for count in sizes if capacity.source != "given" else (1,):
+    for count in SIZES if capacity.source != "given" else (1,):
         if count > engine.config.slots:
             break
         trial = Engine(engine.model, engine.predictor, replace(engine.config, slots=count, capacity=None))
@@ -50,6 +49,8 @@ def measured_ticks(engine: Engine) -> Iterator[None]:
             yield
         seconds[count] = statistics.median(times)
         busy |= seconds[count] > BUSY * min(times)
+        if seconds[count] > SHARE / engine.tick_rate_hz:
+            break
     capacity.measured(seconds, time.perf_counter())
     if busy:
         log.warning("capacity was measured on a busy machine; it is corrected while the server runs")

@@ -13,35 +13,33 @@ from itertools import pairwise
 
 from diffusion_toy.contract.messages import CapacityInfo, CapacitySource
 
-SHARE = 0.85  # of a tick's period that the engine may take; the rest is for streams and frames
+SHARE = 0.85  # of a tick's period that a promise may take; the rest is for what comes between
+FRAME_S = (
+    0.0002  # that sending a session's frame takes from the network, see `tests/benchmarks/bench_frontend.py`
+)
 TICKS = 300  # after so many the measured times are compared with the promised ones
 TOLERANCE = 0.15  # by which they may differ before the promise changes, so that it does not wander
 BUSY = 1.5  # a median so many times the least says that others were at work
 
 
-def promised_rows(seconds: Mapping[int, float], tick_rate_hz: float, most: int) -> float:
-    """Return the rows a second that hold with each session at the full rate.
+def rows_within(budget_s: float, seconds: Mapping[int, float], most: int) -> float:
+    """Return with how many rows a tick ends within its budget; below 1 where not even one does.
 
     Args:
-        seconds: that a tick takes, by the sessions in it.
-        tick_rate_hz: ticks a second.
-        most: sessions that there are seats for.
+        budget_s: seconds that a tick may take.
+        seconds: that a tick takes, by its rows.
+        most: rows that there can be.
     """
-    budget = SHARE / tick_rate_hz
     points = sorted(seconds.items())
     first, first_seconds = points[0]
-    if first_seconds > budget:  # not even the fewest: they are slower, and nobody else is admitted
-        return SHARE * first / first_seconds
+    if first_seconds > budget_s:
+        return budget_s * first / first_seconds
     last, last_seconds = points[-1]
-    sessions = float(last)
     for (few, fast), (many, slow) in pairwise(points):
-        if slow > budget:
-            sessions = few + (many - few) * (budget - fast) / (slow - fast)
-            break
-    else:
-        if last < most:  # the cost of a row does not rise beyond the largest batch
-            sessions = last * max(1.0, budget / last_seconds)
-    return min(sessions, most) * tick_rate_hz
+        if slow > budget_s:
+            return min(few + (many - few) * (budget_s - fast) / (slow - fast), most)
+    # The cost of a row does not rise beyond the largest batch.
+    return min(last * max(1.0, budget_s / last_seconds), most) if last < most else most
 
 
 class Capacity:
@@ -54,6 +52,7 @@ class Capacity:
 
     Attributes:
         rows_per_second: the promise; None before anything was measured: everybody is admitted.
+        rows_per_tick: that fit into a whole period, for a tick that has more to do; None likewise.
         source: `given`, `start` (measured then) or `ticks` (corrected by what they have taken since).
         measured_at: by the clock of whoever measured; None where nothing was.
     """
@@ -61,6 +60,7 @@ class Capacity:
     def __init__(self, given: float | None, tick_rate_hz: float, most: int) -> None:
         """Begin with what the operator has given, if anything."""
         self.rows_per_second = given
+        self.rows_per_tick = None if given is None else given / tick_rate_hz
         self.source = "given" if given is not None else "start"
         self.measured_at: float | None = None
         self.tick_rate_hz, self._most = tick_rate_hz, most
@@ -69,8 +69,8 @@ class Capacity:
         self._observed: deque[float] = deque(maxlen=TICKS)
 
     def measured(self, seconds: Mapping[int, float], now: float) -> None:
-        """Take over the seconds that ticks took at the start, by the sessions in them."""
-        self._curve = sorted(seconds.items())
+        """Take over the seconds that ticks took by the number of sessions, while nobody was sent anything."""
+        self._curve = sorted((sessions, took + sessions * FRAME_S) for sessions, took in seconds.items())
         self._slowdown = 1.0
         self._observed.clear()
         if self.source != "given":
@@ -118,10 +118,12 @@ class Capacity:
 
     def _promise(self) -> None:
         seconds = {rows: took * self._slowdown for rows, took in self._curve}
-        self.rows_per_second = promised_rows(seconds, self.tick_rate_hz, self._most)
+        rows = rows_within(SHARE / self.tick_rate_hz, seconds, 2 * self._most)  # with guidance, two a session
+        self.rows_per_second = rows * self.tick_rate_hz
+        self.rows_per_tick = rows_within(1 / self.tick_rate_hz, seconds, 2 * self._most)
 
     def _expected(self, rows: int) -> float:
-        """Return the seconds that a tick of so many rows took at the start."""
+        """Return the seconds that a tick of so many rows takes by what was measured at the start."""
         first, last = self._curve[0], self._curve[-1]
         if rows <= first[0]:
             return first[1]

@@ -96,9 +96,11 @@ def test_programs_for_large_batches_are_compiled_once_there_are_such_and_measure
     with prepared(tmp_path, lambda: None) as (preparation, engines, failures):
         preparation.ready(engines[1]).result(HANGS_S)
         predictors: list[Compiled] = [engine.predictor for engine in engines]  # type: ignore[misc]
-        assert [predictor.largest for predictor in predictors] == [8, 8]
+        for predictor in predictors:
+            assert predictor.largest == 32
+            predictor.largest = 0
         predictors[0].wanted_sizes = (16,)
-        wait_for(lambda: predictors[0].largest == 16, "the measurement of 16 sessions")
+        wait_for(lambda: predictors[0].largest == 32, "another measurement")
         assert [predictor.further_sizes for predictor in predictors] == [(32,), (16, 32)]
         assert not engines[0].sessions
     assert not failures

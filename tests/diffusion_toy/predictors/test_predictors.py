@@ -24,7 +24,7 @@ from diffusion_toy.predictors.compiled import CompiledPredictor
 from diffusion_toy.predictors.eager import EagerPredictor
 from diffusion_toy.predictors.make import PredictorOptions, make_predictor
 from diffusion_toy.predictors.openvino import OpenVinoPredictor
-from diffusion_toy.predictors.padded import parts_of
+from diffusion_toy.predictors.padded import parts_of, shared_out
 from tests.models import TINY, random_network, write_model
 from tests.tools import ROOT, SHIPPED_MODEL
 
@@ -45,14 +45,19 @@ def expected(network: torch.nn.Module, batch: Inputs) -> np.ndarray:
 
 
 def openvino_of(
-    network: UNet, precision: Precision = Precision.FLOAT32, sizes: tuple[int, ...] = (1, 4)
+    network: UNet,
+    precision: Precision = Precision.FLOAT32,
+    sizes: tuple[int, ...] = (1, 4),
+    threads: int = 1,
 ) -> Predictor:
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return OpenVinoPredictor(network.config, weights, precision, sizes, threads=1)
+    return OpenVinoPredictor(network.config, weights, precision, sizes, threads)
 
 
 MAKERS: dict[str, Callable[[UNet], Predictor]] = {
     "openvino": openvino_of,
+    "openvino, two threads": lambda network: openvino_of(network, threads=2),
+    "openvino, padded in between": lambda network: openvino_of(network, sizes=(4,), threads=3),
     "eager": lambda network: EagerPredictor(network, network.config, CPU),
     "eager, padded": lambda network: EagerPredictor(network, network.config, CPU, sizes=(1, 4)),
 }
@@ -116,6 +121,27 @@ def test_a_batch_is_cut_and_padded_as_it_is_fastest() -> None:
     assert all(sum(parts_of(rows, sizes)) >= rows for rows in range(1, 200))
 
 
+def test_a_batch_is_shared_out_evenly_among_threads() -> None:
+    sizes = (1, 2, 3, 4, 6, 8, 12, 16)
+    assert shared_out(1, sizes, 2) == ((1, 1),)
+    assert shared_out(8, sizes, 2) == ((4, 4), (4, 4))
+    assert shared_out(9, sizes, 2) == ((5, 6), (4, 4))
+    assert shared_out(12, (8,), 2) == ((8, 8), (4, 8))  # in whole batches
+    assert shared_out(5, sizes, 16) == ((1, 1),) * 5
+    for rows in range(1, 200):
+        for threads in (1, 2, 3, 8):
+            assert sum(taken for taken, _ in shared_out(rows, sizes, threads)) == rows
+
+
+def test_threads_change_no_bit() -> None:
+    network, batch = random_network(), inputs(9)
+    alone = openvino_of(network, sizes=(1, 2, 4), threads=1)
+    together = openvino_of(network, sizes=(1, 3), threads=4)
+    for predictor in (alone, together):
+        warm_up(predictor)
+    np.testing.assert_array_equal(alone(*batch), together(*batch))
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> LoadedModel:
     return load_model(write_model(tmp_path / "m.safetensors"))
@@ -124,7 +150,8 @@ def model(tmp_path: Path) -> LoadedModel:
 def test_a_fixed_batch_is_float32_and_the_default_is_openvino_on_a_cpu(model: LoadedModel) -> None:
     fixed = make_predictor(model, PredictorOptions(device="cpu", fixed_batch=8))
     assert "OpenVINO" in fixed.description
-    assert fixed.description.endswith("float32, batches of 8")
+    assert fixed.description.endswith("with batches of 8")
+    assert "float32" in fixed.description
     eager = make_predictor(model, PredictorOptions("eager", "cpu", "float32"))
     assert "torch" in eager.description
 
@@ -207,13 +234,13 @@ def test_a_batch_waits_for_no_program_that_only_makes_it_faster() -> None:
     network, batch = random_network(), inputs(9)
     predictor = openvino_of(network, sizes=(1, 4, 8))
     predictor.warm_up_first()
-    assert list(predictor.further_sizes) == [4]
-    predictor(*inputs(8))
+    assert list(predictor.further_sizes) == [8]
+    predictor(*inputs(4))
     assert not predictor.wanted_sizes
     before = predictor(*batch).copy()
-    predictor(*inputs(4))
-    assert list(predictor.wanted_sizes) == [4]
-    predictor.warm_up_size(4)
+    predictor(*inputs(8))
+    assert list(predictor.wanted_sizes) == [8]
+    predictor.warm_up_size(8)
     np.testing.assert_allclose(predictor(*batch), before, atol=1e-5)
     assert not predictor.further_sizes
     assert not predictor.wanted_sizes

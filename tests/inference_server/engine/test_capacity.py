@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from diffusion_toy.contract.messages import CapacityInfo, CapacitySource
-from inference_server.engine.capacity import SHARE, TICKS, Capacity, promised_rows
+from inference_server.engine.capacity import FRAME_S, SHARE, TICKS, Capacity, rows_within
 
 PERIOD = 1 / 60
 CURVE = {1: 0.002, 8: 0.010, 32: 0.026}
 
 
 def after(capacity: Capacity, slowdown: float, rows: int = 8, ticks: int = TICKS) -> bool:
-    changed = [capacity.ticked(rows, CURVE[rows] * slowdown, 5.0) for _ in range(ticks)]
+    taken = (CURVE[rows] + rows * FRAME_S) * slowdown
+    changed = [capacity.ticked(rows, taken, 5.0) for _ in range(ticks)]
     return any(changed)
 
 
@@ -22,19 +23,31 @@ def measured() -> Capacity:
     return capacity
 
 
-def test_the_promise_is_the_most_sessions_whose_tick_ends_within_its_period() -> None:
-    sessions = promised_rows(CURVE, 60.0, 64) / 60
+def test_a_tick_with_so_many_rows_takes_just_its_budget() -> None:
+    rows = rows_within(0.015, CURVE, 64)
+    assert 8 < rows < 32
+    assert CURVE[8] + (CURVE[32] - CURVE[8]) * (rows - 8) / 24 == pytest.approx(0.015)
+
+
+def test_no_more_rows_are_expected_than_there_can_be() -> None:
+    assert rows_within(0.015, {1: 1e-4, 32: 1e-3}, 64) == 64
+
+
+def test_a_machine_too_slow_for_one_is_told_what_it_can_do_for_one() -> None:
+    assert rows_within(0.015, {1: 0.1, 8: 0.2}, 64) == pytest.approx(0.15)
+
+
+def test_the_promise_keeps_time_for_the_streams_and_a_tick_may_use_all_of_it() -> None:
+    capacity = measured()
+    promised, limit = capacity.rows_per_second, capacity.rows_per_tick
+    assert promised is not None
+    assert limit is not None
+    sessions = promised * PERIOD
     assert 8 < sessions < 32  # the rate is best at 32, where a tick takes longer than its period
     seconds = CURVE[8] + (CURVE[32] - CURVE[8]) * (sessions - 8) / 24
-    assert seconds == pytest.approx(SHARE * PERIOD)
-
-
-def test_no_more_is_promised_than_there_are_seats() -> None:
-    assert promised_rows({1: 1e-4, 32: 1e-3}, 60.0, 64) == 64 * 60
-
-
-def test_a_machine_too_slow_for_one_promises_what_it_can_do_for_one() -> None:
-    assert promised_rows({1: 0.1, 8: 0.2}, 60.0, 64) == pytest.approx(SHARE * 10)
+    assert seconds + sessions * FRAME_S == pytest.approx(SHARE * PERIOD)
+    # A session that was admitted is not slowed down while its ticks end in time.
+    assert CURVE[8] + (CURVE[32] - CURVE[8]) * (limit - 8) / 24 + limit * FRAME_S == pytest.approx(PERIOD)
 
 
 def test_a_start_on_a_busy_machine_is_corrected_once_it_is_quiet_and_the_other_way() -> None:

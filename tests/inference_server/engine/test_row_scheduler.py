@@ -85,7 +85,7 @@ def test_overload_slows_everybody_by_the_same_factor(tmp_path: Path) -> None:
     engine = full(tmp_path)
     rates = np.array([60.0] * 8 + [30.0] * 3 + [20.0])
     sessions = [engine.join(start(steps_per_second=rate, num_time_steps=1000)) for rate in rates]
-    engine.share.capacity.rows_per_second = rates.sum() / 2
+    engine.share.capacity.rows_per_tick = rates.sum() / 2 / 60
     for _ in range(TICKS):
         assert engine.tick().rows <= rates.sum() / 2 / 60 + 1
     kept = np.array([steps_of(engine, session) for session in sessions]) / (rates * SECONDS)
@@ -129,11 +129,9 @@ def test_drawing_on_a_slow_session_does_not_slow_it_down(tmp_path: Path) -> None
 
 
 def test_commands_of_a_frame_that_waits_are_listed_in_it(tmp_path: Path) -> None:
-    engine = full(tmp_path, capacity=60.0)
-    first, second = honest(engine), None
-    engine.share.capacity.rows_per_second = None
-    second = honest(engine)
-    engine.share.capacity.rows_per_second = 60.0  # from now on they take turns
+    engine = full(tmp_path, capacity=120.0)
+    first, second = honest(engine), honest(engine)
+    engine.share.capacity.rows_per_tick = 1.0  # from now on they take turns
     send(engine, first, m.Inject(m.Disc(0.5, 0.5, 0.2), 1.0))
     send(engine, second, m.Inject(m.Disc(0.5, 0.5, 0.2), 1.0))
     seen: dict[str, list[tuple[int, int]]] = {first.id: [], second.id: []}
