@@ -22,6 +22,7 @@ from diffusion_toy.model.config import MAP_FREQUENCIES, MEAN_FREQUENCIES, UNetCo
 from diffusion_toy.predictors.base import Precision, PredictorError
 from diffusion_toy.predictors.padded import shared_out
 from diffusion_toy.predictors.processor import available_cores, lacks_avx2
+from diffusion_toy.predictors.program_cache import usable_cache
 from diffusion_toy.predictors.signal_stack import kept_signal_stack
 
 # OpenVINO's package imports its converter, which tells Google Analytics so from a process that it forks.
@@ -47,7 +48,6 @@ Node = Any
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
 FIRST_SIZES = (1, 4)  # enough to serve a few with, and to tell what the others will manage
 MOST_THREADS = 16  # each has buffers of its own, and one process's streams do not feed more
-CACHE_BYTES = 256 * 2**20  # of compiled programs; those of a model take some 40 MB
 EPSILON = 1e-5  # of group normalisation, as torch's
 
 
@@ -278,9 +278,9 @@ class OpenVinoPredictor:
         try:
             with kept_signal_stack():
                 compiled = self._core.compile_model(self._graph.model(size), "CPU", self._options)
-                trial = (config.channels, config.height, config.width)
-                zeros = np.zeros((size, *trial), np.float32), np.zeros((size, *trial[1:]), np.float32)
-                Batch(config, size).run({size: compiled}, [(size, size)], *zeros, np.zeros(size, np.int64))
+                x = np.zeros((size, config.channels, config.height, config.width), np.float32)
+                labels = np.zeros(size, np.int64)
+                Batch(config, size).run({size: compiled}, [(size, size)], x, x[:, 0], labels)
         except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
             if lacks_avx2():
@@ -349,7 +349,9 @@ class Batch:
         even = bool((levels == top[:, None]).all())
         level_map = fourier_features(u[:, None, :1, :1] if even else u[:, None], MAP_FREQUENCIES, 1)
         level = fourier_features(np.stack([levels.mean(1), top], 1), MEAN_FREQUENCIES, 1)
-        started, placed, row, place = [], [], 0, 0
+        started: list[Any] = []
+        placed: list[slice] = []
+        row = place = 0
         for rows, size in parts:
             here, theirs = slice(place, place + rows), slice(row, row + rows)
             self._x[here], self._labels[here] = x[theirs], labels[theirs]
@@ -370,35 +372,8 @@ class Batch:
         if request is None:
             request = self._requests[place, size] = compiled[size].create_infer_request()
             there = slice(place, place + size)
-            for number, array in enumerate((self._x, self._level_map, self._level, self._labels)):
+            inputs: list[NDArray[Any]] = [self._x, self._level_map, self._level, self._labels]
+            for number, array in enumerate(inputs):
                 request.set_input_tensor(number, openvino.Tensor(array[there], shared_memory=True))
             request.set_output_tensor(0, openvino.Tensor(self._v[there], shared_memory=True))
         return request
-
-
-def _discard_oldest(folder: Path) -> None:
-    """Remove what was not used for the longest time, until the rest takes no more than `CACHE_BYTES`."""
-    kept = sorted(((entry.stat(), entry) for entry in folder.glob("*.blob")), key=lambda one: one[0].st_atime)
-    surplus = sum(stat.st_size for stat, _ in kept) - CACHE_BYTES
-    for stat, entry in kept:
-        if surplus <= 0:
-            return
-        entry.unlink(missing_ok=True)
-        surplus -= stat.st_size
-
-
-def usable_cache(folder: Path) -> Path | None:
-    """Return the folder if programs can be kept there, else None, and say so."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _discard_oldest(folder)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning(
-            "programs are not kept for the next start: %s cannot be written (%s); choose another --cache-dir",
-            folder, error.strerror or error,
-        )  # fmt: skip
-        return None
-    return folder

@@ -18,7 +18,7 @@ from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.config import SHAPES, UNetConfig, weight_shapes
 from diffusion_toy.model.unet import UNet
-from diffusion_toy.predictors import openvino as openvino_predictor
+from diffusion_toy.predictors import program_cache
 from diffusion_toy.predictors.base import Precision, Predictor, PredictorError, warm_up
 from diffusion_toy.predictors.compiled import CompiledPredictor
 from diffusion_toy.predictors.eager import EagerPredictor
@@ -193,8 +193,8 @@ def test_a_cache_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.M
     for day, name in enumerate(["b", "a", "c"]):  # by when they were last read
         (tmp_path / f"{name}.blob").write_bytes(bytes(100))
         os.utime(tmp_path / f"{name}.blob", (day, 0))
-    monkeypatch.setattr(openvino_predictor, "CACHE_BYTES", 250)
-    assert openvino_predictor.usable_cache(tmp_path) == tmp_path
+    monkeypatch.setattr(program_cache, "CACHE_BYTES", 250)
+    assert program_cache.usable_cache(tmp_path) == tmp_path
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "c"]
 
 
