@@ -22,7 +22,7 @@ WEIGHTS = {
     f"{folder}/{dataset}.safetensors"
     for folder in ("inference_server/models", "training/classifiers")
     for dataset in ("mnist", "fashion-mnist")
-} | {"inference_server/models/mnist-distilled.safetensors"}
+} | {f"inference_server/models/mnist-{kind}.safetensors" for kind in ("distilled", "fast")}
 SCRIPTS = ("diffusion-toy-server", "diffusion-toy-viewer", "diffusion-toy-train")
 VIEWER_MIB_MAX = 165  # beyond an empty environment
 SERVER_MIB_MAX = 450  # viewer and CPU server together, likewise
