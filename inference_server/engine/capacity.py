@@ -15,8 +15,8 @@ from diffusion_toy.contract.messages import CapacityInfo, CapacitySource
 from diffusion_toy.predictors.processor import available_cores
 
 SHARE = 0.85  # of a tick's period that a promise may take; the rest is for what comes between
-# That a session's frame takes from a tick: a millisecond of all cores, to be sent, and to be received where viewers
-# share the computer. With two cores, ticks with eight viewers took so much longer than without any.
+# That a session's frame takes from a tick: a millisecond of all cores, to be sent, and to be received where
+# viewers share the computer. With two cores, ticks with eight viewers took so much longer than without any.
 FRAME_S = 0.001 / available_cores()
 TICKS = 300  # after so many the measured times are compared with the promised ones
 TOLERANCE = 0.15  # by which they may differ before the promise changes, so that it does not wander
