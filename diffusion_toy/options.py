@@ -10,25 +10,32 @@
 The parser, the environment variables, the ranges and the help follow from the fields. The command line wins,
 then the variable, then the default. A field has one of these types: int, float, str, Path, an Enum of texts,
 bool (a switch, or with None a choice of `--name` and `--no-name`), any of them or None, or a tuple of one of
-them (an option that may be repeated, or one that takes several values). An option whose default is `REQUIRED`
-has to be given; its dataclass is `kw_only`.
+them: `tuple[Path, ...]` is an option that may be repeated, or one that takes several values, and
+`tuple[float, float]` one that takes two. An option whose default is `REQUIRED` has to be given; its dataclass
+is `kw_only`.
+
+Programs that have options in common inherit them. A subclass that only names a field again, as in
+`port: int = 8080`, gives its option another default and keeps the rest. What a range cannot say, for instance
+that one option goes with another only, a `__post_init__` checks.
 
 A program with commands gives each command's parser its options by `add_options`, and reads them by
-`read_options` from what the whole parser has found.
+`read_options` from what the whole parser has found. `check_options` checks an instance that no parser made.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from diffusion_toy.contract.messages import check_range
+from diffusion_toy.errors import InvalidValueError
 
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -46,9 +53,10 @@ class Option:
     low: float | None
     high: float | None
     open_low: bool
+    open_high: bool
     unit: str
-    metavar: str
-    choices: tuple[str, ...]
+    metavar: str | tuple[str, ...]
+    choices: tuple[str | int, ...]
     flag: str
     variable: str
     told: str
@@ -64,9 +72,10 @@ def option(
     low: float | None = None,
     high: float | None = None,
     open_low: bool = False,
+    open_high: bool = False,
     unit: str = "",
-    metavar: str = "",
-    choices: Sequence[str] = (),
+    metavar: str | tuple[str, ...] = "",
+    choices: Iterable[str | int] = (),
     flag: str = "",
     variable: str = "",
     told: str = "",
@@ -79,10 +88,11 @@ def option(
     Args:
         default: the value where nothing is given, or `REQUIRED`.
         help: what it is; range, unit, default and variable are added to it.
-        low, high: the range of a number, both or neither; `open_low` leaves `low` itself out.
+        low, high: the range of a number; `low` without `high` is "and above". `open_low` and `open_high`
+            leave that limit itself out.
         unit: of a number, for instance "s".
-        metavar: what stands for the value in the help.
-        choices: the texts that are allowed; those of an Enum are known.
+        metavar: what stands for the value in the help; of a tuple of two, two of them.
+        choices: the values that are allowed; those of an Enum are known.
         flag: the option's name, where that is not the field's with dashes.
         variable: the environment variable that sets it, where it has no prefix and the field's name.
         told: what the help says of the default, where that is not its value.
@@ -91,7 +101,7 @@ def option(
         positional: the value stands by its place, without the option's name.
     """
     given = Option(
-        help, low, high, open_low, unit, metavar, tuple(choices), flag, variable, told, group,
+        help, low, high, open_low, open_high, unit, metavar, tuple(choices), flag, variable, told, group,
         several, positional,
     )  # fmt: skip
     declared: T = field(default=default, metadata={_KEY: given})
@@ -171,9 +181,34 @@ def read_options(
     return cls(**values)
 
 
+def check_options(instance: Any) -> None:
+    """Check the ranges and choices of an instance's options; for a `__post_init__`.
+
+    Raises:
+        InvalidValueError: a value outside them; it names the field.
+    """
+    for one in _declared(type(instance), None):
+        value = getattr(instance, one.name)
+        one.check(one.name, value)
+        for single in value if one.repeated else (value,):
+            if one.choices and isinstance(single, str | int) and single not in one.choices:
+                raise InvalidValueError(one.name, repr(single), " or ".join(map(str, one.choices)))
+
+
 def _declared(cls: type, prefix: str | None) -> list[_Declared]:
     hints = get_type_hints(cls)
-    return [_Declared(one, hints[one.name], prefix) for one in fields(cls) if _KEY in one.metadata]
+    found = ((one, _declaration(cls, one.name)) for one in fields(cls))
+    return [_Declared(one, about, hints[one.name], prefix) for one, about in found if about is not None]
+
+
+def _declaration(cls: type, name: str) -> Option | None:
+    """Return what the class, or the nearest of its bases that says anything, says of a field's option."""
+    for base in cls.__mro__:
+        declared: Field[Any] | None = vars(base).get("__dataclass_fields__", {}).get(name)
+        if declared is not None and _KEY in declared.metadata:
+            about: Option = declared.metadata[_KEY]
+            return about
+    return None
 
 
 class _Adds(Protocol):
@@ -185,10 +220,10 @@ class _Adds(Protocol):
 class _Declared:
     """One option: its field, and its type in parts."""
 
-    def __init__(self, declared: Field[Any], hint: Any, prefix: str | None) -> None:
+    def __init__(self, declared: Field[Any], about: Option, hint: Any, prefix: str | None) -> None:
         self.name = declared.name
         self.default: Any = declared.default
-        self.option: Option = declared.metadata[_KEY]
+        self.option = about
         self.flag = self.option.flag or "--" + self.name.replace("_", "-")
         made = None if prefix is None else prefix + self.flag.removeprefix("--").replace("-", "_").upper()
         self.variable = self.option.variable or made
@@ -196,8 +231,13 @@ class _Declared:
         if self.optional:
             (hint,) = (part for part in get_args(hint) if part is not type(None))
         self.repeated = get_origin(hint) is tuple
-        self.kind: Any = get_args(hint)[0] if self.repeated else hint
-        if not isinstance(self.kind, type) or not issubclass(self.kind, int | float | str | Path | Enum):
+        kinds = tuple(part for part in get_args(hint) if part is not ...) if self.repeated else (hint,)
+        self.count = (
+            len(kinds) if self.repeated and ... not in get_args(hint) else None
+        )  # of a tuple's values
+        self.kind: Any = kinds[0]
+        known = isinstance(self.kind, type) and issubclass(self.kind, int | float | str | Path | Enum)
+        if not known or len(set(kinds)) > 1:
             raise TypeError(f"{self.flag}: no text stands for a value of the type {hint}")
         self.choices = self.option.choices
         if issubclass(self.kind, Enum):
@@ -209,12 +249,13 @@ class _Declared:
             how["action"] = argparse.BooleanOptionalAction if self.optional else "store_true"
         else:
             how["type"] = str if issubclass(self.kind, Enum) else self.kind
-            how["action"] = "append" if self.repeated and not self.option.several else "store"
-            if self.option.several:
-                how["nargs"] = "+"
+            together = self.option.several or self.count is not None
+            how["action"] = "append" if self.repeated and not together else "store"
+            if together:
+                how["nargs"] = self.count or "+"
             if self.choices:
                 how["choices"] = self.choices
-            elif self.option.metavar:
+            if self.option.metavar:
                 how["metavar"] = self.option.metavar
         if self.option.positional:
             parser.add_argument(self.name, **how)
@@ -223,9 +264,9 @@ class _Declared:
 
     def help_text(self) -> str:
         about, details, told = self.option, [], self.option.told
-        if about.low is not None and about.high is not None:
-            above, unit = "above " if about.open_low else "", f" {about.unit}" if about.unit else ""
-            details.append(f"{above}{_short(about.low)}…{_short(about.high)}{unit}")
+        if about.low is not None:
+            unit = f" {about.unit}" if about.unit else ""
+            details.append(_range_text(about, about.low) + unit)
         elif about.unit:
             details.append(about.unit)
         if not told and self.default not in (None, "", (), REQUIRED) and self.kind is not bool:
@@ -233,16 +274,20 @@ class _Declared:
             told = " ".join(map(_short, values))
         if told:
             details.append(f"default: {told}")
-        text = f"{about.help} ({', '.join(details)})" if details else about.help
+        text = about.help
+        if self.choices and about.metavar:  # which stands where argparse would list them
+            text += f": {', '.join(map(str, self.choices))}"
+        if details:
+            text += f" ({', '.join(details)})"
         if self.variable:
             text += f" [env: {self.variable}]"
         return text.replace("%", "%%")
 
     def finished(self, value: Any) -> Any:
         """Return a value of argparse as the field has it."""
-        if self.repeated:
-            return tuple(value)
-        return self.kind(value) if issubclass(self.kind, Enum) else value
+        values = value if self.repeated else (value,)
+        finished = tuple(self.kind(one) if issubclass(self.kind, Enum) else one for one in values)
+        return finished if self.repeated else finished[0]
 
     def from_text(self, text: str) -> Any:
         """Return the value that a variable's text stands for.
@@ -250,32 +295,49 @@ class _Declared:
         Raises:
             ValueError: it stands for none; the text of the error says why.
         """
-        if self.repeated:
-            return tuple(self._one(part) for part in text.split(os.pathsep) if part)
-        return self._one(text)
+        if not self.repeated:
+            return self._one(text)
+        values = tuple(self._one(part) for part in text.split(os.pathsep) if part)
+        if self.count not in (None, len(values)):
+            raise ValueError(f"{text!r} is not {self.count} values with {os.pathsep!r} between them")
+        return values
 
     def _one(self, text: str) -> Any:
         if self.kind is bool:
             if text.lower() not in (*ON, *OFF):
                 raise ValueError(f"{text!r} is not one of {', '.join((*ON, *OFF))}")
             return text.lower() in ON
-        if self.choices and text not in self.choices:
-            raise ValueError(f"invalid choice: {text!r} (choose from {', '.join(self.choices)})")
         try:
-            return self.kind(text)
+            value = text if issubclass(self.kind, Enum) else self.kind(text)
         except ValueError:
             raise ValueError(f"invalid {self.kind.__name__} value: {text!r}") from None
+        if self.choices and value not in self.choices:
+            raise ValueError(f"invalid choice: {value!r} (choose from {', '.join(map(str, self.choices))})")
+        return self.finished((value,))[0] if self.repeated else self.finished(value)
 
     def check(self, source: str, value: Any) -> None:
-        low, high = self.option.low, self.option.high
-        if low is None or high is None or value is None:
+        about = self.option
+        if about.low is None or value is None:
             return
+        high = math.inf if about.high is None else about.high
         for one in value if self.repeated else (value,):
-            check_range(source, one, low, high, open_low=self.option.open_low)
+            check_range(source, one, about.low, high, open_low=about.open_low, open_high=about.open_high)
+
+
+def _range_text(about: Option, low: float) -> str:
+    """Return a range as the help has it: 0…1, 1 and above, above 0 and below 1."""
+    if about.high is None:
+        return f"above {_short(low)}" if about.open_low else f"{_short(low)} and above"
+    if about.open_low and about.open_high:
+        return f"above {_short(low)} and below {_short(about.high)}"
+    text = f"{'above ' if about.open_low else ''}{_short(low)}…{_short(about.high)}"
+    return f"{text}, {_short(about.high)} excluded" if about.open_high else text
 
 
 def _short(value: object) -> str:
     """Return a value as a user writes it."""
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, int) and value >= 2**31 and not value & (value + 1):
+        return f"2^{value.bit_length()}−1"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_toy.errors import InvalidValueError
-from diffusion_toy.options import REQUIRED, add_options, option, parse, read_options
+from diffusion_toy.options import REQUIRED, add_options, check_options, option, parse, read_options
 
 
 class Level(Enum):
@@ -158,3 +158,113 @@ def test_what_is_required_is_asked_for(
     with pytest.raises(SystemExit):
         merged(*argv)
     assert f"the following arguments are required: {missing}" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Drawn:
+    size: int = option(1, "bits a dot", choices=(1, 8))
+    between: tuple[float, float] = option((0.0, 1.0), "levels", low=0, high=1, metavar=("LOW", "HIGH"))
+    rounds: int = option(3, "how often", low=1)
+    rate: float = option(0.5, "how fast", low=0, high=1, open_low=True, open_high=True)
+    seed: int = option(0, "of the noise", low=0, high=2**63 - 1)
+    levels: tuple[Level, ...] = option((), "which", several=True, metavar="NAME", told="all")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Slowly(Drawn):
+    """Another default, said as briefly as that."""
+
+    rounds: int = 7
+
+
+def drawn(*argv: str, cls: type[Drawn] = Drawn, **environment: str) -> Drawn:
+    return parse(cls, argparse.ArgumentParser("draw"), argv, prefix="TOY_", environment=environment)
+
+
+def test_numbers_have_choices_pairs_two_values_and_several_enums_stay_enums() -> None:
+    expected = Drawn(8, (0.25, 0.75), levels=(Level.LOW, Level.HIGH))
+    argv = ["--size", "8", "--between", "0.25", "0.75", "--levels", "low", "high"]
+    assert drawn(*argv) == expected
+    assert drawn(TOY_SIZE="8", TOY_BETWEEN="0.25:0.75", TOY_LEVELS="low:high") == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "variables", "said"),
+    [
+        (["--size", "2"], {}, "argument --size: invalid choice: 2 (choose from 1, 8)"),
+        (["--between", "0.5"], {}, "argument --between: expected 2 arguments"),
+        ([], {"TOY_SIZE": "2"}, "environment variable TOY_SIZE: invalid choice: 2 (choose from 1, 8)"),
+        ([], {"TOY_SIZE": "two"}, "environment variable TOY_SIZE: invalid int value: 'two'"),
+        ([], {"TOY_BETWEEN": "0.5"}, "TOY_BETWEEN: '0.5' is not 2 values with ':' between them"),
+    ],
+)
+def test_a_choice_or_a_pair_that_is_none_ends_the_program_in_words(
+    capsys: pytest.CaptureFixture[str], argv: list[str], variables: Mapping[str, str], said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        drawn(*argv, **variables)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--rounds", "0"], "--rounds 0 is outside 1 and above"),
+        (["--rate", "1"], "--rate 1 is outside 0…1, both excluded"),
+        (["--rate", "inf"], "--rate inf is outside 0…1, both excluded"),
+        (["--between", "0.5", "2"], "--between 2 is outside 0…1"),
+        (["--seed", "1" + "0" * 400], "is outside 0…9223372036854775807"),
+    ],
+)
+def test_a_range_may_be_open_at_either_end(argv: list[str], said: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        drawn(*argv)
+    assert said in str(caught.value)
+
+
+def test_a_subclass_gives_another_default_and_keeps_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert drawn(cls=Slowly) == Slowly(rounds=7)
+    with pytest.raises(InvalidValueError, match="--rounds 0 is outside 1 and above"):
+        drawn("--rounds", "0", cls=Slowly)
+    with pytest.raises(SystemExit):
+        drawn("--help", cls=Slowly)
+    assert "how often (1 and above, default: 7)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_says_open_ranges_pairs_and_the_choices_behind_a_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        drawn("--help")
+    said = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "--size {1,8} bits a dot (default: 1)",
+        "--between LOW HIGH levels (0…1, default: 0 1)",
+        "how often (1 and above, default: 3)",
+        "how fast (above 0 and below 1, default: 0.5)",
+        "of the noise (0…2^63−1, default: 0)",
+        "which: low, high (default: all)",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({"rounds": 0}, "rounds 0 is outside 1 and above"), ({"size": 2}, "size 2 is outside 1 or 8")],
+)
+def test_an_instance_that_no_parser_made_is_checked_alike(values: dict[str, int], said: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        Drawn(**values)  # type: ignore[arg-type]
+    assert str(caught.value) == said
+
+
+def test_values_of_several_types_are_refused() -> None:
+    @dataclass(frozen=True)
+    class Bad:
+        pair: tuple[int, str] = option((1, "a"), "a pair")
+
+    with pytest.raises(TypeError, match="--pair"):
+        parse(Bad, argparse.ArgumentParser("toy"), [])

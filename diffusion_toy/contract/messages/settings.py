@@ -94,16 +94,30 @@ class Sampler(IntEnum):
 _SAMPLER_WORDS = {Sampler.DDPM: "DDPM", Sampler.DDIM: "DDIM", Sampler.DPMPP: "DPM-Solver++"}
 
 
-def check_range(path: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
+def check_range(
+    path: str, value: float, low: float, high: float, *, open_low: bool = False, open_high: bool = False
+) -> None:
     """Refuse a value that is not a number, not finite, or outside low…high.
+
+    Args:
+        path: what names the value to its user.
+        value: what is checked.
+        low, high: the limits; a `high` of infinity is none.
+        open_low, open_high: leave that limit itself out.
 
     Raises:
         InvalidValueError: naming `path`, the value and the limit.
     """
-    inside = math.isfinite(value) and (low < value if open_low else low <= value) and value <= high
-    if not inside:
-        limit = f"{_exact(low)}…{_exact(high)}" + (f", {_exact(low)} excluded" if open_low else "")
-        raise InvalidValueError(path, _exact(value), limit)
+    finite = isinstance(value, int) or math.isfinite(value)  # isfinite fails on an int that no float holds
+    above = low < value if open_low else low <= value
+    if finite and above and (value < high if open_high else value <= high):
+        return
+    limit = f"{_exact(low)} and above" if high == math.inf else f"{_exact(low)}…{_exact(high)}"
+    if open_low and open_high:
+        limit += ", both excluded"
+    elif open_low or open_high:
+        limit += f", {_exact(low if open_low else high)} excluded"
+    raise InvalidValueError(path, _exact(value), limit)
 
 
 def _exact(value: float) -> str:
