@@ -7,7 +7,6 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,14 @@ from diffusion_toy.files import check_file, write_atomically
 from diffusion_toy.options import REQUIRED, option
 from training.data.named import load_splits
 from training.drawing.commandline import (
+    DrawingOptions,
     add_command,
-    add_drawing_flags,
-    check_flags,
     guided_by_flags,
     pipeline_of,
     progress_bar,
     sampler_of,
 )
-from training.drawing.generation import generate, labels_of
+from training.drawing.generation import generate, labels_for
 from training.evaluation.evaluate import add_classifier, add_evaluate
 from training.experiments.command import add_experiments
 from training.runs.average import add_average
@@ -40,26 +38,14 @@ from training.runs.train import INTERRUPTED, add_train
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands and their flags."""
-    formatter, required = argparse.ArgumentDefaultsHelpFormatter, argparse.SUPPRESS
     p = argparse.ArgumentParser(prog="python -m training", description="Train a model for Diffusion Toy.")
     p.add_argument("--version", action="version", version=__version__)
     commands = p.add_subparsers(dest="command", required=True)
-    add_parser = partial(commands.add_parser, formatter_class=formatter)
+    add_parser = commands.add_parser
     add_train(add_parser)
     add_distill(add_parser)
-
     add_command(add_parser, "export", "turn a checkpoint into a model file", ExportOptions, run_export)
-    sa = commands.add_parser("sample", help="draw pictures from a model", formatter_class=formatter)
-    add_drawing_flags(sa, sampler="ddpm", steps=300)
-    sa.add_argument("--count", type=int, default=64, help="pictures, 1…100000")
-    sa.add_argument(
-        "--labels", default="none", help="none, balanced (0, 1, 2, …), or one class, 0…9 for digits"
-    )
-    sa.add_argument(
-        "--out", type=Path, required=True, default=required,
-        help="FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)",
-    )  # fmt: skip
-    sa.set_defaults(run=run_sample)
+    add_command(add_parser, "sample", "draw pictures from a model", SampleOptions, run_sample)
     add_average(add_parser)
     add_evaluate(add_parser)
     add_classifier(add_parser)
@@ -87,29 +73,35 @@ def run_export(options: ExportOptions) -> int:
     return 0
 
 
-def run_sample(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(DrawingOptions):
+    """What `sample` takes."""
+
+    count: int = option(64, "pictures", low=1, high=100_000)
+    labels: str = option("none", "none, balanced (0, 1, 2, …), or one class, 0…9 for digits")
+    out: Path = option(REQUIRED, "FILE.npz (images uint8, labels int64, −1 for none) or FILE.png (a grid)")
+
+
+def run_sample(options: SampleOptions) -> int:
     """Run `sample`: draw pictures and write them to a file."""
-    sampler = sampler_of(args)
-    if args.out.suffix not in (".npz", ".png"):
-        raise InvalidValueError("--out", args.out, "the endings .npz and .png")
-    check_flags(("--count", args.count, 1, 100_000))
-    check_file("--out", args.out, make_folder=True)
-    network, dataset, _names = load_network(args.checkpoint)
-    if args.labels != "none" and not network.takes_labels:
-        raise InvalidValueError("--labels", repr(args.labels), "none: this network knows no labels")
-    labels = labels_of(args.labels, args.count, network.config.num_classes)
-    with progress_bar(args.count * args.steps) as bar:
-        pipeline = pipeline_of(args, guided_by_flags(args, network, dataset))
-        images = generate(pipeline, labels, sampler, args.seed, bar.update).numpy()
+    sampler = sampler_of(options)
+    if options.out.suffix not in (".npz", ".png"):
+        raise InvalidValueError("--out", options.out, "the endings .npz and .png")
+    check_file("--out", options.out, make_folder=True)
+    network, dataset, _names = load_network(options.checkpoint)
+    labels = labels_for(network, options.labels, options.count)
+    with progress_bar(options.count * options.steps) as bar:
+        pipeline = pipeline_of(options, guided_by_flags(options, network, dataset))
+        images = generate(pipeline, labels, sampler, options.seed, bar.update).numpy()
     content = io.BytesIO()
-    if args.out.suffix == ".npz":
+    if options.out.suffix == ".npz":
         known = torch.where(labels == network.config.num_classes, -1, labels).numpy()
         np.savez_compressed(content, images=images[:, 0] if images.shape[1] == 1 else images, labels=known)
     else:
         Image.fromarray(grid(images)).save(content, "PNG")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out, content.getvalue())
-    print(f"wrote {args.out}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(options.out, content.getvalue())
+    print(f"wrote {options.out}")
     return 0
 
 

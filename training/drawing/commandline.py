@@ -6,19 +6,22 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from diffusion_toy.contract.messages import Sampler, check_range
+from diffusion_toy.contract.messages import GUIDANCE_MAX, SEED_MAX, Sampler, check_range
 from diffusion_toy.diffusion.samplers import RULES, sampler_key, sampler_of_key
 from diffusion_toy.diffusion.sampling import SamplingPlan
 from diffusion_toy.diffusion.schedule import SCHEDULE_NAMES, T_MAX, T_MIN, make_schedule
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import load_model
-from diffusion_toy.options import add_options, read_options
+from diffusion_toy.options import REQUIRED, add_options, option, read_options
 from diffusion_toy.predictors.eager import pick_device
+from training.data.images import Splits
+from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.generation import KINDS, DrawingNetwork, Pipeline, make_pipeline
 from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, AutoguidedNetwork, check_weak
 from training.objectives.config import PRECISIONS
@@ -29,7 +32,6 @@ T = TypeVar("T")
 
 DEVICES = ("auto", "cpu", "cuda")
 SAMPLERS = tuple(map(sampler_key, Sampler))
-CHECKPOINT_HELP = "a .safetensors model file, or a run's checkpoint.pt"
 
 
 def add_command(
@@ -61,94 +63,132 @@ def check_flags(*flags: tuple[str, float, float, float]) -> None:
         check_range(flag, value, low, high)
 
 
-def add_network_flags(p: argparse.ArgumentParser) -> None:
-    """Add the flags that say which network computes, and how."""
-    p.add_argument("--checkpoint", type=Path, required=True, default=argparse.SUPPRESS, help=CHECKPOINT_HELP)
-    p.add_argument("--seed", type=int, default=0, help="of the noise, 0…2^63−1")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the matrix products")
-    p.add_argument(
-        "--predictor", choices=KINDS, default="eager",
-        help="what runs the network; openvino is fastest on a CPU, compiled takes 20 s and a C++ compiler",
-    )  # fmt: skip
-    p.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the images are."""
+
+    data: Path = option(Path("data"), "folder of the data set; downloaded there if missing")
 
 
-def add_drawing_flags(p: argparse.ArgumentParser, sampler: str, steps: int) -> None:
-    """Add the flags that say how pictures are drawn; `sampler_of` and `pipeline_of` read them."""
-    add_network_flags(p)
-    p.add_argument("--sampler", choices=SAMPLERS, default=sampler, help="how a step is taken")
-    p.add_argument("--steps", type=int, default=steps, help="network steps a picture, 1…T")
-    p.add_argument(
-        "--eta", type=float, default=argparse.SUPPRESS,
-        help="randomness of a DDIM step, 0…1 (1 is DDPM); only with --sampler ddim (default: 0)",
-    )  # fmt: skip
-    p.add_argument(
-        "--spacing", type=float, default=1.0,
-        help="of the steps, 0.2…5; 1: even, below 1: smaller steps where there is much noise",
-    )  # fmt: skip
-    p.add_argument("--guidance", type=float, default=1.0, help="weight of the label, 0…8; 1: as trained")
-    p.add_argument(
-        "--schedule", choices=SCHEDULE_NAMES, default=argparse.SUPPRESS,
-        help="which time step holds how much noise (default: what the network was made for, cosine)",
-    )  # fmt: skip
-    p.add_argument(
-        "--weak", type=Path, default=argparse.SUPPRESS, metavar="FILE",
-        help="a weaker model of the same data, for instance of fewer epochs, that guides this one",
-    )  # fmt: skip
-    p.add_argument(
-        "--autoguidance", type=float, default=argparse.SUPPRESS, metavar="W",
-        help=f"weight w of the guidance v + w·(v − v_weak), 0…{WEIGHT_MAX:g}; only with --weak (default: 1)",
-    )  # fmt: skip
-    p.add_argument("--time-steps", type=int, default=300, help=f"T of the schedule, {T_MIN}…{T_MAX}")
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(DataOptions):
+    """Which images to learn from."""
+
+    dataset: str = option(
+        "mnist",
+        "what to train on; folder: your own pictures in --data, one subfolder for each class",
+        choices=(*DATASETS, FOLDER),
+    )
+    image_size: int = option(28, "what the pictures of a folder become", low=8, high=64, unit="pixels")
+    channels: int = option(1, "of the pictures of a folder: grey or colour", choices=(1, 3))
+
+    def load(self) -> Splits:
+        """Read the data set, see `load_splits`."""
+        return load_splits(self.dataset, self.data, self.channels, self.image_size)
 
 
-def sampler_of(args: argparse.Namespace) -> SamplingPlan:
-    """Return the sampler that the flags ask for.
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Which network computes, and how."""
+
+    checkpoint: Path = option(REQUIRED, "a .safetensors model file, or a run's checkpoint.pt")
+    seed: int = option(0, "of the noise", low=0, high=SEED_MAX)
+    precision: str = option("float32", "of the matrix products", choices=PRECISIONS)
+    predictor: str = option(
+        "eager",
+        "what runs the network; openvino is fastest on a CPU, compiled takes 20 s and a C++ compiler",
+        choices=KINDS,
+    )
+    device: str = option("auto", "where to compute", choices=DEVICES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingOptions(NetworkOptions):
+    """How pictures are drawn; `sampler_of`, `guided_by_flags` and `pipeline_of` read it.
 
     Raises:
-        InvalidValueError: a value outside its range, or an eta for a sampler that has none.
+        InvalidValueError: more steps than T, or an option that does nothing without another.
     """
-    eta = getattr(args, "eta", None)
-    if eta is not None and not RULES[sampler_of_key(args.sampler)].takes_eta:
-        raise InvalidValueError(
-            "--eta", eta, f"what --sampler {args.sampler} takes", "leave it out, or use --sampler ddim"
-        )
-    check_flags(
-        ("--time-steps", args.time_steps, T_MIN, T_MAX), ("--steps", args.steps, 1, args.time_steps),
-        ("--guidance", args.guidance, 0, 8), ("--eta", eta or 0.0, 0, 1),
-        ("--spacing", args.spacing, 0.2, 5), ("--seed", args.seed, 0, 2**63 - 1),
-    )  # fmt: skip
-    return SamplingPlan(sampler_of_key(args.sampler), args.steps, eta or 0.0, args.guidance, args.spacing)
+
+    sampler: str = option("ddpm", "how a step is taken", choices=SAMPLERS)
+    steps: int = option(300, "network steps a picture, 1…T")
+    eta: float | None = option(
+        None,
+        "randomness of a DDIM step, 1 is DDPM; only with --sampler ddim",
+        low=0,
+        high=1,
+        told="0",
+    )
+    spacing: float = option(
+        1.0, "of the steps; 1: even, below 1: smaller steps where there is much noise", low=0.2, high=5
+    )
+    guidance: float = option(1.0, "weight of the label; 1: as trained", low=0, high=GUIDANCE_MAX)
+    schedule: str | None = option(
+        None,
+        "which time step holds how much noise",
+        choices=SCHEDULE_NAMES,
+        told="what the network was made for, cosine",
+    )
+    weak: Path | None = option(
+        None,
+        "a weaker model of the same data, for instance of fewer epochs, that guides this one",
+        metavar="FILE",
+    )
+    autoguidance: float | None = option(
+        None,
+        "weight w of the guidance v + w·(v − v_weak); only with --weak",
+        low=0,
+        high=WEIGHT_MAX,
+        metavar="W",
+        told="1",
+    )
+    time_steps: int = option(300, "T of the schedule", low=T_MIN, high=T_MAX)
+
+    def __post_init__(self) -> None:
+        check_range("--steps", self.steps, 1, self.time_steps)
+        if self.eta is not None and not RULES[sampler_of_key(self.sampler)].takes_eta:
+            limit = f"what --sampler {self.sampler} takes"
+            raise InvalidValueError("--eta", self.eta, limit, "leave it out, or use --sampler ddim")
+        if self.autoguidance is not None and self.weak is None:
+            limit = "what is possible without a weak model"
+            raise InvalidValueError("--autoguidance", self.autoguidance, limit, "add --weak FILE")
+
+    @property
+    def weak_weight(self) -> float:
+        """Return how much the weak model guides, where there is one."""
+        return 1.0 if self.autoguidance is None else self.autoguidance
 
 
-def guided_by_flags(args: argparse.Namespace, network: DiffusionNetwork, dataset: str) -> DrawingNetwork:
-    """Return the network, with the weak one that guides it where the flags name one.
+def sampler_of(options: DrawingOptions) -> SamplingPlan:
+    """Return the sampler that the options ask for."""
+    sampler, eta = sampler_of_key(options.sampler), options.eta or 0.0
+    return SamplingPlan(sampler, options.steps, eta, options.guidance, options.spacing)
+
+
+def guided_by_flags(options: DrawingOptions, network: DiffusionNetwork, dataset: str) -> DrawingNetwork:
+    """Return the network, with the weak one that guides it where the options name one.
 
     Raises:
         CheckpointError: no such file, or a damaged one.
-        InvalidValueError: the weak model is of other data, or there is a weight and no weak model.
+        InvalidValueError: the weak model is of other data.
     """
-    weight = getattr(args, "autoguidance", 1.0)
-    check_flags(("--autoguidance", weight, 0, WEIGHT_MAX))
-    if "weak" not in args:
-        if "autoguidance" in args:
-            limit = "what is possible without a weak model"
-            raise InvalidValueError("--autoguidance", weight, limit, "add --weak FILE")
+    if options.weak is None:
         return network
-    weak = load_model(args.weak)
+    weak = load_model(options.weak)
     check_weak(network.config, dataset, weak)
-    return AutoguidedNetwork(network, weak.network, Autoguidance(weight, weight))
+    return AutoguidedNetwork(network, weak.network, Autoguidance(options.weak_weight, options.weak_weight))
 
 
-def pipeline_of(args: argparse.Namespace, network: DrawingNetwork) -> Pipeline:
-    """Return the network, ready to draw as the flags ask.
+def pipeline_of(options: DrawingOptions, network: DrawingNetwork) -> Pipeline:
+    """Return the network, ready to draw as the options ask.
 
     Raises:
         InvalidValueError: no such device, or none for this predictor.
         PredictorError: it cannot run so here.
     """
-    schedule = make_schedule(getattr(args, "schedule", network.schedule[0]), args.time_steps)
-    return make_pipeline(network, pick_device(args.device), args.precision, args.predictor, schedule)
+    schedule = make_schedule(options.schedule or network.schedule[0], options.time_steps)
+    device = pick_device(options.device)
+    return make_pipeline(network, device, options.precision, options.predictor, schedule)
 
 
 def progress_bar(total: int, unit: str = "step") -> tqdm[None]:

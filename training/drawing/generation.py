@@ -107,6 +107,17 @@ def labels_of(choice: str, count: int, num_classes: int) -> Tensor:
     raise InvalidValueError("--labels", repr(choice), f"none, balanced, 0…{num_classes - 1}")
 
 
+def labels_for(network: DrawingNetwork, choice: str, count: int) -> Tensor:
+    """Return `labels_of` this network's classes.
+
+    Raises:
+        InvalidValueError: neither of them, or a label for a network that knows none.
+    """
+    if choice != "none" and not network.takes_labels:
+        raise InvalidValueError("--labels", repr(choice), "none: this network knows no labels")
+    return labels_of(choice, count, network.config.num_classes)
+
+
 def generate(
     pipeline: Pipeline,
     labels: Tensor,
