@@ -359,7 +359,9 @@ def test_bad_flags_leave_no_traceback() -> None:
     assert done.stderr == "error: --epochs 0 is outside 1 and above\n"
 
 
-@pytest.mark.parametrize("name", ["train", "export", "average", "sample"])
+@pytest.mark.parametrize(
+    "name", ["train", "distill", "export", "average", "sample", "evaluate", "classifier", "experiments"]
+)
 def test_every_flag_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main([name, "--help"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -41,26 +40,6 @@ def add_command(
     p = add_parser(name, help=help)
     add_options(options, p)
     p.set_defaults(run=lambda found: run(read_options(options, found, p)))
-
-
-@contextmanager
-def naming_flags() -> Iterator[None]:
-    """Name settings that are out of range as the flags that set them."""
-    try:
-        yield
-    except InvalidValueError as error:
-        flag = "--" + error.field.replace("_", "-")
-        raise InvalidValueError(flag, error.value, error.limit) from error
-
-
-def check_flags(*flags: tuple[str, float, float, float]) -> None:
-    """Check that flags, each (flag, value, least, greatest), are within their ranges.
-
-    Raises:
-        InvalidValueError: a value outside its range, or not a number.
-    """
-    for flag, value, low, high in flags:
-        check_range(flag, value, low, high)
 
 
 @dataclass(frozen=True, kw_only=True)

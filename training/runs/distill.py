@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from diffusion_toy.contract.messages import check_range
 from diffusion_toy.diffusion.process import q_sample, sigma
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from training.data.images import ImageSet
-from training.drawing.commandline import AddParser, check_flags, naming_flags
+from diffusion_toy.model.config import SHAPES
+from diffusion_toy.options import REQUIRED, option
+from training.data.images import ImageSet, Splits
+from training.data.named import load_splits
+from training.drawing.commandline import AddParser, add_command
 from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, check_weak, picture_of
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import Network
-from training.runs.loop import Trainer
+from training.runs.batches import Batches
 from training.runs.ranks import Ranks
 from training.runs.teacher import Teacher
-from training.runs.train import add_run_flags, run
+from training.runs.train import RUN, RunOptions, run
 
+TEACHER = "the teacher"  # a heading of the help
 AHEAD = 4  # batches that the teacher prepares while the student learns
 
 
@@ -44,35 +49,32 @@ def distillation_loss(
     return loss
 
 
-class Distiller(Trainer):
-    """A `Trainer` whose target is a teacher's velocity in place of the data's.
+class TaughtBatches(Batches):
+    """Batches with a teacher's velocity for their target, in place of the data's.
 
     A batch is a function of the seed and the step, and so is its target. The teacher is the dearer of the
     two, so several epochs in a row share its pictures, levels, noise and velocity.
+
+    Args:
+        config: of the run.
+        data: the training images.
+        teacher: what is learnt from.
+        ranks: the processes that share the run; the teacher computes this one's part of a batch.
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        data: ImageSet,
-        device: torch.device,
-        initial_weights: Mapping[str, Tensor] | None = None,
-        ranks: Ranks | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-        label_names: tuple[str, ...] = (),
-        *,
-        teacher: Teacher,
+        self, config: TrainConfig, data: ImageSet, teacher: Teacher, ranks: Ranks | None = None
     ) -> None:
-        super().__init__(config, data, device, initial_weights, ranks, stop_asked, label_names)
+        super().__init__(config, data)
         self.loss = distillation_loss
-        self._teacher = teacher
+        self._teacher, self._ranks = teacher, ranks or Ranks()
         self._targets: dict[int, Tensor] = {}  # of the epochs that share them, by the step within
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Return x0, u, eps, labels and the teacher's v; the latter for this process's part alone."""
-        epoch, within = divmod(step, self.steps_per_epoch)
+        epoch, within = divmod(step, self.per_epoch)
         first = epoch - epoch % self.config.repeats
-        x0, u, eps, labels = super().batch(first * self.steps_per_epoch + within)
+        x0, u, eps, labels = super().batch(first * self.per_epoch + within)
         if epoch == first:
             self._targets.pop(within, None)
         if within not in self._targets:
@@ -82,86 +84,113 @@ class Distiller(Trainer):
             self._targets[within] = target.half()
         return x0, u, eps, labels, self._targets[within].float()
 
-    def batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield every batch that is left; a teacher that works beside the student prepares a few ahead."""
+    def of_steps(self, steps: range) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batch of each step; a teacher that works beside the student prepares a few ahead."""
         if not self._teacher.works_beside:
-            yield from super().batches()
+            yield from super().of_steps(steps)
             return
         with ThreadPoolExecutor(1, "teacher") as pool:
-            steps = range(self.step, self.total_steps)
-            waiting = [pool.submit(self.batch, step) for step in steps[:AHEAD]]
+            waiting = deque(pool.submit(self.batch, step) for step in steps[:AHEAD])
             try:
                 for step in steps:
-                    batch = waiting.pop(0).result()
-                    if step + AHEAD < self.total_steps:
+                    batch = waiting.popleft().result()
+                    if step + AHEAD in steps:
                         waiting.append(pool.submit(self.batch, step + AHEAD))
                     yield batch
             finally:
                 pool.shutdown(cancel_futures=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DistillOptions(RunOptions):
+    """What `distill` takes.
+
+    Raises:
+        InvalidValueError: an interval whose end is below its beginning.
+    """
+
+    usual_shape: ClassVar[str] = "fast"
+
+    teacher: Path = option(
+        REQUIRED,
+        "model file whose velocity is learnt; its data set is the run's",
+        metavar="FILE",
+        group=TEACHER,
+    )
+    weak: Path | None = option(
+        None,
+        "model file of a weaker network, for instance of fewer epochs, that guides the teacher",
+        metavar="FILE",
+        group=TEACHER,
+    )
+    autoguidance: float = option(
+        1.0,
+        "weight w of the guidance v + w·(v − v_weak) where no label is told",
+        low=0,
+        high=WEIGHT_MAX,
+        metavar="W",
+        group=TEACHER,
+    )
+    labelled_autoguidance: float = option(
+        0.0, "the same where a label is told", low=0, high=WEIGHT_MAX, metavar="W", group=TEACHER
+    )
+    interval: tuple[float, float] = option(
+        (0.0, 1.0),
+        "noise levels between which it guides",
+        low=0,
+        high=1,
+        metavar=("LOW", "HIGH"),
+        group=TEACHER,
+    )
+    repeats: int = option(
+        4,
+        "epochs in a row that share the teacher's noise and velocity; with 1 all is new in every epoch, and "
+        "the teacher computes all the time",
+        low=1,
+        group=TEACHER,
+    )
+    out: Path = Path("runs/distilled")
+    batch_size: int = 64
+    shape: str | None = option(
+        None, "of the network", choices=SHAPES, told="that of --warm-start, else fast", group=RUN
+    )
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        check_range("--interval", high, low, 1)
+
+
 def add_distill(add_parser: AddParser) -> None:
-    """Add the command `distill`."""
-    p = add_parser("distill", help="train a network to predict what a finished one does, guided or not")
-    suppress = argparse.SUPPRESS
-    p.add_argument(
-        "--teacher", type=Path, required=True, default=suppress, metavar="FILE",
-        help="model file whose velocity is learnt; its data set is the run's",
-    )  # fmt: skip
-    p.add_argument(
-        "--weak", type=Path, default=suppress, metavar="FILE",
-        help="model file of a weaker network, for instance of fewer epochs, that guides the teacher",
-    )  # fmt: skip
-    p.add_argument(
-        "--autoguidance", type=float, default=1.0, metavar="W",
-        help=f"weight w of the guidance v + w·(v − v_weak) where no label is told, 0…{WEIGHT_MAX:g}",
-    )  # fmt: skip
-    p.add_argument(
-        "--labelled-autoguidance", type=float, default=0.0, metavar="W",
-        help=f"the same where a label is told, 0…{WEIGHT_MAX:g}",
-    )  # fmt: skip
-    p.add_argument(
-        "--interval", type=float, nargs=2, default=[0.0, 1.0], metavar=("LOW", "HIGH"),
-        help="noise levels between which it guides, 0…1",
-    )  # fmt: skip
-    p.add_argument(
-        "--repeats", type=int, default=4,
-        help="epochs in a row that share the teacher's noise and velocity, 1 and above; with 1 all is new "
-        "in every epoch, and the teacher computes all the time",
-    )  # fmt: skip
-    add_run_flags(p, Path("runs/distilled"), 64, "fast")
-    p.set_defaults(run=run_distill)
+    """Add the command `distill` and its options."""
+    help = "train a network to predict what a finished one does, guided or not"
+    add_command(add_parser, "distill", help, DistillOptions, run_distill)
 
 
-def run_distill(args: argparse.Namespace) -> int:
+def run_distill(options: DistillOptions) -> int:
     """Train a student; as `train`, but for where the target comes from."""
-    low, high = args.interval
-    check_flags(
-        ("--autoguidance", args.autoguidance, 0, WEIGHT_MAX),
-        ("--labelled-autoguidance", args.labelled_autoguidance, 0, WEIGHT_MAX),
-        ("--interval", low, 0, 1), ("--interval", high, low, 1),
-    )  # fmt: skip
-    teacher = load_model(args.teacher)
+    teacher = load_model(options.teacher)
     model, dataset = teacher.config, teacher.metadata.dataset
-    with naming_flags():
-        config = TrainConfig(dataset=dataset, teacher=teacher.fingerprint, repeats=args.repeats)
+    base = TrainConfig(dataset=dataset, teacher=teacher.fingerprint, repeats=options.repeats)
     weak: LoadedModel | None = None
-    guidance = Autoguidance(args.autoguidance, args.labelled_autoguidance, low, high)
-    if "weak" in args:
-        weak = load_model(args.weak)
+    guidance = Autoguidance(options.autoguidance, options.labelled_autoguidance, *options.interval)
+    if options.weak is not None:
+        weak = load_model(options.weak)
         check_weak(model, dataset, weak)
-        config = replace(
-            config, weak=weak.fingerprint, autoguidance=guidance.weight,
-            labelled_autoguidance=guidance.labelled_weight, interval_low=low, interval_high=high,
+        base = replace(
+            base, weak=weak.fingerprint, autoguidance=guidance.weight,
+            labelled_autoguidance=guidance.labelled_weight,
+            interval_low=guidance.low, interval_high=guidance.high,
         )  # fmt: skip
-    args.channels, args.image_size = model.channels, model.height
 
-    def make_trainer(config: TrainConfig, data: ImageSet, device: torch.device, *rest: Any) -> Trainer:
+    def load() -> Splits:
+        return load_splits(dataset, options.data, model.channels, model.height)
+
+    def make_batches(config: TrainConfig, data: ImageSet, device: torch.device, ranks: Ranks) -> Batches:
         student, expected = picture_of(config.model), picture_of(model)
         if student != expected:
             limit = f"pictures (C, H, W) {expected}, which the teacher takes"
             raise InvalidValueError("--warm-start", f"a model with {student}", limit)
         made = Teacher(teacher, weak, guidance, device, config.precision)
-        return Distiller(config, data, device, *rest, teacher=made)
+        return TaughtBatches(config, data, made, ranks)
 
-    return run(args, config, make_trainer)
+    return run(options, base, load, make_batches)

@@ -1,7 +1,7 @@
 """The training loop: optimizer, average of the weights, checkpoints and resume.
 
-A run is a function of its configuration: every step draws its batch, levels and noise from a
-generator seeded by (seed, step), so that a resumed run continues exactly where it was.
+A run is a function of its configuration: every step has its own batch, levels and noise, see `Batches`,
+so that a resumed run continues exactly where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
@@ -25,9 +24,10 @@ from diffusion_toy.files import write_atomically
 from diffusion_toy.model.checkpoint import check_readable
 from diffusion_toy.model.unet import UNetConfig
 from diffusion_toy.predictors.base import PredictorError
-from training.data.images import ImageSet, class_difference, to_unit_range
+from training.data.images import ImageSet, class_difference
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import RECIPES, DiffusionNetwork
+from training.runs.batches import Batches
 from training.runs.ranks import Ranks
 
 CHECKPOINT_VERSION = 1
@@ -72,6 +72,7 @@ class Trainer:
         ranks: the processes that share the run; None for one alone.
         stop_asked: whether this process should stop; all of them learn of it after the same step.
         label_names: the names of the classes, which a checkpoint keeps.
+        batches: what is learnt in each step; None for the data's own.
 
     Raises:
         InvalidValueError: images of another size, or fewer than a batch.
@@ -86,17 +87,18 @@ class Trainer:
         ranks: Ranks | None = None,
         stop_asked: Callable[[], bool] = lambda: False,
         label_names: tuple[str, ...] = (),
+        batches: Batches | None = None,
     ) -> None:
         model = config.model
         expected = (model.channels, model.height, model.width)
         if tuple(data.images.shape[1:]) != expected:
             raise InvalidValueError("images", tuple(data.images.shape[1:]), f"the model's size {expected}")
         if len(data) < config.batch_size:
-            raise InvalidValueError("batch_size", config.batch_size, f"1…{len(data)}, the number of images")
+            raise InvalidValueError("--batch-size", config.batch_size, f"1…{len(data)}, the number of images")
         ranks = ranks or Ranks()
         if config.batch_size < ranks.count:
             limit = f"{ranks.count} and above, the number of processes"
-            raise InvalidValueError("batch_size", config.batch_size, limit)
+            raise InvalidValueError("--batch-size", config.batch_size, limit)
         self.config, self.data, self.device = config, data, device
         self.label_names = label_names
         self._ranks, self._stop_asked = ranks, stop_asked
@@ -104,8 +106,7 @@ class Trainer:
         self.smoothed_loss: float | None = None
         torch.manual_seed(config.seed)
         self.recipe = RECIPES[config.recipe]
-        self.loss: Callable[..., Tensor] = self.recipe.loss
-        self._order_of = -1, torch.empty(0, dtype=torch.int64)  # an epoch, and its order
+        self.batches = batches or Batches(config, data)
         self.network = self.recipe.network(model).to(device)
         if initial_weights is not None:
             self.network.load_state_dict(initial_weights)
@@ -121,8 +122,8 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Return the optimizer steps of one pass over the images; what is left over is passed over."""
-        return len(self.data) // self.config.batch_size
+        """Return the optimizer steps of one pass over the images."""
+        return self.batches.per_epoch
 
     @property
     def total_steps(self) -> int:
@@ -138,32 +139,6 @@ class Trainer:
         n = int(count)
         decay = min(self.config.ema_decay_max, (1 + n) / (10 + n))
         torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
-
-    def _generator(self, *key: int) -> torch.Generator:
-        """Return a generator for this key alone, e.g. (purpose, step), independent of all others."""
-        mixed = np.random.SeedSequence(self.config.seed, spawn_key=key).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(mixed[0]))
-
-    def _order(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self.data), generator=self._generator(0, epoch))
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Return what the network learns in `step`: x0, u, eps and labels, as `recipe.loss` takes them."""
-        config, model, generator = self.config, self.config.model, self._generator(1, step)
-        epoch, within = divmod(step, self.steps_per_epoch)
-        if self._order_of[0] != epoch:
-            self._order_of = epoch, self._order(epoch)
-        indices = self._order_of[1][within * config.batch_size : (within + 1) * config.batch_size]
-        count = len(indices)
-        x0 = to_unit_range(self.data.images[indices])
-        if config.flips:
-            mirrored = torch.rand(count, generator=generator) < 0.5
-            x0 = torch.where(mirrored[:, None, None, None], x0.flip(-1), x0)
-        u = self.recipe.levels(count, model.height, model.width, config.map_share, generator)
-        eps = torch.randn(x0.shape, generator=generator)
-        hidden = torch.rand(count, generator=generator) < config.unlabelled_share
-        labels = torch.where(hidden, model.num_classes, self.data.labels[indices])
-        return x0, u, eps, labels
 
     def _train_step(self, batch: tuple[Tensor, ...]) -> StepReport:
         config, u = self.config, batch[1]
@@ -205,17 +180,12 @@ class Trainer:
     def run(self) -> Iterator[StepReport]:
         """Train to the end of the last epoch, yielding after every optimizer step."""
         self.network.train()
-        for batch in self.batches():
+        for batch in self.batches.of_steps(range(self.step, self.total_steps)):
             yield self._train_step(batch)
-
-    def batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batch of every step that is left."""
-        for step in range(self.step, self.total_steps):
-            yield self.batch(step)
 
     def _loss_of(self, *batch: Tensor) -> Tensor:
         try:
-            return self.loss(self._forward, *batch)
+            return self.batches.loss(self._forward, *batch)
         except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
             raise PredictorError(

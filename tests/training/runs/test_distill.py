@@ -18,7 +18,9 @@ from tests.training.runs.small_run import config
 from training import commands as command
 from training.data.images import ImageSet
 from training.objectives.autoguidance import Autoguidance
-from training.runs.distill import Distiller, distillation_loss
+from training.objectives.config import TrainConfig
+from training.runs.distill import TaughtBatches, distillation_loss
+from training.runs.loop import Trainer
 from training.runs.teacher import Teacher
 
 CPU = torch.device("cpu")
@@ -35,6 +37,10 @@ class CountingTeacher(Teacher):
         return -x
 
 
+def distiller(settings: TrainConfig, data: ImageSet, teacher: Teacher) -> Trainer:
+    return Trainer(settings, data, CPU, batches=TaughtBatches(settings, data, teacher))
+
+
 def test_the_loss_counts_noisy_pixels_alone() -> None:
     x0, eps = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
     u = torch.zeros(1, 4, 4)
@@ -44,7 +50,7 @@ def test_the_loss_counts_noisy_pixels_alone() -> None:
 
 
 def test_a_student_comes_nearer_to_its_teacher(data: ImageSet) -> None:
-    losses = [r.loss for r in Distiller(config(epochs=4), data, CPU, teacher=CountingTeacher()).run()]
+    losses = [r.loss for r in distiller(config(epochs=4), data, CountingTeacher()).run()]
     assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
 
 
@@ -61,7 +67,7 @@ def test_the_teacher_guides_rows_that_have_a_weight(
     model, weak_model = load_model(network), load_model(weak)
     teacher = Teacher(model, weak_model, Autoguidance(1.0, 0.0), CPU, "float32")
     assert teacher.works_beside == beside
-    x0, u, eps, labels = Distiller(config(), data, CPU, teacher=teacher).batch(0)[:4]
+    x0, u, eps, labels = TaughtBatches(config(), data, teacher).batch(0)[:4]
     x = q_sample(x0, u[:, None], eps)
     v, v_weak = model.network(x, u, labels), weak_model.network(x, u, labels)
     unlabelled = (labels == 10)[:, None, None, None]
@@ -72,9 +78,10 @@ def test_the_teacher_guides_rows_that_have_a_weight(
 @pytest.mark.parametrize("beside", [False, True])
 def test_epochs_share_what_the_teacher_said(data: ImageSet, beside: bool) -> None:
     teacher = CountingTeacher(beside)
-    distiller = Distiller(config(epochs=5, repeats=2), data, CPU, teacher=teacher)
-    batches = list(distiller.batches())
-    per_epoch = distiller.steps_per_epoch
+    taught = TaughtBatches(config(epochs=5, repeats=2), data, teacher)
+    per_epoch = taught.per_epoch
+    batches = list(taught.of_steps(range(5 * per_epoch)))
+    assert len(batches) == 5 * per_epoch
     assert teacher.shown == 3 * per_epoch * 64
     first, again, fresh = batches[0], batches[per_epoch], batches[2 * per_epoch]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -83,14 +90,14 @@ def test_epochs_share_what_the_teacher_said(data: ImageSet, beside: bool) -> Non
 
 def test_a_resumed_distillation_is_the_uninterrupted_one(data: ImageSet, tmp_path: Path) -> None:
     changes = {"epochs": 3, "repeats": 2}
-    whole = Distiller(config(**changes), data, CPU, teacher=CountingTeacher(True))
+    whole = distiller(config(**changes), data, CountingTeacher(True))
     list(whole.run())
-    first = Distiller(config(**changes), data, CPU, teacher=CountingTeacher(True))
+    first = distiller(config(**changes), data, CountingTeacher(True))
     for report in first.run():
         if report.step == first.steps_per_epoch + 3:  # within an epoch that repeats another
             break
     first.save(tmp_path / "c.pt")
-    second = Distiller(config(**changes), data, CPU, teacher=CountingTeacher())
+    second = distiller(config(**changes), data, CountingTeacher())
     second.load(tmp_path / "c.pt")
     list(second.run())
     for name, tensor in whole.network.state_dict().items():
@@ -132,8 +139,10 @@ def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_p
     ("more", "said"),
     [
         (["--autoguidance", "9"], "--autoguidance"),
-        (["--interval", "0.8", "0.2"], "--interval"),
-        (["--repeats", "0"], "--repeats"),
+        (["--interval", "0.8", "0.2"], "--interval 0.2 is outside 0.8…1"),
+        (["--repeats", "0"], "--repeats 0 is outside 1 and above"),
+        (["--interval", "0", "1.5"], "--interval 1.5 is outside 0…1"),
+        (["--warm-start", "SMALLER"], "error: --warm-start a model with (1, 20, 28) is outside pictures"),
         (["--weak", "WIDER"], "--weak"),
         (["--weak", "missing.safetensors"], "does not exist"),
     ],
@@ -142,7 +151,8 @@ def test_what_cannot_be_is_refused(
     teacher_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
 ) -> None:
     wider = str(digits(tmp_path / "wider.safetensors", width=32))
-    more = [wider if flag == "WIDER" else flag for flag in more]
+    smaller = str(digits(tmp_path / "smaller.safetensors", height=20))
+    more = [{"WIDER": wider, "SMALLER": smaller}.get(flag, flag) for flag in more]
     assert command.main(flags(teacher_file, tmp_path / "run", *more)) != 0
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

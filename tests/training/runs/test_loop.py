@@ -18,6 +18,7 @@ from training.data.images import ImageSet
 from training.data.named import load_dataset
 from training.objectives import recipes
 from training.objectives.recipes import velocity_loss
+from training.runs.batches import Batches
 from training.runs.loop import DivergedError, Trainer, learning_rate_factor, read_checkpoint
 from training.runs.ranks import Ranks, joined
 
@@ -71,9 +72,9 @@ def test_every_key_has_a_generator_of_its_own_and_the_same_one_always(data: Imag
     keys = [(0,), (1,), (0, 0), (0, 1), (1, 0), (1, 5), (1, 2**32 - 1)]
     first: dict[tuple[int, ...], float] = {}
     for seed in (0, 1, 2**32, 2**32 + 1, 2**63 - 1):
-        trainer = Trainer(config(seed=seed), data, CPU)
+        batches = Batches(config(seed=seed), data)
         for key in keys:
-            value, again = (torch.rand((), generator=trainer._generator(*key)).item() for _ in range(2))
+            value, again = (torch.rand((), generator=batches.generator(*key)).item() for _ in range(2))
             assert value == again
             first[seed, *key] = value
     assert len(set(first.values())) == len(first) == 35
@@ -211,7 +212,7 @@ def test_parts_of_a_batch_cover_it_once() -> None:
 
 
 def test_fewer_images_than_processes_are_refused(data: ImageSet) -> None:
-    with pytest.raises(InvalidValueError, match="batch_size 2 is outside 3 and above"):
+    with pytest.raises(InvalidValueError, match="--batch-size 2 is outside 3 and above"):
         Trainer(config(batch_size=2), data, CPU, ranks=Ranks(0, 3))
 
 
