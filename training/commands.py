@@ -31,7 +31,7 @@ from training.evaluation.evaluate import add_classifier, add_evaluate
 from training.experiments.command import add_experiments
 from training.runs.average import add_average
 from training.runs.distill import add_distill
-from training.runs.export import export, load_network
+from training.runs.export import ModelFileOptions, export, load_network
 from training.runs.loop import config_of, read_checkpoint
 from training.runs.train import INTERRUPTED, add_train
 
@@ -54,13 +54,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(ModelFileOptions):
     """What `export` takes."""
 
     checkpoint: Path = option(REQUIRED, "the run's checkpoint.pt")
-    out: Path = option(REQUIRED, "the .safetensors file to write")
-    data: Path = option(Path("data"), "folder of the data set, for real examples")
-    float16: bool = option(False, "store the weights in half precision: half the size")
 
 
 def run_export(options: ExportOptions) -> int:

@@ -31,6 +31,11 @@ def velocity_loss(network: Network, x0: Tensor, u: Tensor, eps: Tensor, labels: 
     """
     u_image = u[:, None]
     error = network(q_sample(x0, u_image, eps), u, labels) - velocity(x0, eps, u_image)
+    return mean_square_of_noisy(error, u_image)
+
+
+def mean_square_of_noisy(error: Tensor, u_image: Tensor) -> Tensor:
+    """Return the mean square of an error (B, C, H, W) over the pixels with a level (B, 1, H, W) above 0."""
     noisy = (sigma(u_image) > 0).float().expand_as(error)
     loss: Tensor = (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
     return loss

@@ -21,11 +21,11 @@ from diffusion_toy.options import REQUIRED, option
 from training.data.named import load_splits
 from training.drawing.commandline import AddParser, add_command
 from training.runs.calibration import rounded_calibration
-from training.runs.export import check_classes, write_model
+from training.runs.export import ModelFileOptions, check_classes, write_model
 
 
 @dataclass(frozen=True, kw_only=True)
-class AverageOptions:
+class AverageOptions(ModelFileOptions):
     """What `average` takes."""
 
     files: tuple[Path, ...] = option(
@@ -35,9 +35,7 @@ class AverageOptions:
         several=True,
         positional=True,
     )
-    out: Path = option(REQUIRED, "the .safetensors file to write")
     data: Path = option(Path("data"), "folder of the data set, on whose test images the model is calibrated")
-    float16: bool = option(False, "store the weights in half precision: half the size")
 
 
 def add_average(add_parser: AddParser) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diffusion_toy.contract.messages import check_range
-from diffusion_toy.diffusion.process import q_sample, sigma
+from diffusion_toy.diffusion.process import q_sample
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
 from diffusion_toy.model.config import SHAPES
@@ -23,7 +23,7 @@ from training.data.named import load_splits
 from training.drawing.commandline import AddParser, add_command
 from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, check_weak, picture_of
 from training.objectives.config import TrainConfig
-from training.objectives.recipes import Network
+from training.objectives.recipes import Network, mean_square_of_noisy
 from training.runs.batches import Batches
 from training.runs.ranks import Ranks
 from training.runs.teacher import Teacher
@@ -44,9 +44,7 @@ def distillation_loss(
     """
     u_image = u[:, None]
     error = network(q_sample(x0, u_image, eps), u, labels) - target
-    noisy = (sigma(u_image) > 0).float().expand_as(error)
-    loss: Tensor = (error.square() * noisy).sum() / noisy.sum().clamp(min=1)
-    return loss
+    return mean_square_of_noisy(error, u_image)
 
 
 class TaughtBatches(Batches):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffusion_toy.errors import CheckpointError, InvalidValueError
 from diffusion_toy.model.checkpoint import Examples, ModelMetadata, load_model, save_model
+from diffusion_toy.options import REQUIRED, option
 from training.data.images import ImageSet, Splits, class_difference
 from training.data.named import load_splits
 from training.objectives.config import TrainConfig
@@ -20,6 +21,17 @@ from training.runs.calibration import rounded_calibration
 from training.runs.loop import config_of, read_checkpoint
 
 EXAMPLES_PER_CLASS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFileOptions:
+    """Which model file to write."""
+
+    out: Path = option(REQUIRED, "the .safetensors file to write")
+    data: Path = option(
+        Path("data"), "folder of the data set, whose test images give the calibration, and examples"
+    )
+    float16: bool = option(False, "store the weights in half precision: half the size")
 
 
 def choose_examples(test_images: ImageSet, classes: int) -> Examples:
