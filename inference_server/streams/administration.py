@@ -170,9 +170,8 @@ class Administration:
 
     def _freeze(self, count: int, order: Order) -> Sequence[tuple[Seat, SessionSnapshot]]:
         """Stop some sessions where they are; runs in the engines' thread."""
-        serving = {
-            engine.share: engine for engine in self._roster.serving
-        }  # the others' files may be nowhere else
+        # Sessions of a file that was replaced stay: no other server may have it.
+        serving = {engine.share: engine for engine in self._roster.serving}
         seats = [seat for seat in self._admission.seats if self._delivery.driver(seat.session) is not None]
         seats = [seat for seat in reversed(seats) if seat.share in serving]
         if order is Order.LONGEST_AT_REST:
