@@ -101,7 +101,7 @@ class LocalServer:
                     self.address = found[1]
                     self._ready.set()
                 elif line.startswith("page: "):
-                    print(f"the same in a browser: {line.removeprefix('page: ').rstrip()}", flush=True)
+                    _say(f"the same in a browser: {line.removeprefix('page: ').rstrip()}")
         self._ready.set()
 
     def _read_errors(self, pipe: IO[str]) -> None:
@@ -116,11 +116,16 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def _say(line: str) -> None:
+    """Print a line in one piece, because two threads print."""
+    print(f"{line}\n", end="", flush=True)
+
+
 def _show(server: LocalServer) -> bool:
     """Open the window; return False if there is no display after all."""
     from viewer_client.window.app import DisplayError
 
-    print(f"serving on {server.address}; opening the viewer (H shows the keys)", flush=True)
+    _say(f"serving on {server.address}; opening the viewer (H shows the keys)")
     try:
         show(Endpoint(server.address), m.Start(), None, until=lambda: server.ended)
     except DisplayError as error:
@@ -142,10 +147,10 @@ def main() -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)
     try:
-        print("starting a server on this machine …", flush=True)
+        _say("starting a server on this machine …")
         with LocalServer() as server:
             if not (has_display() and _show(server)):
-                print(f"there is no display here: recording a session of {SECONDS_DEFAULT:g} s", flush=True)
+                _say(f"there is no display here: recording a session of {SECONDS_DEFAULT:g} s")
                 print(record(Endpoint(server.address), m.Start(), RECORDING, SECONDS_DEFAULT))
     except DiffusionToyError as error:
         print(f"error: {error}", file=sys.stderr)
