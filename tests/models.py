@@ -37,6 +37,14 @@ def write_model(
     return path
 
 
+def shared_flags(folder: Path) -> list[str]:
+    """The flags of servers that share a tiny model and a key, so that one takes over another's sessions."""
+    key = folder / "key"
+    key.write_text("a secret that several servers share\n")
+    model = write_model(folder / "tiny.safetensors")
+    return ["--model", str(model), "--threads", "1", "--capacity", "100000", "--resume-key-file", str(key)]
+
+
 def tiny_model(tmp_path: Path, examples: bool = True) -> LoadedModel:
     """The same, loaded."""
     return load_model(write_model(tmp_path / "tiny.safetensors", examples))

@@ -12,7 +12,7 @@ from diffusion_toy.diffusion.arrays import Array, is_torch, on_host
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.config import UNetConfig
 from diffusion_toy.predictors.base import Precision
-from diffusion_toy.predictors.padded import in_parts, padded
+from diffusion_toy.predictors.padded import padded, shared_out
 from diffusion_toy.predictors.processor import cpu_flags
 
 
@@ -92,12 +92,12 @@ class EagerPredictor:
     def _predict(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
         if not self.sizes:
             return self._run(x, u, labels)
-        calls = in_parts(len(x), self.sizes)
-        parts = []
+        calls = shared_out(len(x), self.sizes, 1)
+        parts, first = [], 0
         for rows, size in calls:
-            v = self._run(*(padded(values[rows], size) for values in (x, u, labels)))
-            v = v[: min(rows.stop, len(x)) - rows.start]
+            v = self._run(*(padded(values[first : first + rows], size) for values in (x, u, labels)))[:rows]
             parts.append(v if len(calls) == 1 else v.clone())  # the next call may write over it
+            first += rows
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _run(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
 
@@ -33,15 +32,6 @@ def padded(array: Array, size: int) -> Array:
     if not missing:
         return array
     return namespace(array).concat([array, constant((missing, *array.shape[1:]), 0, array)], axis=0)
-
-
-def in_parts(rows: int, sizes: Sequence[int]) -> list[tuple[slice, int]]:
-    """Return which rows go into each call, and its batch size."""
-    calls, first = [], 0
-    for size in parts_of(rows, tuple(sizes)):
-        calls.append((slice(first, min(first + size, rows)), size))
-        first += size
-    return calls
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tests.models import write_model
 from tests.tools import ROOT, require_tool
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"
@@ -44,6 +45,32 @@ def render(folder: Path, components: Sequence[str], patches: Sequence[str] = ())
     assert done.returncode == 0, done.stderr
     (folder / RENDERED).write_text(done.stdout)
     return rendered(folder)
+
+
+def tiny_server(folder: Path, *, capacity: int, admin_port: int | None = None) -> str:
+    """Return a patch for servers that run a tiny model slowly, so that many fit into one machine.
+
+    Args:
+        folder: where the model's file is written.
+        capacity: network rows a second that each server promises.
+        admin_port: the container's port for the administration, if it is on.
+    """
+    variables = {
+        "MODEL": write_model(folder / "tiny.safetensors"),
+        "TICK_RATE": 5,
+        "CAPACITY": capacity,
+    }
+    container: dict[str, Any] = {"name": "server", "resources": {"limits": {"cpu": "1"}}}
+    if admin_port is not None:
+        variables["ADMIN_PORT"] = admin_port
+        container["ports"] = [{"name": "admin", "containerPort": admin_port}]
+    container["env"] = [
+        {"name": f"DIFFUSION_TOY_{name}", "value": str(value)} for name, value in variables.items()
+    ]
+    pod = {"spec": {"containers": [container]}}
+    metadata = {"name": "diffusion-toy"}
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"template": pod}}
+    return str(yaml.safe_dump(patch))
 
 
 def rendered(folder: Path) -> list[Resource]:

@@ -17,10 +17,9 @@ from diffusion_toy.v1 import admin_pb2 as pb
 from diffusion_toy.v1 import admin_pb2_grpc as pb_grpc
 from tests.deploy.autoscaler import SYNC_S, Autoscaler
 from tests.deploy.envoy import running_envoy
-from tests.deploy.manifests import TOKEN, named, render
+from tests.deploy.manifests import TOKEN, named, render, tiny_server
 from tests.deploy.pods import METRICS, Pod, Pods
 from tests.inference_server.faults import gauges
-from tests.models import write_model
 from tests.tools import Program, running_program, wait_for
 
 ADMIN = 50052  # the container's port
@@ -28,27 +27,6 @@ SPEED = 60.0  # the autoscaler's clock against the real one: its five minutes ar
 WAIT_S = 300.0  # for what must come: only a hang takes so long
 SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
 EARLY, LATE = 12, 20  # viewers: a pod promises 20, so two pods are at 0.3 with the first and at 0.8 with all
-PATCH = """
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: diffusion-toy
-spec:
-  template:
-    spec:
-      containers:
-        - name: server
-          env:
-            - {{name: DIFFUSION_TOY_MODEL, value: {model}}}
-            - {{name: DIFFUSION_TOY_TICK_RATE, value: "5"}}
-            - {{name: DIFFUSION_TOY_CAPACITY, value: "100"}}
-            - {{name: DIFFUSION_TOY_ADMIN_PORT, value: "50052"}}
-          ports:
-            - {{name: admin, containerPort: 50052}}
-          resources:
-            limits:
-              cpu: "1"
-"""
 
 
 class Cluster:
@@ -56,7 +34,7 @@ class Cluster:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
-        patch = PATCH.format(model=write_model(folder / "tiny.safetensors"))
+        patch = tiny_server(folder, capacity=100, admin_port=ADMIN)
         resources = render(folder, ["envoy-gateway"], [patch])
         self._proxy = stack.enter_context(running_envoy(folder, resources))
         self.pods = stack.enter_context(Pods(folder / "pods", resources, self._proxy.publish))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.balancer import running_balancer
-from tests.models import write_model
+from tests.models import shared_flags
 from tests.tools import ServerProcess, free_port, running_program, running_server, wait_for
 
 SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
@@ -28,11 +28,7 @@ class Cluster:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._stack, self._ports = stack, [free_port() for _ in range(3)]
         self.folder = folder
-        key = folder / "key"
-        key.write_text("a secret that several servers share\n")
-        model = write_model(folder / "tiny.safetensors")
-        self._flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--one-of-several"]
-        self._flags += ["--resume-key-file", str(key)]
+        self._flags = [*shared_flags(folder), "--one-of-several"]
         self.balancer = stack.enter_context(running_balancer(folder, self._ports))
 
     def start(self, place: int) -> ServerProcess:

@@ -13,7 +13,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import WebClient
 from tests.deploy.balancer import running_balancer
-from tests.models import write_model
+from tests.models import shared_flags
 from tests.tools import require_tool, running_server, wait_for
 
 HANGS_S = 120.0  # what comes at all comes long before
@@ -43,16 +43,7 @@ def resumed(page: str, token: bytes) -> int | None:
 @pytest.mark.slow
 def test_a_browser_goes_on_with_another_server_when_its_own_is_killed(tmp_path: Path) -> None:
     require_tool("haproxy", "apt-get install haproxy")
-    (tmp_path / "key").write_text("a secret that several servers share")
-    flags = [
-        "--model",
-        str(write_model(tmp_path / "m.safetensors")),
-        "--threads",
-        "1",
-        "--capacity",
-        "100000",
-    ]
-    flags += ["--resume-key-file", str(tmp_path / "key"), "--one-of-several", "--web-port", "0"]
+    flags = [*shared_flags(tmp_path), "--one-of-several", "--web-port", "0"]
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server(*flags)) for _ in range(2)]
         pages = [int(server.page.rpartition(":")[2]) for server in servers]

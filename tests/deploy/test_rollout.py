@@ -16,10 +16,9 @@ import pytest
 from tests.deploy.balancer import running_pod_balancer
 from tests.deploy.browsers import Browser
 from tests.deploy.envoy import running_envoy
-from tests.deploy.manifests import TOKEN, Resource, render
+from tests.deploy.manifests import TOKEN, Resource, render, tiny_server
 from tests.deploy.pods import METRICS, Pods
 from tests.inference_server.faults import gauges
-from tests.models import write_model
 from tests.tools import Program, running_program, wait_for
 
 COMPONENTS = {"envoy": "envoy-gateway", "haproxy": "haproxy"}
@@ -27,24 +26,6 @@ SECONDS_MAX = 600  # of load; the test ends it when it has seen enough
 BACK_S_MAX = 30.0  # about a second on a quiet machine
 WAIT_S = 120
 ENVOYS_OWN_LIMIT_S = 15.0  # for a request, unless it is told otherwise
-TINY = """
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: diffusion-toy
-spec:
-  template:
-    spec:
-      containers:
-        - name: server
-          env:
-            - {{name: DIFFUSION_TOY_MODEL, value: {model}}}
-            - {{name: DIFFUSION_TOY_CAPACITY, value: "100000"}}
-            - {{name: DIFFUSION_TOY_TICK_RATE, value: "5"}}
-          resources:
-            limits:
-              cpu: "1"
-"""
 
 
 class Rollout:
@@ -52,7 +33,7 @@ class Rollout:
 
     def __init__(self, folder: Path, proxy: str, stack: ExitStack) -> None:
         self._report = folder / "report.json"
-        patch = TINY.format(model=write_model(folder / "tiny.safetensors"))
+        patch = tiny_server(folder, capacity=100000)
         resources: list[Resource] = render(folder, [COMPONENTS[proxy]], [patch])
         if proxy == "envoy":
             envoy = stack.enter_context(running_envoy(folder, resources))

@@ -19,7 +19,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.inference_server.faults import Relay, serious
-from tests.models import write_model
+from tests.models import shared_flags
 from tests.tools import SHIPPED_MODEL, running_server
 from viewer_client.link.address import Endpoint
 from viewer_client.load import generator, scripted_input
@@ -36,13 +36,7 @@ WHO: ContextVar[str] = ContextVar("WHO", default="paints")
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Of servers that share a model and a key."""
-    folder = tmp_path_factory.mktemp("shared")
-    key = folder / "key"
-    key.write_text("a secret that several servers share\n")
-    model = write_model(folder / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--resume-key-file", str(key)]
-    return [*flags, "--capacity", "100000", "--one-of-several"]
+    return [*shared_flags(tmp_path_factory.mktemp("shared")), "--one-of-several"]
 
 
 @dataclass

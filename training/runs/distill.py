@@ -16,7 +16,6 @@ from diffusion_toy.contract.messages import check_range
 from diffusion_toy.diffusion.process import q_sample
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
-from diffusion_toy.model.config import SHAPES
 from diffusion_toy.options import REQUIRED, option
 from training.data.images import ImageSet, Splits
 from training.data.named import load_splits
@@ -27,7 +26,7 @@ from training.objectives.recipes import Network, mean_square_of_noisy
 from training.runs.batches import Batches
 from training.runs.ranks import Ranks
 from training.runs.teacher import Teacher
-from training.runs.train import RUN, RunOptions, run
+from training.runs.train import RunOptions, run
 
 TEACHER = "the teacher"  # a heading of the help
 AHEAD = 4  # batches that the teacher prepares while the student learns
@@ -149,9 +148,6 @@ class DistillOptions(RunOptions):
     )
     out: Path = Path("runs/distilled")
     batch_size: int = 64
-    shape: str | None = option(
-        None, "of the network", choices=SHAPES, told="that of --warm-start, else fast", group=RUN
-    )
 
     def __post_init__(self) -> None:
         low, high = self.interval

@@ -61,7 +61,11 @@ class RunOptions(LearningSettings, DataOptions):
         group=RUN,
     )
     shape: str | None = option(
-        None, "of the network", choices=SHAPES, told="that of --warm-start, else classic", group=RUN
+        None,
+        "of the network",
+        choices=SHAPES,
+        told="that of --warm-start, else classic to train and fast to distill",
+        group=RUN,
     )
     device: str = option("auto", "where to train", choices=DEVICES, group=RUN)
     threads: int = option(0, "CPU threads; 0: one for each core", low=0, high=THREADS_MAX, group=RUN)

@@ -16,7 +16,7 @@ from diffusion_toy.v1 import admin_pb2 as pb
 from diffusion_toy.v1 import admin_pb2_grpc as pb_grpc
 from tests.client import Client
 from tests.inference_server.transport.admin_client import admin_port, administration, code_of, listed
-from tests.models import write_model
+from tests.models import shared_flags
 from tests.tools import HANGS_S, ROOT, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(seed=5, settings=m.SettingsChange(num_time_steps=1000))
@@ -25,11 +25,7 @@ YOUNGEST, AT_REST = pb.MOVE_ORDER_YOUNGEST, pb.MOVE_ORDER_LONGEST_AT_REST
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return the flags of servers that can take over each other's sessions."""
-    folder = tmp_path_factory.mktemp("admin")
-    (folder / "key").write_text("a secret that several servers share\n")
-    model = str(write_model(folder / "tiny.safetensors"))
-    return ["--model", model, "--threads", "1", "--capacity", "100000", "--resume-key-file", f"{folder}/key"]
+    return shared_flags(tmp_path_factory.mktemp("admin"))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.client import Client, Connect
-from tests.models import write_model
+from tests.models import shared_flags, write_model
 from tests.tools import HANGS_S, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(seed=5, settings=m.SettingsChange(num_time_steps=1000))
@@ -23,23 +23,7 @@ DAB = m.Inject(m.Disc(0.5, 0.5, 0.3), 200.0)
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Of servers that share a model and a key."""
-    folder = tmp_path_factory.mktemp("shared")
-    key = folder / "key"
-    key.write_text("a secret that several servers share\n")
-    model = write_model(folder / "tiny.safetensors")
-    return [
-        "--model",
-        str(model),
-        "--threads",
-        "1",
-        "--resume-key-file",
-        str(key),
-        "--capacity",
-        "100000",
-        "--web-port",
-        "0",
-    ]
+    return [*shared_flags(tmp_path_factory.mktemp("shared")), "--web-port", "0"]
 
 
 @pytest.fixture(scope="module")

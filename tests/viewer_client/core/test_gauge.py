@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import frame, live_model
 from viewer_client.core import gauge
 from viewer_client.core.feedback import Speckle
-from viewer_client.core.view_model import ViewModel
-from viewer_client.link.status import Phase, Status
 
 LEVELS = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
 TRUTH = "the network is told the truth"
@@ -18,14 +16,6 @@ TRUTH = "the network is told the truth"
 
 def even(level: float) -> m.Range:
     return m.Range(level, level, level)
-
-
-def showing(**changes: object) -> ViewModel:
-    model = ViewModel()
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame(**changes))  # type: ignore[arg-type]
-    return model
 
 
 # Told, actual, by residual, by border, whether levels differ per pixel: the sentence, whether it warns.
@@ -95,7 +85,7 @@ def test_the_gauge_says_what_is_the_case(
     sentence: str,
     warns: bool,
 ) -> None:
-    model = showing(
+    model = live_model(
         nominal=told,
         actual=real,
         measured_by_residual=residual,
@@ -108,7 +98,7 @@ def test_the_gauge_says_what_is_the_case(
 
 
 def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
-    model = showing()
+    model = live_model()
     model.feedback.speckles.append(Speckle(5, m.Inject(None, 20.0, rule=m.InjectionRule.LIE), 1.0))
     assert gauge.sentence(model) == "you are changing what the network is told, not the picture"
     model.receive(frame(applied_sequence=5))
@@ -116,7 +106,7 @@ def test_while_a_lie_is_on_its_way_the_gauge_says_what_it_does() -> None:
 
 
 def test_what_was_sent_as_a_lie_is_known_as_one() -> None:
-    model = showing()
+    model = live_model()
     model.sent(m.Inject(None, 20.0, rule=m.InjectionRule.LIE), sequence=3, now=0.0)
     assert [speckle.inject.rule for speckle in model.feedback.speckles] == [m.InjectionRule.LIE]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import WELCOME, frame, live_model
 from viewer_client.core import gauge, labels
 from viewer_client.core.keymap import BINDINGS, Action, action_of
 from viewer_client.core.strokes import MouseMode
@@ -18,11 +18,7 @@ from viewer_client.link.status import Phase, Status
 
 @pytest.fixture
 def model() -> ViewModel:
-    model = ViewModel(draw_seed=lambda: 42)
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame())
-    return model
+    return live_model()
 
 
 def pressed(model: ViewModel, *keys: str) -> list[m.Command]:

@@ -14,7 +14,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import MODEL, SCHEDULE, WELCOME, frame
+from tests.viewer_client.frames import MODEL, SCHEDULE, WELCOME, live_model
 from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
@@ -143,11 +143,7 @@ def _fonts() -> Iterator[None]:
 
 @pytest.fixture
 def model() -> ViewModel:
-    model = ViewModel(draw_seed=lambda: 42)
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame())
-    return model
+    return live_model()
 
 
 def drawn(

@@ -12,7 +12,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import DiffusionToyError
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import live_model
 from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.view_model import ViewModel
@@ -29,11 +29,7 @@ from viewer_client.ui.overlay import MouseEvent, MouseKind
 
 @pytest.fixture
 def model() -> ViewModel:
-    model = ViewModel()
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame())
-    return model
+    return live_model()
 
 
 def entry(model: ViewModel, clipboard: str = "") -> SeedEntry:

@@ -13,7 +13,7 @@ import pygame
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.errors import InvalidValueError
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import WELCOME, frame, live_model
 from tests.viewer_client.recorded_text import RecordedText
 from viewer_client import checks, flags, preferences, runners
 from viewer_client.core.appearance import Appearance
@@ -44,11 +44,7 @@ def _fonts() -> Iterator[None]:
 
 @pytest.fixture
 def model() -> ViewModel:
-    model = ViewModel(draw_seed=lambda: 42)
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame())
-    return model
+    return live_model()
 
 
 @pytest.fixture

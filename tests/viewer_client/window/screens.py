@@ -11,7 +11,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import live_model
 from tests.viewer_client.recorded_text import RecordedText
 from viewer_client.core.appearance import Appearance
 from viewer_client.core.geometry import Rect
@@ -21,23 +21,9 @@ from viewer_client.link.status import Phase, Statistics, Status
 from viewer_client.window.screen import Screen
 
 SIZES = [(640, 480), (800, 600), (1100, 720), (1920, 1080), (720, 1280)]
-
-
 SIZE = (1100, 720)
-
-
 LEVELS = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)
-
-
 LOST = Status(Phase.LOST, "no server at box:1", 3)
-
-
-def model_with(**changes: object) -> ViewModel:
-    model = ViewModel()
-    model.pass_time(Status(Phase.LIVE), now=0.0)
-    model.receive(WELCOME)
-    model.receive(frame(**changes))
-    return model
 
 
 def drawn(
@@ -59,14 +45,14 @@ def pixels(surface: pygame.Surface, place: Rect) -> np.ndarray:
 
 
 def plain() -> ViewModel:
-    return model_with(measured_by_residual=0.5, excess_kurtosis=0.1)
+    return live_model(measured_by_residual=0.5, excess_kurtosis=0.1)
 
 
 def busy() -> ViewModel:
     """Much to say, with the pointer on the picture."""
     settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.DPMPP, steps_per_second=10.0)
     actual, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
-    model = model_with(
+    model = live_model(
         level_map=LEVELS, settings=settings, actual=actual, time_step=time_step, excess_kurtosis=-1.2
     )
     for step in range(1, 200):

@@ -14,13 +14,12 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import WELCOME, frame
+from tests.viewer_client.frames import WELCOME, frame, live_model
 from tests.viewer_client.window.screens import (
     LOST,
     SIZES,
     busy,
     drawn,
-    model_with,
 )
 from viewer_client.core import geometry
 from viewer_client.core.appearance import Appearance
@@ -44,7 +43,7 @@ def redrawn(screen: Screen, surface: pygame.Surface, model: ViewModel, now: floa
 
 
 def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_most() -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     assert sum(redrawn(screen, surface, model, now=i / 60) for i in range(1, 61)) <= 10
     before = pygame.surfarray.array3d(surface)
@@ -75,7 +74,7 @@ def test_a_picture_in_which_nothing_has_changed_is_drawn_ten_times_a_second_at_m
     ],
 )
 def test_whatever_changes_is_drawn_at_once(change: Callable[[ViewModel, Appearance], None]) -> None:
-    model, appearance = model_with(), Appearance()
+    model, appearance = live_model(), Appearance()
     screen, surface = drawn(model, appearance=appearance)
     assert not redrawn(screen, surface, model)
     change(model, appearance)
@@ -118,7 +117,7 @@ def test_a_field_of_the_model_is_either_watched_or_named_as_one_that_no_picture_
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_field_that_is_drawn_is_drawn_at_once(name: str) -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     assert not redrawn(screen, surface, model)
     setattr(model, name, CHANGES[name](model))
@@ -127,7 +126,7 @@ def test_a_field_that_is_drawn_is_drawn_at_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_SHOWN)
 def test_a_field_that_is_not_drawn_changes_no_picture(name: str) -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     before = pygame.surfarray.array3d(surface)
     setattr(model, name, NOT_SHOWN[name])
@@ -156,7 +155,7 @@ def test_only_the_noisy_pane_the_film_and_the_time_line_are_hit(size: tuple[int,
 
 
 def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     assert redrawn(screen, pygame.Surface((800, 600)), model)
     screen.draw(surface, model, Statistics(), 60.0, now=0.0)
@@ -165,7 +164,7 @@ def test_another_size_and_what_was_drawn_over_are_drawn_at_once() -> None:
 
 
 def test_speckle_moves_in_every_picture() -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     model.feedback.speckles.append(Speckle(9, m.Inject(None, 5.0), 1.0))
     assert redrawn(screen, surface, model)

@@ -13,7 +13,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from diffusion_toy.contract import messages as m
-from tests.viewer_client.frames import frame
+from tests.viewer_client.frames import frame, live_model
 from tests.viewer_client.window.screens import (
     LEVELS,
     LOST,
@@ -21,7 +21,6 @@ from tests.viewer_client.window.screens import (
     SIZES,
     busy,
     drawn,
-    model_with,
     pixels,
     plain,
     texts,
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("fonts")
 
 def wrong() -> ViewModel:
     """The longest sentences."""
-    model = model_with(actual=m.Range(0.7, 0.7, 0.7), measured_by_residual=0.3, excess_kurtosis=2.5)
+    model = live_model(actual=m.Range(0.7, 0.7, 0.7), measured_by_residual=0.3, excess_kurtosis=2.5)
     model.pass_time(LOST, now=0.0)
     return model
 
@@ -71,7 +70,7 @@ def test_nothing_is_cut(make: Callable[[], ViewModel], size: tuple[int, int], te
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_time_step_is_in_sight_with_and_without_the_help(size: tuple[int, int]) -> None:
-    model = model_with()
+    model = live_model()
     for _ in range(2):
         screen, _surface = drawn(model, size)
         assert "t 150/300" in texts(screen)
@@ -81,7 +80,7 @@ def test_the_time_step_is_in_sight_with_and_without_the_help(size: tuple[int, in
 @pytest.mark.parametrize("text_scale", [1.0, 2.0])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_help_has_every_key_and_none_is_cut(size: tuple[int, int], text_scale: float) -> None:
-    model = model_with()
+    model = live_model()
     model.key("h")
     screen, surface = drawn(model, size, Appearance(text_scale=text_scale))
     assert not screen.text.shortened
@@ -96,7 +95,7 @@ def test_the_help_has_every_key_and_none_is_cut(size: tuple[int, int], text_scal
 def test_pictures_have_hard_pixels_in_their_own_greys() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(-1, 1, (1, 28, 28)).astype(np.float32)
-    screen, surface = drawn(model_with(x_t=image), (1100, 720))
+    screen, surface = drawn(live_model(x_t=image), (1100, 720))
     pane = screen.layout_of(surface).panes["noisy"]
     pixels = pygame.surfarray.array3d(surface)[:, :, 0].T
     for row, column in ((0, 1), (5, 9), (27, 20)):
@@ -106,7 +105,7 @@ def test_pictures_have_hard_pixels_in_their_own_greys() -> None:
 
 
 def test_the_colours_are_of_both_pictures() -> None:
-    model = model_with(x_t=np.ones((1, 28, 28), np.float32), x0_hat=-np.ones((1, 28, 28), np.float32))
+    model = live_model(x_t=np.ones((1, 28, 28), np.float32), x0_hat=-np.ones((1, 28, 28), np.float32))
     screen, surface = drawn(model, appearance=Appearance(ColorMap.INK))
     places = screen.layout_of(surface)
     assert pixels(surface, places.panes["noisy"]).max() < 80
@@ -116,7 +115,7 @@ def test_the_colours_are_of_both_pictures() -> None:
 def test_the_noise_is_shown_where_there_is_some() -> None:
     levels = np.zeros((28, 28), np.float32)
     levels[:, 14:] = 0.5
-    model = model_with(level_map=levels, x_t=np.full((1, 28, 28), 2.0, np.float32))
+    model = live_model(level_map=levels, x_t=np.full((1, 28, 28), 2.0, np.float32))
     screen, surface = drawn(model)
     shown = pixels(surface, screen.layout_of(surface).panes["noise"])
     left, right = np.array_split(shown, 2, axis=1)
@@ -128,7 +127,7 @@ def test_the_noise_is_shown_where_there_is_some() -> None:
 def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> None:
     levels = np.zeros((28, 28), np.float32)
     levels[:, 14:] = 0.5
-    uneven, even = model_with(level_map=levels), model_with()
+    uneven, even = live_model(level_map=levels), live_model()
     cold, hot = (drawn(uneven, appearance=Appearance(heat=heat)) for heat in (False, True))
     pane = cold[0].layout_of(cold[1]).panes["noisy"]
     before, after = (np.array_split(pixels(surface, pane), 2, axis=1) for _, surface in (cold, hot))
@@ -141,7 +140,7 @@ def test_heat_lies_over_noisy_pixels_only_and_only_where_time_steps_differ() -> 
 
 def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -> None:
     for point in ((0.02, 0.02), (0.5, 0.5), (0.99, 0.99)):
-        model = model_with(level_map=LEVELS)
+        model = live_model(level_map=LEVELS)
         model.brush.mode, model.pointer = MouseMode.BRUSH, point
         screen, surface = drawn(model)
         pane = screen.layout_of(surface).panes["noisy"]
@@ -157,7 +156,7 @@ def test_the_time_step_under_the_pointer_stands_beside_it_within_the_picture() -
 
 
 def test_the_ring_that_heals_has_gaps() -> None:
-    model = model_with()
+    model = live_model()
     model.brush.mode, model.pointer, model.brush.radius = MouseMode.BRUSH, (0.5, 0.5), 0.25
 
     def share_of_ring() -> float:
@@ -177,7 +176,7 @@ def test_the_ring_that_heals_has_gaps() -> None:
 
 
 def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
-    model = model_with()
+    model = live_model()
     screen, surface = drawn(model)
     pane = screen.layout_of(surface).panes["noisy"]
     before = pixels(surface, pane)
@@ -192,7 +191,7 @@ def test_what_was_just_added_is_seen_before_the_server_answers() -> None:
 
 def test_the_badge_says_in_words_what_the_shape_is() -> None:
     for kurtosis, words in ((0.0, "Gaussian"), (2.8, "heavier tails"), (-1.2, "flatter")):
-        screen, _surface = drawn(model_with(excess_kurtosis=kurtosis))
+        screen, _surface = drawn(live_model(excess_kurtosis=kurtosis))
         assert any(words in text for text in texts(screen))
 
 
@@ -210,7 +209,7 @@ def test_the_film_is_clicked_where_its_stills_are() -> None:
 
 
 def test_stills_that_are_kept_have_a_line_under_them_and_the_others_are_dark() -> None:
-    model = model_with(t=300.0, x0_hat=np.ones((1, 28, 28), np.float32))
+    model = live_model(t=300.0, x0_hat=np.ones((1, 28, 28), np.float32))
     for step in range(1, 100):
         bright = np.ones((1, 28, 28), np.float32)
         model.receive(frame(300.0 - step, step=step, x0_hat=bright, first_kept_step=max(step - 50, 0)))
@@ -238,7 +237,7 @@ def test_without_room_for_a_film_there_is_nothing_to_click() -> None:
 
 
 def test_the_time_line_shows_which_states_are_kept() -> None:
-    model = model_with(t=300.0)
+    model = live_model(t=300.0)
     for step in range(1, 101):
         model.receive(frame(300.0 - step, step=step, first_kept_step=max(step - 40, 0)))
     screen, surface = drawn(model)
@@ -251,7 +250,7 @@ def test_the_time_line_shows_which_states_are_kept() -> None:
 
 
 def test_a_lost_connection_is_said_over_a_grey_picture() -> None:
-    model = model_with(x_t=np.ones((1, 28, 28), np.float32))
+    model = live_model(x_t=np.ones((1, 28, 28), np.float32))
     model.pass_time(LOST, now=0.0)
     screen, surface = drawn(model)
     assert "reconnecting … attempt 3" in texts(screen)
