@@ -218,6 +218,15 @@ class ServerOptions:
         group=PROTECTION,
     )
 
+    trusted_proxies: str = option(
+        "",
+        "addresses and networks of the proxies in front, with commas between, as in 10.0.0.7,fd00::/8; whom "
+        "their X-Forwarded-For names is the client",
+        metavar="LIST",
+        told="none",
+        group=PROTECTION,
+    )
+
     metrics_port: int | None = option(
         None,
         "port of the Prometheus metrics; 0 takes a free one",

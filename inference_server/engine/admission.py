@@ -24,6 +24,7 @@ from inference_server.engine.capacity import Capacity
 from inference_server.engine.errors import ServerFullError
 from inference_server.engine.row_scheduler import turns_hz
 from inference_server.engine.session import Session
+from inference_server.peers import network_of
 
 REST_S = 60.0  # a session without a frame for so long gives way to one that is to play
 ROUNDING = 1e-9  # by which a load may exceed 1
@@ -247,7 +248,7 @@ class Share:
         seats = self.admission.seats
         held: defaultdict[str, float] = defaultdict(float)
         for seat in seats:
-            held[seat.session.peer] += seat.rows
+            held[network_of(seat.session.peer)] += seat.rows
         while not self._fits(needed, leaving):
             candidates = [
                 (rank, seat)
@@ -262,7 +263,7 @@ class Share:
                 )
             _, seat = max(candidates, key=itemgetter(0))
             leaving.append(seat)
-            held[seat.session.peer] -= seat.rows
+            held[network_of(seat.session.peer)] -= seat.rows
         for seat in leaving:
             seat.share.host.displace(seat.session)
 
@@ -273,18 +274,19 @@ class Share:
 
         Args:
             seat: somebody's.
-            held: rows a second that each address holds.
+            held: rows a second that each address holds, IPv6 each network of 64 bits.
             needed: rows a second that the newcomer takes.
             peer: the newcomer's address.
             to_play: the newcomer is not to rest.
         """
-        theirs, own = held[seat.session.peer], held[peer]
-        if seat.session.peer == peer or theirs > own:
+        whose, newcomer = network_of(seat.session.peer), network_of(peer)
+        theirs, own = held[whose], held[newcomer]
+        if whose == newcomer or theirs > own:
             if seat.session.detached:
                 return 2, seat.rest_s
             if to_play and seat.rest_s >= REST_S:
                 return 1, seat.rest_s
-        if seat.session.peer != peer and theirs - seat.rows >= own + needed:
+        if whose != newcomer and theirs - seat.rows >= own + needed:
             return 0, theirs
         return None
 

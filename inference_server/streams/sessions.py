@@ -31,12 +31,12 @@ from inference_server.engine.roster import Roster
 from inference_server.engine.session import SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.ops.tracing import Tracing
+from inference_server.peers import network_of
 from inference_server.streams.attaching import Attaching, Opened
 from inference_server.streams.conversation import Conversation
 from inference_server.streams.delivery import Connection, Delivery
 from inference_server.streams.intake import STREAMS_PER_SECOND, Intake
 from inference_server.streams.lesson import NO_LESSON, Lesson
-from inference_server.streams.peers import network_of
 from inference_server.streams.snapshots import seal, unseal
 from inference_server.streams.status import Status, StreamError, status_of
 from inference_server.streams.stream import BrokenStreamError, Stream
@@ -88,7 +88,7 @@ class Sessions:
         self._lesson = NO_LESSON
         self._start_s = min(start_s, limits.idle_s)
         self._intake = Intake(limits, new_streams_per_second)
-        self._streams: Counter[str] = Counter()  # by the peer's host
+        self._streams: Counter[str] = Counter()  # by the peer's network
         self._unavailable: str | None = "the server is loading its model; try again in a moment"
 
     def open(
@@ -188,23 +188,24 @@ class Sessions:
         return None
 
     @contextlib.contextmanager
-    def counted(self, host: str) -> Iterator[None]:
-        """Hold a peer to its number of streams, and to how fast it may open them.
+    def counted(self, peer: str) -> Iterator[None]:
+        """Hold an address to its number of streams, and to how fast it may open them.
 
         Raises:
             StreamError: it has too many, or opens them too fast.
         """
-        self._intake.streams.check(network_of(host), asyncio.get_running_loop().time())
-        if self._streams[host] >= self._streams_per_peer:
-            text = f"{self._streams[host]} streams are open from this address, which is the limit"
+        network = network_of(peer)
+        self._intake.streams.check(network, asyncio.get_running_loop().time())
+        if self._streams[network] >= self._streams_per_peer:
+            text = f"{self._streams[network]} streams are open from this address, which is the limit"
             raise StreamError(Status.RESOURCE_EXHAUSTED, text)
-        self._streams[host] += 1
+        self._streams[network] += 1
         try:
             yield
         finally:
-            self._streams[host] -= 1
-            if not self._streams[host]:
-                del self._streams[host]
+            self._streams[network] -= 1
+            if not self._streams[network]:
+                del self._streams[network]
 
     async def _serve(self, stream: Stream) -> None:
         if self._unavailable is not None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from diffusion_toy.rate import TokenBucket
-from inference_server.streams.peers import network_of
+from inference_server.peers import network_of
 from inference_server.streams.status import Status, StreamError
 
 WRONG_PER_SECOND, WRONG_AT_ONCE = 1.0, 20.0

@@ -11,6 +11,7 @@ import grpc
 from inference_server.streams.status import StreamError
 from inference_server.transport.bearer import BearerGuard, bearer
 from inference_server.transport.grpc_status import grpc_code, peer_of, refuse_stream
+from inference_server.transport.proxies import NO_PROXIES, TrustedProxies
 
 STREAM_METHOD = "/diffusion_toy.v1.DenoiseService/Denoise"
 OPEN_METHODS = "/grpc.health.v1.Health/"  # what a load balancer asks, which has no token
@@ -24,10 +25,16 @@ class BearerInterceptor(grpc.aio.ServerInterceptor):
     Args:
         guard: knows the token.
         on_refused: called for each call that is ended.
+        proxies: whose word on a client's address is believed.
     """
 
-    def __init__(self, guard: BearerGuard, on_refused: Callable[[], object] = lambda: None) -> None:
-        self._guard, self._on_refused = guard, on_refused
+    def __init__(
+        self,
+        guard: BearerGuard,
+        on_refused: Callable[[], object] = lambda: None,
+        proxies: TrustedProxies = NO_PROXIES,
+    ) -> None:
+        self._guard, self._on_refused, self._proxies = guard, on_refused, proxies
 
     async def intercept_service(
         self,
@@ -46,7 +53,7 @@ class BearerInterceptor(grpc.aio.ServerInterceptor):
     def _check(self, given: Sequence[bytes], *, stream: bool) -> Check:
         async def check(context: grpc.aio.ServicerContext[Any, Any]) -> None:
             try:
-                self._guard.check(peer_of(context), given)
+                self._guard.check(peer_of(context, self._proxies), given)
             except StreamError as error:
                 self._on_refused()
                 if stream:

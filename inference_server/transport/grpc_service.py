@@ -14,20 +14,26 @@ from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import status_of
 from inference_server.streams.stream import BrokenStreamError
 from inference_server.transport.grpc_status import grpc_code, peer_of, refuse_stream
+from inference_server.transport.proxies import TrustedProxies
 
 BREAK_S = 0.05  # within this time after its last request, a broken call is known to be broken
 
 
 class GrpcStream:
-    """A gRPC call as a `streams.stream.Stream`."""
+    """A gRPC call as a `streams.stream.Stream`.
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        self._context = context
+    Args:
+        context: the call's.
+        peer: the client's address.
+    """
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any], peer: str) -> None:
+        self._context, self._peer = context, peer
 
     @property
     def peer(self) -> str:
         """Return the client's address."""
-        return peer_of(self._context)
+        return self._peer
 
     async def read(self) -> pb.DenoiseRequest | None:
         """Return the next request, None at the end; see `Stream.read`."""
@@ -50,17 +56,18 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
 
     Args:
         sessions: what is served.
+        proxies: whose word on a client's address is believed.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, proxies: TrustedProxies) -> None:
+        self._sessions, self._proxies = sessions, proxies
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ListModelsResponse:
         """Return the models that a `Start` can name."""
         try:
-            models = self._sessions.models(peer_of(context))
+            models = self._sessions.models(peer_of(context, self._proxies))
         except Exception as error:
             status, details = status_of(error)
             await context.abort(grpc_code(status), details)
@@ -70,5 +77,6 @@ class DenoiseService(pb_grpc.DenoiseServiceServicer):
         self, request_iterator: Any, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
         """Serve one stream, from `Start` to its end."""
-        if (failure := await self._sessions.serve(GrpcStream(context))) is not None:
+        stream = GrpcStream(context, peer_of(context, self._proxies))
+        if (failure := await self._sessions.serve(stream)) is not None:
             await refuse_stream(context, *failure)

@@ -14,6 +14,7 @@ from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.streams.status import Status
 from inference_server.transport.addresses import plain_address
+from inference_server.transport.proxies import FORWARDED_FOR, TrustedProxies
 
 REFUSAL_S = 1.0  # for the client to take its refusal; the status is sent in any case
 
@@ -23,13 +24,18 @@ def grpc_code(status: Status) -> grpc.StatusCode:
     return grpc.StatusCode[status.name]
 
 
-def peer_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """Return the client's address: that of gRPC's "ipv4:192.0.2.1:567" or "ipv6:%5B2001:db8::1%5D:567"."""
+def peer_of(context: grpc.aio.ServicerContext[Any, Any], proxies: TrustedProxies) -> str:
+    """Return the client's address: that of gRPC's "ipv4:192.0.2.1:567" or "ipv6:%5B2001:db8::1%5D:567".
+
+    Where a proxy has this address that is believed, it is the one that the proxy names.
+    """
     peer: str = context.peer()
     scheme, _, rest = peer.partition(":")
     if scheme not in ("ipv4", "ipv6"):
         return peer
-    return plain_address(unquote(rest).rpartition(":")[0].strip("[]"))
+    metadata = context.invocation_metadata() or ()
+    forwarded = [str(value) for key, value in metadata if key == FORWARDED_FOR]
+    return proxies.client(plain_address(unquote(rest).rpartition(":")[0].strip("[]")), forwarded)
 
 
 async def refuse_stream(context: grpc.aio.ServicerContext[Any, Any], status: Status, details: str) -> None:

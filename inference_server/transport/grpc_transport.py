@@ -20,6 +20,7 @@ from inference_server.transport.bearer import BearerGuard
 from inference_server.transport.grpc_bearer import BearerInterceptor
 from inference_server.transport.grpc_health import BoundedHealth
 from inference_server.transport.grpc_service import DenoiseService
+from inference_server.transport.proxies import NO_PROXIES, TrustedProxies
 from inference_server.transport.security import (
     ServerSecurity,
     certificate_warning,
@@ -48,6 +49,7 @@ class GrpcTransport:
         security: certificate and bearer token.
         guard: knows the token.
         on_refused: called for each call without the token.
+        proxies: whose word on a client's address is believed.
     """
 
     name = "gRPC"
@@ -60,10 +62,11 @@ class GrpcTransport:
         security: ServerSecurity,
         guard: BearerGuard,
         on_refused: Callable[[], object] = lambda: None,
+        proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
         self._host, self._port, self._security, self._guard = host, port, security, guard
-        self._on_refused = on_refused
-        self._health = BoundedHealth()
+        self._on_refused, self._proxies = on_refused, proxies
+        self._health = BoundedHealth(proxies)
 
     def check(self) -> list[str]:
         """See that it can be started; see `Transport.check`."""
@@ -83,9 +86,9 @@ class GrpcTransport:
         ]
         interceptors = []
         if self._security.bearer_token:
-            interceptors.append(BearerInterceptor(self._guard, self._on_refused))
+            interceptors.append(BearerInterceptor(self._guard, self._on_refused, self._proxies))
         server = self._server = grpc.aio.server(interceptors=interceptors, options=options)
-        denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(DenoiseService(sessions), server)
+        denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(DenoiseService(sessions, self._proxies), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server

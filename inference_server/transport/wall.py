@@ -11,7 +11,6 @@ import asyncio
 from urllib.parse import urlencode
 
 from google.protobuf.message import DecodeError
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from diffusion_toy.rate import TokenBucket
@@ -23,7 +22,7 @@ from inference_server.streams.lesson import Lesson
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import Status, StreamError, status_of
 from inference_server.transport.bearer import BearerGuard
-from inference_server.transport.websocket import peer_of
+from inference_server.transport.web_connection import Connection
 
 WALL_SUBPROTOCOL = "diffusion-toy.wall.v1"
 WALLS_MAX = 8  # open at a time
@@ -113,7 +112,7 @@ class Wall:
         """End all walls, since the server is shutting down."""
         self._stopping.set()
 
-    async def serve(self, connection: ServerConnection, sessions: Sessions) -> tuple[Status, str] | None:
+    async def serve(self, connection: Connection, sessions: Sessions) -> tuple[Status, str] | None:
         """Serve a wall until it is closed.
 
         Args:
@@ -124,7 +123,7 @@ class Wall:
             The status and the text to close it with; None if the client has closed it, or is lost.
         """
         try:
-            with sessions.counted(peer_of(connection)):
+            with sessions.counted(connection.client):
                 await self._admit(connection)
                 await self._show(connection, sessions)
         except ConnectionClosed:
@@ -133,7 +132,7 @@ class Wall:
             return status_of(error)
         return Status.UNAVAILABLE, "the server is shutting down; try again in a moment"
 
-    async def _admit(self, connection: ServerConnection) -> None:
+    async def _admit(self, connection: Connection) -> None:
         """Wait for the first request.
 
         Raises:
@@ -144,12 +143,12 @@ class Wall:
                 request = _request(await connection.recv())
         except TimeoutError:
             raise StreamError(Status.DEADLINE_EXCEEDED, f"no request came within {REQUEST_S:g} s") from None
-        self._guard.check(peer_of(connection), [request.token.encode()])
+        self._guard.check(connection.client, [request.token.encode()])
         if self._walls >= WALLS_MAX:
             said = f"{WALLS_MAX} walls are open, which is the limit; close one"
             raise StreamError(Status.RESOURCE_EXHAUSTED, said)
 
-    async def _next(self, connection: ServerConnection) -> pb.WallRequest:
+    async def _next(self, connection: Connection) -> pb.WallRequest:
         """Wait for a further request, and until it is its turn: what comes faster is not read.
 
         Raises:
@@ -174,7 +173,7 @@ class Wall:
                 seed = request.offer.seed if request.offer.HasField("seed") else None
                 sessions.teach(lesson.offering(seed))
 
-    async def _show(self, connection: ServerConnection, sessions: Sessions) -> None:
+    async def _show(self, connection: Connection, sessions: Sessions) -> None:
         """Send what changes, and take what the class is to be told, until the server stops.
 
         Raises:

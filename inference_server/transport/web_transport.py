@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlsplit
 
 from google.protobuf.json_format import MessageToJson
@@ -29,12 +27,12 @@ from inference_server.transport.addresses import (
     cannot_listen,
     is_loopback,
     listen,
-    plain_address,
     usable_addresses,
 )
 from inference_server.transport.bearer import BearerGuard, bearer
 from inference_server.transport.links import page_links, qr_code, with_token
 from inference_server.transport.page import HEADERS, WALL, File, Page
+from inference_server.transport.proxies import NO_PROXIES, TrustedProxies
 from inference_server.transport.security import (
     ServerSecurity,
     certificate_warning,
@@ -42,6 +40,7 @@ from inference_server.transport.security import (
     tls_context,
 )
 from inference_server.transport.wall import WALL_SUBPROTOCOL, Wall
+from inference_server.transport.web_connection import Connection, Handshakes
 from inference_server.transport.web_origin import WebOrigins
 from inference_server.transport.websocket import (
     CLOSE_OK,
@@ -49,7 +48,6 @@ from inference_server.transport.websocket import (
     WebSocketStream,
     close_code,
     close_reason,
-    peer_of,
 )
 
 library_log = logging.getLogger(f"{__name__}.websockets")
@@ -83,51 +81,6 @@ class WebConfig:
     names: tuple[str, ...] = ()
 
 
-class Handshakes:
-    """Counts connections whose handshake or request is not over, by address, up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._open: Counter[str] = Counter()
-
-    def begin(self, peer: str) -> bool:
-        """Count a new connection; False if there are too many."""
-        self._open[peer] += 1
-        return self._open[peer] <= self._limit
-
-    def end(self, peer: str) -> None:
-        """Count it no more."""
-        self._open[peer] -= 1
-        if not self._open[peer]:
-            del self._open[peer]
-
-
-class Connection(ServerConnection):
-    """A connection of `websockets` that is counted until its handshake is over."""
-
-    def __init__(self, handshakes: Handshakes, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._handshakes, self._counted = handshakes, ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or hang up on an address that has begun too many."""
-        super().connection_made(transport)
-        self._counted = plain_address(str((transport.get_extra_info("peername") or ("",))[0]))
-        if not self._handshakes.begin(self._counted):
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self.handshake_over()
-        super().connection_lost(exc)
-
-    def handshake_over(self) -> None:
-        """Count it no more."""
-        if self._counted:
-            self._handshakes.end(self._counted)
-            self._counted = ""
-
-
 class WebTransport:
     """Serves the page, and sessions over WebSockets.
 
@@ -138,6 +91,7 @@ class WebTransport:
         page: what is served beside the contract.
         on_refused: called for each request without the token.
         wall: the class wall; None without one.
+        proxies: whose word on a client's address is believed.
 
     Raises:
         InvalidValueError: a name or an origin that is none.
@@ -154,8 +108,9 @@ class WebTransport:
         page: Page,
         on_refused: Callable[[], object] = lambda: None,
         wall: Wall | None = None,
+        proxies: TrustedProxies = NO_PROXIES,
     ) -> None:
-        self._wall = wall
+        self._wall, self._proxies = wall, proxies
         self._config, self._security, self._guard, self._page = config, security, guard, page
         self._origins = WebOrigins(config.names, config.origins, tls=security.tls_cert is not None)
         self._on_refused = on_refused
@@ -198,7 +153,7 @@ class WebTransport:
                 max_size=sessions.limits.request_bytes,
                 max_queue=UNFINISHED_MESSAGES,
                 logger=library_log,
-                create_connection=partial(Connection, self._handshakes),  # type: ignore[arg-type]
+                create_connection=partial(Connection, self._handshakes, self._proxies),  # type: ignore[arg-type]
             )
             self._servers.append(server)
         return self._port
@@ -273,6 +228,10 @@ class WebTransport:
 
     def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request; None lets a WebSocket begin."""
+        assert isinstance(connection, Connection)
+        if not connection.identify(request):
+            said = "this address has begun too many requests at once; wait until some are answered"
+            return text(HTTPStatus.TOO_MANY_REQUESTS, said)
         try:
             return self._answer(connection, request)
         except DiffusionToyError as error:
@@ -281,7 +240,7 @@ class WebTransport:
         except Exception as error:
             return text(HTTPStatus.INTERNAL_SERVER_ERROR, status_of(error)[1])
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _answer(self, connection: Connection, request: Request) -> Response | None:
         headers = request.headers
         hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
         if len(hosts) != 1 or not self._origins.knows_host(hosts[0]):
@@ -301,7 +260,7 @@ class WebTransport:
             status = HTTPStatus.OK if self._serving else HTTPStatus.SERVICE_UNAVAILABLE
             return text(status, "SERVING" if self._serving else "NOT_SERVING")
         if path == MODELS_PATH:
-            return self._models(peer_of(connection), headers)
+            return self._models(connection.client, headers)
         if (file := self._page.get(path)) is not None:
             return of_file(file, "gzip" in headers.get("Accept-Encoding", ""))
         return text(HTTPStatus.NOT_FOUND, "there is no such file")

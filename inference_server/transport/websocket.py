@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from google.protobuf.message import DecodeError
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.streams.status import Status, StreamError
 from inference_server.streams.stream import BrokenStreamError
-from inference_server.transport.addresses import plain_address
 from inference_server.transport.bearer import BearerGuard
+from inference_server.transport.web_connection import Connection
 
 SUBPROTOCOL = "diffusion-toy.v1"
 CLOSE_OK, CLOSE_TOO_BIG, CLOSE_STATUS = 1000, 1009, 4000
 REASON_BYTES_MAX = 123  # what a close frame has room for
-
-
-def peer_of(connection: ServerConnection) -> str:
-    """Return the client's address, without its port."""
-    return plain_address(str(connection.remote_address[0]))
 
 
 class WebSocketStream:
@@ -30,15 +24,14 @@ class WebSocketStream:
         guard: knows the bearer token, which has to be in the first message.
     """
 
-    def __init__(self, connection: ServerConnection, guard: BearerGuard) -> None:
+    def __init__(self, connection: Connection, guard: BearerGuard) -> None:
         self._connection, self._guard = connection, guard
         self._admitted = False
-        self._peer = peer_of(connection)
 
     @property
     def peer(self) -> str:
         """Return the client's address."""
-        return self._peer
+        return self._connection.client
 
     async def read(self) -> pb.DenoiseRequest | None:
         """Return the next request, None at the end; see `Stream.read`.
@@ -61,7 +54,7 @@ class WebSocketStream:
         except DecodeError as error:
             raise StreamError(Status.INVALID_ARGUMENT, "the message is no DenoiseRequest") from error
         if not self._admitted:
-            self._guard.check(self._peer, [message.start.bearer_token.encode()])
+            self._guard.check(self.peer, [message.start.bearer_token.encode()])
             self._admitted = True
         return message
 

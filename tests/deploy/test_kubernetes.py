@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from inference_server.ops.monitoring import Load, Metrics
+from inference_server.transport.proxies import TrustedProxies
 from tests.deploy.manifests import (
     COMPONENTS,
     MANIFESTS,
@@ -184,6 +185,18 @@ def test_haproxy_has_room_for_all_servers_and_asks_by_full_names(every: list[Res
     assert headless["spec"]["clusterIP"] == "None"
     for name in names:
         assert name.startswith("diffusion-toy-pods.$(NAMESPACE).svc.cluster.local:"), name
+
+
+def test_servers_believe_the_balancer_whose_a_stream_is_and_nobody_by_default(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    plain = named(render(tmp_path / "plain", []), "ConfigMap", "diffusion-toy")["data"]
+    assert "DIFFUSION_TOY_TRUSTED_PROXIES" not in plain
+    behind = render(tmp_path, ["haproxy"])
+    options = named(behind, "ConfigMap", "diffusion-toy")["data"]
+    proxies = TrustedProxies.parse(options["DIFFUSION_TOY_TRUSTED_PROXIES"])
+    assert not any(network.is_global for network in proxies.networks)
+    named_by = "http-request set-header X-Forwarded-For %[src]"
+    assert named(behind, "ConfigMap", "haproxy")["data"]["haproxy.cfg"].count(named_by) == 2
 
 
 def test_the_autoscaler_goes_by_a_metric_that_exists(tmp_path: Path) -> None:

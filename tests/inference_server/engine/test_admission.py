@@ -149,6 +149,17 @@ def test_one_address_has_all_seats_while_nobody_waits_and_then_a_fair_share(smal
     assert sorted(seats(small).values()) == [1, 1, 2]
 
 
+def test_the_addresses_of_one_network_of_ipv6_have_one_share(small: Engine) -> None:
+    for number in range(4):
+        small.join(start(), peer=f"2001:db8::{number}")
+    small.join(start(), peer="2001:db8:0:1::1")
+    small.join(start(), peer="2001:db8:0:1::2")
+    with pytest.raises(ServerFullError):
+        small.join(start(), peer="2001:db8::5")
+    theirs = [one for one in small.sessions.values() if one.peer.startswith("2001:db8::")]
+    assert (len(theirs), len(small.sessions)) == (2, 4)
+
+
 def test_who_opens_streams_without_end_takes_no_place_of_somebody_at_rest(small: Engine) -> None:
     honest = crowd(small, "home", 1)
     pause(small, *honest)

@@ -117,6 +117,14 @@ async def test_streams_of_one_peer_are_counted_over_all_transports(tmp_path: Pat
             assert await sessions.serve(second) is None
 
 
+async def test_streams_of_one_network_of_ipv6_are_counted_together(tmp_path: Path) -> None:
+    async with served(tmp_path, streams_per_peer=1) as (sessions, _):
+        refused = pytest.raises(StreamError, match="streams are open from this address")
+        first, other = sessions.counted("2001:db8::1"), sessions.counted("2001:db8:0:1::1")
+        with first, other, refused, sessions.counted("2001:db8::2"):
+            pass
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_stream_that_ends_just_when_another_takes_its_session_over_does_not_stop_it(broken: bool) -> None:
     server = TickedServer()

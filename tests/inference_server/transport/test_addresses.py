@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from diffusion_toy.contract import messages as m
 from inference_server.ops.monitoring import Load, Metrics
+from inference_server.peers import network_of
 from inference_server.streams.delivery import Delivery
-from inference_server.streams.peers import network_of
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
 from inference_server.transport import addresses

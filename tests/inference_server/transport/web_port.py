@@ -25,6 +25,7 @@ from inference_server.streams.sessions import Sessions
 from inference_server.streams.tokens import Sealer
 from inference_server.transport.bearer import BearerGuard
 from inference_server.transport.page import Page
+from inference_server.transport.proxies import NO_PROXIES, TrustedProxies
 from inference_server.transport.security import ServerSecurity
 from inference_server.transport.web_transport import WebConfig, WebTransport
 
@@ -67,14 +68,18 @@ class Web:
 
 @asynccontextmanager
 async def web(
-    folder: Path, security: ServerSecurity | None = None, host: str = "localhost", **how: Any
+    folder: Path,
+    security: ServerSecurity | None = None,
+    host: str = "localhost",
+    proxies: TrustedProxies = NO_PROXIES,
+    **how: Any,
 ) -> AsyncIterator[Web]:
     security = security or ServerSecurity()
     sessions = Sessions(
         Delivery(asyncio.get_running_loop()), m.Limits(), Sealer(b"k" * 32, 2**20), Metrics(Load), 8
     )
     guard = BearerGuard(security.bearer_token or "")
-    transport = WebTransport(WebConfig(host, 0, **how), security, guard, Page(folder))
+    transport = WebTransport(WebConfig(host, 0, **how), security, guard, Page(folder), proxies=proxies)
     sessions.open(
         Roster(), cast(EngineLoop, SimpleNamespace(call=None))
     )  # without any model, so that a start is answered NOT_FOUND
