@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 DEEP_MAX = 65535  # white of 16 bits; Pillow scales PGM files of any depth to it
 FLOAT_TOLERANCE = 1e-3
+TIFF_WHITE_IS_ZERO = 0
 PAGES_IGNORED_IN = ("MPO",)  # a photograph whose second picture is a preview or another view
 BLACK, WHITE = 0, 255
 
@@ -61,7 +62,7 @@ def read_picture(path: Path, channels: int, size: int) -> Picture:
         with Image.open(path) as image:
             pages = 1 if image.format in PAGES_IGNORED_IN else getattr(image, "n_frames", 1)
             image.seek(0)
-            upright = _shallow(ImageOps.exif_transpose(image))
+            upright = _shallow(ImageOps.exif_transpose(image), *_black_and_white(image))
         return _over_grounds(upright, channels, size, pages)
 
 
@@ -83,27 +84,43 @@ def _over_grounds(image: Image.Image, channels: int, size: int, pages: int) -> P
     return Picture(over[0], over[1], visible / alpha.size, brightness, pages)
 
 
-def _shallow(image: Image.Image) -> Image.Image:
+def _black_and_white(image: Image.Image) -> tuple[float, float]:
+    """Return the values that stand for black and for white in a file of more than 8 bits."""
+    white = 1.0 if image.mode == "F" else float(DEEP_MAX)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (16,))[0]
+        if image.mode != "F" and bits < 16:  # 12: Pillow does not scale them
+            white = float(2**bits - 1)
+        if image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == TIFF_WHITE_IS_ZERO:
+            return white, 0.0  # Pillow inverts those of 8 bits and fewer by itself
+    return 0.0, white
+
+
+def _shallow(image: Image.Image, black: float, white: float) -> Image.Image:
     """Scale pictures of 16 bits and of floats to 8 bits; `Image.convert` would cut them off at 255.
+
+    Args:
+        image: of any mode; one of 8 bits is returned as it is.
+        black, white: the values that stand for them.
 
     Raises:
         UnusablePictureError: values outside 0…65535, or floats outside 0…1: nobody knows their white.
     """
-    if image.mode == "F":
-        white, least, most = 1.0, -FLOAT_TOLERANCE, 1 + FLOAT_TOLERANCE
-    elif image.mode.startswith("I"):  # I, I;16, I;16B, …
-        white, least, most = DEEP_MAX, 0, DEEP_MAX
-    else:
+    if image.mode != "F" and not image.mode.startswith("I"):  # I, I;16, I;16B, …
         return image
+    tolerance = FLOAT_TOLERANCE if image.mode == "F" else 0.0
+    most = max(black, white)
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise UnusablePictureError("it holds values that are not finite")
-    if values.min() < least or values.max() > most:
+    if values.min() < -tolerance or values.max() > most + tolerance:
         raise UnusablePictureError(
-            f"values from {values.min():g} to {values.max():g} have no known white, only 0 to {white:g} has; "
+            f"values from {values.min():g} to {values.max():g} have no known white, only 0 to {most:g} has; "
             "save it with 8 or 16 bits"
         )
-    scaled = Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
+    scaled = Image.fromarray(
+        np.rint((values.clip(0, most) - black) * (255 / (white - black))).astype(np.uint8)
+    )
     clear = image.info.get("transparency")
     if isinstance(clear, int):  # the one value that is transparent, in the picture's own depth
         scaled.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))

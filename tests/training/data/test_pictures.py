@@ -67,6 +67,45 @@ def test_a_picture_of_any_depth_is_the_same_picture(
     assert np.abs(got.astype(int) - expected.astype(int)).max() <= 4
 
 
+def tiff(bits: int, photometric: int, pixels: bytes, sample_format: int = 1) -> bytes:
+    """Build a grey TIFF of 64 × 64 pixels, little-endian, that Pillow cannot write."""
+    tags = [(256, 64), (257, 64), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1), (278, 64)]
+    tags += [(279, len(pixels)), (339, sample_format)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return (
+        b"II*\0"
+        + struct.pack("<I", 8 + len(pixels))
+        + pixels
+        + struct.pack("<H", len(tags))
+        + entries
+        + bytes(4)
+    )
+
+
+def twelve_bits() -> bytes:
+    """Return the ramp with 12 bits a pixel, two pixels in three bytes."""
+    pairs = np.rint(RAMP / 255 * 4095).astype(int).reshape(-1, 2)
+    return b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in pairs.tolist())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tiff(12, 1, twelve_bits()),
+        tiff(16, 0, np.rint((255 - RAMP) * 257).astype("<u2").tobytes()),
+        tiff(32, 0, (1 - RAMP / 255).astype("<f4").tobytes(), sample_format=3),
+        tiff(8, 0, np.rint(255 - RAMP).astype(np.uint8).tobytes()),
+    ],
+    ids=["12 bits", "white is zero", "white is zero, floats", "white is zero, 8 bits"],
+)
+def test_a_tiff_says_itself_what_is_black_and_what_is_white(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    GREY.save(tmp_path / "plain.png")
+    expected = read_picture(tmp_path / "plain.png", 1, 28).over_black
+    got = read_picture(tmp_path / "a.tif", 1, 28).over_black
+    assert np.abs(got.astype(int) - expected.astype(int)).max() <= 4
+
+
 def test_a_picture_of_one_bit_is_black_and_white(tmp_path: Path) -> None:
     Image.fromarray(RAMP > 127).save(tmp_path / "a.png")
     pixels = read_picture(tmp_path / "a.png", 1, 64).over_black[0, 0]
