@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from diffusion_toy.errors import InvalidValueError
@@ -190,7 +191,10 @@ def _reason(path: Path, error: Exception) -> str:
         return _of_system(error)  # e.g. permission denied
     if path.suffix.lower() not in ENDINGS:
         return "not a picture that can be read"
-    return f"damaged ({type(error).__name__})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too large, it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels"
+    kind = type(error)
+    return f"damaged ({kind.__module__}.error)" if kind.__name__ == "error" else f"damaged ({kind.__name__})"
 
 
 def _ground(pictures: list[Picture]) -> int:

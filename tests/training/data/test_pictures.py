@@ -195,6 +195,16 @@ def test_one_damaged_picture_is_skipped_by_name(
     assert f"  {name}: " in data.report
 
 
+def test_a_picture_that_is_too_large_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    GREY.save(tmp_path / "scan.png")
+    for i in range(2):
+        GREY.resize((8, 8)).save(tmp_path / f"{i}.png")
+    assert "scan.png: too large, it has more than 400 pixels" in read_folder(tmp_path, 1, 8).report
+
+
 def test_damage_of_any_kind_never_stops_the_reading(tmp_path: Path) -> None:
     """Photographs with a valid orientation and other tags of random type and content are read or skipped."""
     for i in range(2):
