@@ -85,10 +85,10 @@ def run_sample(options: SampleOptions) -> int:
     if options.out.suffix not in (".npz", ".png"):
         raise InvalidValueError("--out", options.out, "the endings .npz and .png")
     check_file("--out", options.out, make_folder=True)
-    network, dataset, _names = load_network(options.checkpoint)
+    network, dataset, names = load_network(options.checkpoint)
     labels = labels_for(network, options.labels, options.count)
     with progress_bar(options.count * options.steps) as bar:
-        pipeline = pipeline_of(options, guided_by_flags(options, network, dataset))
+        pipeline = pipeline_of(options, guided_by_flags(options, network, dataset, names))
         images = generate(pipeline, labels, sampler, options.seed, bar.update).numpy()
     content = io.BytesIO()
     if options.out.suffix == ".npz":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = "diffusion-toy-model"
 FORMAT_VERSION = 1
+TEXT_MAX = 255  # characters of a name
+UNWANTED = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, ends of lines and paragraphs
 _KEY = "diffusion_toy"
 _EXAMPLE_IMAGES, _EXAMPLE_LABELS = "examples.images", "examples.labels"
 
@@ -77,15 +80,17 @@ class ModelMetadata:
 def _check_text(field: str, text: object) -> None:
     """Refuse what no message can carry, such as a folder's name in Latin-1 with its bytes smuggled in.
 
+    A model is listed for everybody, so one text must neither fill a message nor steer somebody's terminal.
+
     Raises:
-        InvalidValueError: no text, or text that UTF-8 cannot express.
+        InvalidValueError: no text, too long a one, or one with surrogates or control characters.
     """
-    try:
-        if isinstance(text, str) and text.encode():
-            return
-    except UnicodeEncodeError:
-        pass
-    raise InvalidValueError(field, ascii(text), "the texts of valid Unicode, of one character and more")
+    fits = isinstance(text, str) and 1 <= len(text) <= TEXT_MAX
+    if fits and not any(unicodedata.category(character) in UNWANTED for character in str(text)):
+        return
+    shown = ascii(text)
+    limit = f"the texts of valid Unicode, of 1 to {TEXT_MAX} characters, without control characters"
+    raise InvalidValueError(field, shown if len(shown) <= TEXT_MAX else f"{shown[:TEXT_MAX]}…", limit)
 
 
 @dataclass(frozen=True, eq=False)

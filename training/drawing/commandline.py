@@ -144,17 +144,23 @@ def sampler_of(options: DrawingOptions) -> SamplingPlan:
     return SamplingPlan(sampler, options.steps, eta, options.guidance, options.spacing)
 
 
-def guided_by_flags(options: DrawingOptions, network: DiffusionNetwork, dataset: str) -> DrawingNetwork:
+def guided_by_flags(
+    options: DrawingOptions, network: DiffusionNetwork, dataset: str, label_names: tuple[str, ...]
+) -> DrawingNetwork:
     """Return the network, with the weak one that guides it where the options name one.
+
+    Args:
+        options: name it.
+        network, dataset, label_names: what is to be guided, what it was trained on, and its classes.
 
     Raises:
         CheckpointError: no such file, or a damaged one.
-        InvalidValueError: the weak model is of other data.
+        InvalidValueError: the weak model is of other data or other classes.
     """
     if options.weak is None:
         return network
     weak = load_model(options.weak)
-    check_weak(network.config, dataset, weak)
+    check_weak(network.config, dataset, label_names, weak)
     return AutoguidedNetwork(network, weak.network, Autoguidance(options.weak_weight, options.weak_weight))
 
 

@@ -77,7 +77,7 @@ def run_evaluate(options: EvaluateOptions) -> int:
     options.check_json()
     trained = load_network(options.checkpoint)
     network, dataset = trained.network, trained.dataset
-    pipeline = pipeline_of(options, guided_by_flags(options, network, dataset))
+    pipeline = pipeline_of(options, guided_by_flags(options, network, dataset, trained.label_names))
     choices = options.labels or (("balanced", "none") if network.takes_labels else ("none",))
     for choice in choices:
         labels_for(network, choice, 0)  # refuses a bad one before hours of work

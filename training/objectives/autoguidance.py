@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.model.unet import UNetConfig
+from training.data.images import class_difference
 from training.objectives.recipes import DiffusionNetwork
 
 WEIGHT_MAX = 8.0
@@ -64,8 +65,14 @@ class AutoguidedNetwork(nn.Module):
         return torch.addcmul(v, weights, v - self.weak(x, u, labels))
 
 
-def check_weak(network: UNetConfig, dataset: str, weak: LoadedModel) -> None:
+def check_weak(network: UNetConfig, dataset: str, label_names: tuple[str, ...], weak: LoadedModel) -> None:
     """Refuse a weak model that cannot guide this network.
+
+    Args:
+        network: what is to be guided.
+        dataset: what it was trained on.
+        label_names: of its classes, () where they are not known.
+        weak: the model.
 
     Raises:
         InvalidValueError: it is of other data, other pictures or other classes.
@@ -77,6 +84,9 @@ def check_weak(network: UNetConfig, dataset: str, weak: LoadedModel) -> None:
     ):
         if theirs != ours:
             raise InvalidValueError("--weak", f"a model with {what} {theirs}", f"{what} {ours}")
+    if label_names and weak.metadata.label_names != label_names:
+        given = class_difference(label_names, weak.metadata.label_names)
+        raise InvalidValueError("--weak", f"a model with {given}", "the classes of the guided network")
 
 
 def picture_of(config: UNetConfig) -> tuple[int, int, int]:

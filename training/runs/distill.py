@@ -24,6 +24,7 @@ from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, check_wea
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import Network, mean_square_of_noisy
 from training.runs.batches import Batches
+from training.runs.export import check_classes
 from training.runs.ranks import Ranks
 from training.runs.teacher import Teacher
 from training.runs.train import RunOptions, run
@@ -169,7 +170,7 @@ def run_distill(options: DistillOptions) -> int:
     guidance = Autoguidance(options.autoguidance, options.labelled_autoguidance, *options.interval)
     if options.weak is not None:
         weak = load_model(options.weak)
-        check_weak(model, dataset, weak)
+        check_weak(model, dataset, teacher.metadata.label_names, weak)
         base = replace(
             base, weak=weak.fingerprint, autoguidance=guidance.weight,
             labelled_autoguidance=guidance.labelled_weight,
@@ -177,7 +178,9 @@ def run_distill(options: DistillOptions) -> int:
         )  # fmt: skip
 
     def load() -> Splits:
-        return load_splits(dataset, options.data, model.channels, model.height)
+        data = load_splits(dataset, options.data, model.channels, model.height)
+        check_classes(data, teacher.metadata.label_names, model.num_classes, options.teacher)
+        return data
 
     def make_batches(config: TrainConfig, data: ImageSet, device: torch.device, ranks: Ranks) -> Batches:
         student, expected = picture_of(config.model), picture_of(model)

@@ -345,7 +345,7 @@ def test_train_on_a_folder_of_colour_pictures(
 
 
 @pytest.mark.usefixtures("small_network")
-def test_export_average_and_evaluation_refuse_classes_that_changed_places(
+def test_whatever_reads_the_data_again_refuses_classes_that_changed_places(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Red becomes azure: as many classes and pictures, but labels 0 and 1 have changed places."""
@@ -367,6 +367,7 @@ def test_export_average_and_evaluation_refuse_classes_that_changed_places(
         ["evaluate", "--checkpoint", model, "--classifier", classifier],
         ["evaluate", "--checkpoint", checkpoint, "--classifier", classifier],
         ["experiments", "--checkpoint", model, "--classifier", classifier],
+        ["distill", "--teacher", model, "--out", tmp_path / "student"],
     ):
         assert command.main([*map(str, more), "--data", str(pictures)]) == 2
         assert said in capsys.readouterr().err

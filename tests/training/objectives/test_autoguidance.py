@@ -51,5 +51,15 @@ def test_a_weak_model_of_other_data_is_refused(
 ) -> None:
     weak = load_model(write_model(tmp_path / "w.safetensors", False, replace(TINY, **change)))  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match=named) as caught:
-        check_weak(TINY, dataset, weak)
+        check_weak(TINY, dataset, weak.metadata.label_names, weak)
     assert caught.value.field == "--weak"
+
+
+def test_a_weak_model_whose_classes_changed_places_is_refused(tmp_path: Path) -> None:
+    weak = load_model(write_model(tmp_path / "w.safetensors"))
+    names = weak.metadata.label_names
+    check_weak(TINY, "noise", names, weak)
+    check_weak(TINY, "noise", (), weak)
+    swapped = (names[1], names[0], *names[2:])
+    with pytest.raises(InvalidValueError, match="the class 0 in the place of 1"):
+        check_weak(TINY, "noise", swapped, weak)
