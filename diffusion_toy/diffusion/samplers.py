@@ -36,14 +36,15 @@ RULES: dict[Sampler, SamplerRule] = {
     Sampler.DDPM: SamplerRule(lambda _: 1.0),  # Ho et al. 2020: DDIM with η = 1
     Sampler.DDIM: SamplerRule(lambda eta: eta, takes_eta=True),  # Song et al. 2021
     Sampler.DPMPP: SamplerRule(lambda _: 0.0, order=2),  # DPM-Solver++(2M), Lu et al. 2022: on η = 0
+    Sampler.SDE_DPMPP: SamplerRule(lambda _: 1.0, order=2),  # SDE-DPM-Solver++(2M), likewise: on η = 1
 }
 
 
 def sampler_key(sampler: Sampler) -> str:
-    """Return what a command line calls the sampler, `ddim` for instance."""
-    return sampler.name.lower()
+    """Return what a command line calls the sampler, `sde-dpmpp` for instance."""
+    return sampler.name.lower().replace("_", "-")
 
 
 def sampler_of_key(key: str) -> Sampler:
     """Return the sampler that a command line calls so; a `KeyError` if there is none."""
-    return Sampler[key.upper()]
+    return Sampler[key.upper().replace("-", "_")]

@@ -135,7 +135,7 @@ def predict_x0(
 
 
 def second_order(x0_hat: Array, earlier: Array, u_earlier: Array, u: Array, u_prev: Array) -> Array:
-    """Return what DPM-Solver++(2M) takes for x̂0 (Lu et al. 2022, eq. 16): (R, C, H, W).
+    """Return what a second-order step takes for x̂0 (Lu et al. 2022, algorithm 2): (R, C, H, W).
 
     Plain x̂0 in the first and the last step.
 
@@ -223,7 +223,7 @@ def denoise(
         eta: (B,) float32, the randomness of each picture's steps.
         noise: of each step; asked only where some picture takes any.
         guidance: weight of the labels.
-        order: 2 for DPM-Solver++.
+        order: 2 for a sampler that remembers, see `samplers.SamplerRule.order`.
     """
     xp, maps = namespace(x), (x.shape[0], *x.shape[2:])
     noisy = bool(xp.any(eta > 0))

@@ -306,6 +306,10 @@ class _SamplerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sampler.Value
     same for all pixels, in a step of a disc (`Step.disc`), and after any change of picture or settings,
     its step is that of DDIM.
     """
+    SAMPLER_SDE_DPMPP: _Sampler.ValueType  # 4
+    """SDE-DPM-Solver++(2M), Lu et al. 2022: second order, with fresh noise in every step. Where
+    DPM-Solver++ takes a DDIM step, it takes one of DDPM.
+    """
 
 class Sampler(_Sampler, metaclass=_SamplerEnumTypeWrapper):
     """How a step back in time is taken."""
@@ -319,6 +323,10 @@ SAMPLER_DPMPP: Sampler.ValueType  # 3
 """DPM-Solver++(2M), Lu et al. 2022: second order, no fresh noise. Where the time step is not the
 same for all pixels, in a step of a disc (`Step.disc`), and after any change of picture or settings,
 its step is that of DDIM.
+"""
+SAMPLER_SDE_DPMPP: Sampler.ValueType  # 4
+"""SDE-DPM-Solver++(2M), Lu et al. 2022: second order, with fresh noise in every step. Where
+DPM-Solver++ takes a DDIM step, it takes one of DDPM.
 """
 Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
 

@@ -80,13 +80,13 @@ class Rows:
 
     Attributes:
         state: (R, P, H, W) float32.
-        earlier: (R, C, H, W) float32, the x̂0 before, for DPM-Solver++.
+        earlier: (R, C, H, W) float32, the x̂0 before, for second-order samplers.
         earlier_level: (R,) float32, the level that it was made at, `NO_LEVEL` where there is none.
         table: (R, N) float32, the schedule's levels, rising, padded above.
         last: (R,) float32, T.
         seeds, steps: (R,) int64.
         stride, eta: (R,) float32.
-        noising, multistep, stepping: (R,) bool: the forward process; DPM-Solver++; whether to step at all.
+        noising, multistep, stepping: (R,) bool: the forward process; second order; whether to step at all.
     """
 
     state: Array
@@ -136,7 +136,7 @@ def advance(
         v: (R, C, H, W) float32, the network's prediction.
         gauge: see `readings.read`.
         any_noising: whether any row goes the forward process; False saves work.
-        any_multistep: whether any row is DPM-Solver++'s; False saves work.
+        any_multistep: whether any row has a second-order sampler; False saves work.
         uniform: whether every row has one level for all its pixels; True saves work.
     """
     xp, (x, levels, g, n2) = namespace(v), split(rows.state)

@@ -68,7 +68,7 @@ class SlotState:
     Attributes (S slots, P = C + 3 planes, K kept states):
         state: (S, P, H, W) float32: the noisy picture, the nominal level, the gain, the noise variance.
         x, u, g, n2: views of it: (S, C, H, W), and (S, H, W) each; levels are 0…1.
-        earlier: (S, C, H, W) float32, the x̂0 of the step before, for DPM-Solver++.
+        earlier: (S, C, H, W) float32, the x̂0 of the step before, for second-order samplers.
         earlier_level: (S,) float32, the level that it was made at, `NO_LEVEL` where there is none.
         history: (S, K, P, H, W) float32, the state before step k at k modulo K.
         levels: (S, 1001) float32, each session's schedule as a table of levels, padded with 2.
@@ -134,7 +134,7 @@ class SlotState:
         return standard_normal(seeds, Purpose.START, seeds * 0, self.shape)[0]
 
     def forget_earlier(self, slots: int | Array) -> None:
-        """Let the next DPM-Solver++ step of these slots be of first order."""
+        """Let the next step of these slots be of first order."""
         self.earlier_level[slots] = NO_LEVEL
 
     def return_to(self, slot: int, step: int) -> None:

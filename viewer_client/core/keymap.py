@@ -80,7 +80,7 @@ class Binding:
 
 KINDS = f"kind of noise, {len(m.NoiseKind)} of them"
 RULES = f"rule: {', '.join(rule.words for rule in m.InjectionRule)}"
-SAMPLERS = f"sampler: {', '.join(sampler.words for sampler in m.Sampler)}"
+SAMPLERS = f"sampler, {len(m.Sampler)} of them"
 SCHEDULES = f"schedule: {', '.join(name.key for name in m.ScheduleName)}"
 
 

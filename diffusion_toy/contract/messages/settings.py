@@ -84,6 +84,7 @@ class Sampler(IntEnum):
     DDPM = 1
     DDIM = 2
     DPMPP = 3
+    SDE_DPMPP = 4
 
     @property
     def words(self) -> str:
@@ -91,7 +92,12 @@ class Sampler(IntEnum):
         return _SAMPLER_WORDS[self]
 
 
-_SAMPLER_WORDS = {Sampler.DDPM: "DDPM", Sampler.DDIM: "DDIM", Sampler.DPMPP: "DPM-Solver++"}
+_SAMPLER_WORDS = {
+    Sampler.DDPM: "DDPM",
+    Sampler.DDIM: "DDIM",
+    Sampler.DPMPP: "DPM-Solver++",
+    Sampler.SDE_DPMPP: "SDE-DPM-Solver++",
+}
 
 
 def check_range(

@@ -18,6 +18,7 @@ def test_every_sampler_has_a_rule() -> None:
         (Sampler.DDPM, False, True, True),
         (Sampler.DDIM, False, False, True),
         (Sampler.DPMPP, True, False, False),
+        (Sampler.SDE_DPMPP, True, True, True),
     ],
 )
 def test_a_rule_says_whether_steps_are_remembered_and_add_noise(

@@ -97,26 +97,30 @@ class Blurred(torch.nn.Module):
         return (torch.cos(angle) * x - x0) / torch.sin(angle).clamp(min=1e-6)
 
 
-def test_dpm_solver_agrees_with_diffusers_element_by_element() -> None:
+@pytest.mark.parametrize(
+    ("kind", "algorithm"), [(Sampler.DPMPP, "dpmsolver++"), (Sampler.SDE_DPMPP, "sde-dpmsolver++")]
+)
+def test_dpm_solvers_agree_with_diffusers_element_by_element(kind: Sampler, algorithm: str) -> None:
     from diffusers import DPMSolverMultistepScheduler
 
     schedule, steps = make_schedule("linear", 1000), 20
     betas = 1 - schedule.alphas_cumprod[1:] / schedule.alphas_cumprod[:-1]
     oracle = DPMSolverMultistepScheduler(
         1000, trained_betas=betas, solver_order=2, prediction_type="sample", final_sigmas_type="zero",
-        thresholding=False, lower_order_final=True,
+        thresholding=False, lower_order_final=True, algorithm_type=algorithm,
     )  # fmt: skip
     x_T = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(2, dtype=torch.int64)
-    sampler = SamplingPlan(Sampler.DPMPP, steps)
-    ours = list(sample(Blurred(), x_T, labels, 10, schedule, sampler, no_noise))
+    noise = step_noise(seeds_of(3, 0, 2), (1, 8, 8))
+    ours = list(sample(Blurred(), x_T, labels, 10, schedule, SamplingPlan(kind, steps), noise))
 
     oracle.set_timesteps(timesteps=[round(moment.t) - 1 for moment in ours[:-1]])
     x = x_T
-    for moment, t in zip(ours, oracle.timesteps, strict=False):
+    for step, (moment, t) in enumerate(zip(ours, oracle.timesteps, strict=False)):
         torch.testing.assert_close(moment.x_t, x, atol=1e-4, rtol=0)
         u = torch.full((2, 8, 8), float(schedule.level_of_time_step(int(t) + 1)))
-        x = oracle.step(predict_x0(Blurred(), x, u, labels, 10, 1.0), t, x).prev_sample
+        x0_hat = predict_x0(Blurred(), x, u, labels, 10, 1.0)
+        x = oracle.step(x0_hat, t, x, variance_noise=noise(step)).prev_sample
     torch.testing.assert_close(ours[-1].x_t, x, atol=1e-4, rtol=0)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.diffusion.process import x0_of_velocity
-from diffusion_toy.diffusion.sampling import SamplingPlan, sample
+from diffusion_toy.diffusion.sampling import SamplingPlan, sample, step_noise
 from diffusion_toy.diffusion.schedule import make_schedule
 from diffusion_toy.errors import InvalidValueError
 from inference_server.engine.engine import Engine, EngineConfig
@@ -152,15 +152,15 @@ def test_a_model_without_examples_refuses_them(tmp_path: Path) -> None:
         engine.join(m.Start(origin=m.Origin(m.Example())))
 
 
-def test_dpm_solver_is_the_one_that_samples_offline(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampler", [m.Sampler.DPMPP, m.Sampler.SDE_DPMPP])
+def test_dpm_solver_is_the_one_that_samples_offline(tmp_path: Path, sampler: m.Sampler) -> None:
     model = tiny_model(tmp_path)
     engine = engine_of(model, EngineConfig(4))
-    session = engine.join(start(sampler=m.Sampler.DPMPP, stride=30))
+    session = engine.join(start(sampler=sampler, stride=30))
     x_T = picture(engine, session)[None]
-    sampler = SamplingPlan(m.Sampler.DPMPP, 10)
-    moments = list(
-        sample(model.network, x_T, torch.tensor([10]), 10, make_schedule(), sampler, lambda _: torch.zeros(1))
-    )
+    plan = SamplingPlan(sampler, 10)
+    noise = step_noise(torch.tensor([session.seed]), tuple(x_T.shape[1:]))
+    moments = list(sample(model.network, x_T, torch.tensor([10]), 10, make_schedule(), plan, noise))
     for moment in moments[:-1]:
         torch.testing.assert_close(picture(engine, session), moment.x_t[0], atol=2e-4, rtol=1e-3)
         engine.tick()

@@ -40,6 +40,7 @@ TOUCHES: dict[int, list[m.Command]] = {  # by tick
     40: [m.Inject(DISC, 100.0)],
     45: [m.Restart(seed=8), m.Inject(None, 12.0)],
     55: [m.Jump(step=4), m.Play()],
+    60: [m.Configure(m.SettingsChange(sampler=m.Sampler.SDE_DPMPP))],
     70: [m.Pause()],
 }
 

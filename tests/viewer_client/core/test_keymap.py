@@ -105,7 +105,7 @@ def test_a_text_can_name_several_keys() -> None:
 def test_the_help_counts_and_names_what_the_contract_has() -> None:
     texts = {binding.action: binding.help for binding in BINDINGS}
     assert str(len(m.NoiseKind)) in texts[Action.NOISE_KIND]
-    assert all(sampler.words in texts[Action.SAMPLER] for sampler in m.Sampler)
+    assert str(len(m.Sampler)) in texts[Action.SAMPLER]
 
 
 @pytest.mark.parametrize(

@@ -193,12 +193,12 @@ def test_who_is_seen_on_the_class_wall_is_told_before_all_else(model: ViewModel)
 
 def test_the_samplers_take_turns(model: ViewModel) -> None:
     names = []
-    for sampler in (m.Sampler.DDIM, m.Sampler.DPMPP, m.Sampler.DDPM):
+    for sampler in (m.Sampler.DDIM, m.Sampler.DPMPP, m.Sampler.SDE_DPMPP, m.Sampler.DDPM):
         assert pressed(model, "d") == [m.Configure(m.SettingsChange(sampler=sampler))]
         model.receive(frame(settings=m.Settings(sampler=sampler)))
         names.append(sampler.words)
         assert names[-1] in labels.session_parts(model)
-    assert names == ["DDIM", "DPM-Solver++", "DDPM"]
+    assert names == ["DDIM", "DPM-Solver++", "SDE-DPM-Solver++", "DDPM"]
 
 
 def test_a_class_chosen_on_a_clean_picture_says_what_to_do(model: ViewModel) -> None:

@@ -186,8 +186,9 @@ def test_settings_are_noted_but_for_the_speed_and_what_they_were_already() -> No
     ]
 
 
-def test_the_second_order_sampler_is_sensitive_to_the_speed_as_well() -> None:
-    session = Session(settings=SAMPLERS[m.Sampler.DPMPP])
+@pytest.mark.parametrize("sampler", [m.Sampler.DPMPP, m.Sampler.SDE_DPMPP])
+def test_a_second_order_sampler_is_sensitive_to_the_speed_as_well(sampler: m.Sampler) -> None:
+    session = Session(settings=SAMPLERS[sampler])
     session.do(4, m.Configure(m.SettingsChange(steps_per_second=30.0)))
     session.do(4, m.Configure(m.SettingsChange(steps_per_second=20.0)))
     assert session.entries(6) == [(4, m.Configure(m.SettingsChange()))]

@@ -50,7 +50,7 @@ def plain() -> ViewModel:
 
 def busy() -> ViewModel:
     """Much to say, with the pointer on the picture."""
-    settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.DPMPP, steps_per_second=10.0)
+    settings = m.Settings(label=3, guidance=7.5, sampler=m.Sampler.SDE_DPMPP, steps_per_second=10.0)
     actual, time_step = m.Range(0.2, 0.6, 1.0), m.Range(0.0, 100.0, 300.0)
     model = live_model(
         level_map=LEVELS, settings=settings, actual=actual, time_step=time_step, excess_kurtosis=-1.2

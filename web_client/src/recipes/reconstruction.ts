@@ -173,7 +173,7 @@ export class Reconstruction {
     }
     const last = this.entries.at(-1);
     const forgotten = last?.step === this.step && ["inject", "configure", "undone"].includes(last.what.case);
-    const remembers = this.settings.sampler === Sampler.DPMPP;
+    const remembers = [Sampler.DPMPP, Sampler.SDE_DPMPP].includes(this.settings.sampler);
     if (Object.keys(changed).length || (remembers && !forgotten)) this.#add(configure(changed));
   }
 

@@ -13,7 +13,7 @@ import { type Language, LANGUAGES, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { button, choice, h, mark, slider, toggle } from "./dom.ts";
 
-const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP];
+const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP, Sampler.SDE_DPMPP];
 
 const REDRAW_S = 0.1;
 

@@ -115,6 +115,7 @@ export const de: Words = {
     [Sampler.DDPM]: "DDPM",
     [Sampler.DDIM]: "DDIM",
     [Sampler.DPMPP]: "DPM-Solver++",
+    [Sampler.SDE_DPMPP]: "SDE-DPM-Solver++",
   },
   schedule: "Rauschplan",
   schedules: {

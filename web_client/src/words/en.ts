@@ -117,6 +117,7 @@ export const en = {
     [Sampler.DDPM]: "DDPM",
     [Sampler.DDIM]: "DDIM",
     [Sampler.DPMPP]: "DPM-Solver++",
+    [Sampler.SDE_DPMPP]: "SDE-DPM-Solver++",
   },
   schedule: "schedule",
   schedules: {
