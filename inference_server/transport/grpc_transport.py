@@ -38,6 +38,8 @@ PINGS = (
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
     ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),
 )
+# Of a stream that is not read, gRPC takes 64 KiB ahead. With its probes of the bandwidth it would take 5 MiB.
+READ_AHEAD = (("grpc.http2.bdp_probe", 0),)
 
 
 class GrpcTransport:
@@ -83,6 +85,7 @@ class GrpcTransport:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", sessions.limits.request_bytes),
             *PINGS,
+            *READ_AHEAD,
         ]
         interceptors = []
         if self._security.bearer_token:
