@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import re
 import shutil
 import socket
@@ -24,6 +26,8 @@ SERVER = (sys.executable, "-m", "inference_server")
 # What a test waits for comes long before these are over, also on a busy machine; only a hang reaches them.
 SERVER_START_S = 60.0
 HANGS_S = 100.0
+PORTS = range(20000, 32000)
+_ports = itertools.cycle(random.Random(os.getpid()).sample(PORTS, len(PORTS)))
 
 
 def require_tool(name: str, install: str) -> str:
@@ -35,10 +39,20 @@ def require_tool(name: str, install: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of this machine on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of this machine on which nobody listens now, another one in each call.
+
+    The ports lie below those that systems give to connections and to programs that ask for any port, and
+    two processes that test at once look in different places.
+    """
+    for _ in range(len(PORTS)):
+        port = next(_ports)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError(f"no port of {PORTS.start}…{PORTS.stop - 1} is free")
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = HANGS_S) -> None:

@@ -288,6 +288,7 @@ import gc, os, pathlib, signal, sys
 from diffusion_toy.model.checkpoint import load_model
 from diffusion_toy.predictors.openvino import OpenVinoPredictor
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 model = load_model(pathlib.Path(sys.argv[1]))
 
 def made():
