@@ -7,7 +7,6 @@ are slower than the one on which costs were measured, or busy with something els
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 from diffusion_toy.contract import messages as m
@@ -34,21 +33,20 @@ class CommandBudget:
     Args:
         tick_rate_hz: ticks a second.
         shape: C, H, W of a picture; larger ones cost more.
-        clock: seconds.
+        clock: seconds; a tick's commands end when as much time has passed, too.
 
     Attributes:
         microseconds: for one tick. The command that passes it is still applied.
-        clock: seconds; a tick's commands end when as much time has passed, too.
+        clock: as given.
     """
 
     def __init__(
         self,
         tick_rate_hz: float,
         shape: tuple[int, int, int],
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float],
     ) -> None:
         self.clock = clock
-        """Give each tick the same budget."""
         self.microseconds = SHARE * 1e6 / tick_rate_hz
         self._scale = max(1.0, math.prod(shape) / MEASURED_PIXELS)
 

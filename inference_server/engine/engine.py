@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +70,7 @@ class Engine:
         predictor: runs the network. The state lies where its arrays do: on a GPU in torch, else in NumPy.
         config: how it runs; None for the defaults.
         admission: of the device, shared with the other engines on it; None for a device of its own.
+        clock: seconds; limits the commands of a tick, see `CommandBudget`.
 
     Attributes:
         share: the engine's part of the device.
@@ -83,6 +84,8 @@ class Engine:
         predictor: Predictor,
         config: EngineConfig | None = None,
         admission: Admission | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Begin without sessions."""
         config = config or EngineConfig()
@@ -111,7 +114,7 @@ class Engine:
             self._setup,
             self._snapshot_schedule,
             self.share.change,
-            CommandBudget(config.tick_rate_hz, self.shape),
+            CommandBudget(config.tick_rate_hz, self.shape, clock),
         )
         self.sessions: dict[int, Session] = {}  # by slot
         self._by_id: dict[str, Session] = {}

@@ -136,7 +136,8 @@ class Statistics:
 
     def steps_per_second(self, now: float) -> float:
         """Return the rate over the last second; 0 while the session is idle."""
-        recent = [entry for entry in self._steps if now - entry[0] < RATE_WINDOW_S]
+        steps = tuple(self._steps)  # in one piece: frames arrive in another thread
+        recent = [entry for entry in steps if now - entry[0] < RATE_WINDOW_S]
         if len(recent) < 2 or recent[-1][0] == recent[0][0]:
             return 0.0
         return (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0])

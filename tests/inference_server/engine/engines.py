@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -22,9 +24,14 @@ def engine_of(
     config: EngineConfig,
     sizes: tuple[int, ...] = (),
     admission: Admission | None = None,
+    clock: Callable[[], float] = lambda: 0.0,
 ) -> Engine:
-    """Return an engine that runs the model's network in torch, eager and in float32."""
-    return Engine(model, EagerPredictor(model.network, model.config, CPU, sizes=sizes), config, admission)
+    """Return an engine that runs the model's network in torch, eager and in float32.
+
+    Its clock stands still, so that a test that is held up has no fewer commands applied.
+    """
+    predictor = EagerPredictor(model.network, model.config, CPU, sizes=sizes)
+    return Engine(model, predictor, config, admission, clock=clock)
 
 
 def start(**changes: object) -> m.Start:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
+import threading
 
 import pytest
 from grpc import StatusCode
@@ -35,6 +38,27 @@ def test_a_restart_does_not_make_the_rate_negative() -> None:
     for number, step in enumerate((10, 11, 12, 0, 1, 2), start=1):
         statistics.arrived(frame(number=number, step=step), step / 60 + (0.2 if step < 10 else 0))
     assert statistics.steps_per_second(0.3) > 0
+
+
+def test_the_rate_may_be_asked_for_while_frames_arrive_in_another_thread() -> None:
+    statistics, over = Statistics(), threading.Event()
+
+    def receive() -> None:
+        for number in itertools.count(1):
+            statistics.arrived(frame(number=number, step=number), number / 1000)
+            if over.is_set():
+                return
+
+    often, receiver = sys.getswitchinterval(), threading.Thread(target=receive)
+    sys.setswitchinterval(1e-6)
+    receiver.start()
+    try:
+        for _ in range(2000):
+            assert statistics.steps_per_second(0.0) >= 0
+    finally:
+        over.set()
+        receiver.join()
+        sys.setswitchinterval(often)
 
 
 def test_quantiles_of_few_values() -> None:
