@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	$(if $(INDEX),--extra-index-url $(INDEX))
 
+# Each core takes tests from another when it has none left. Four at most: each of them loads PyTorch.
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+
 # What playing installs: the server without PyTorch (OpenVINO runs the network), or with it for a GPU.
 NVIDIA = $(shell nvidia-smi --list-gpus 2>/dev/null | grep -c GPU)
 ifeq ($(GPU),auto)
@@ -58,14 +61,15 @@ class: $(VENV)/ready-play-$(PLAY) ## a server for everybody in the room: a link 
 	@$(BIN)/python -m inference_server --host 0.0.0.0 --web-port 8080 --make-token
 
 test: $(VENV)/ready-all ## the tests, without those marked slow
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 check: $(VENV)/ready-all ## format, lint, types, import rules, proto lint, stubs, all tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+	@$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/ready-all ## the benchmarks: tables, with the hardware and the commit, beside an earlier commit
 	@echo "## The engine beside the bare network" && echo

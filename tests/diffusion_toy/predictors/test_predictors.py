@@ -105,6 +105,7 @@ def test_padding_changes_nothing_where_there_is_one_batch_size() -> None:
     np.testing.assert_array_equal(alone, predictor(x, u, labels)[:1])
 
 
+@pytest.mark.timeout(900)  # 25 runs of a C++ compiler
 def test_compiled_is_the_same_network() -> None:
     network, batch = random_network(), inputs(3)
     predictor = CompiledPredictor(network, network.config, CPU, sizes=(4,))

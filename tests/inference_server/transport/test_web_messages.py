@@ -101,8 +101,9 @@ async def test_streams_that_are_open_do_not_count_as_handshakes(
     ],
 )
 async def test_bytes_that_are_no_request_end_their_connection_without_a_line_in_the_log(
-    folder: Path, request_: bytes, caplog: pytest.LogCaptureFixture
+    folder: Path, request_: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(web_transport, "HANDSHAKE_S", 0.5)  # which the first waits for: it may go on
     async with web(folder) as page:
         async with asyncio.timeout(HANGS_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
