@@ -1,7 +1,6 @@
 """What the processes of Diffusion Toy share: the contract, the mathematics and the model.
 
-Importing this package, its stubs (`diffusion_toy.v1`), `wire` or `schedule` never imports torch;
-`diffusion`, `unet`, `checkpoint` and `counter_noise` do.
+Only the U-Net (`model.unet`) and torch's own predictors import torch.
 """
 
 from importlib import metadata

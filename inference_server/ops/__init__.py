@@ -1,1 +1,1 @@
-"""Operations: metrics, logs, the health check, options from the environment."""
+"""Operations: metrics, logs, traces, the health check, the limit of open files."""
