@@ -1,1 +1,1 @@
-"""The server: sessions, the engine that steps them in batches, and the ways to reach it: gRPC and WebSocket."""
+"""The server: sessions, the engine that steps them in batches, and its two transports, gRPC and WebSocket."""
