@@ -12,6 +12,7 @@ from diffusion_toy.errors import DiffusionToyError
 
 MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 WILDCARDS = ("0.0.0.0", "::")
+LOOPBACKS = ("127.0.0.1", "::1")
 
 
 class ListenError(DiffusionToyError):
@@ -21,6 +22,7 @@ class ListenError(DiffusionToyError):
 def resolve(host: str, flag: str = "--host") -> list[str]:
     """Return the numeric addresses of a host, each once; "" stands for all of this machine.
 
+    localhost is both loopback addresses, whatever the machine's table of hosts says: clients try both.
     `host` is a name or an address, IPv6 with or without brackets, IPv4 also short, as in 127.1.
 
     Raises:
@@ -32,7 +34,8 @@ def resolve(host: str, flag: str = "--host") -> list[str]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"cannot listen on {host} ({reason}); give {flag} an address or a name") from error
-    return list(dict.fromkeys(str(info[4][0]) for info in infos))
+    found = [str(info[4][0]) for info in infos]
+    return list(dict.fromkeys([*found, *LOOPBACKS] if bare.lower() == "localhost" else found))
 
 
 def is_loopback(host: str, flag: str = "--host") -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tests.inference_server.faults import (
     Looker,
 )
 from tests.inference_server.transport.test_security import certificate
-from tests.tools import ServerProcess, running_server, wait_for
+from tests.tools import HANGS_S, ServerProcess, running_program, running_server, wait_for
 
 
 def test_a_stream_that_is_silent_for_too_long_is_ended(flags: list[str]) -> None:
@@ -101,7 +103,20 @@ def test_tls_and_bearer_token_together_let_in_who_has_both(flags: list[str], tmp
             with Client(address, metadata=metadata, credentials=credentials) as client:
                 client.send(ENDLESS)
                 assert client.status()[0] is expected
+        command = [sys.executable, "-m", "viewer_client", "--server", address, "--list-models"]
+        for more, said in (
+            ([], f"error: {address} is encrypted: add --tls, or --tls-ca FILE for an authority of its own\n"),
+            (
+                ["--tls"],
+                f"error: the certificate of {address} is not trusted; name the authority that signed it",
+            ),
+        ):
+            with running_program([*command, *more]) as viewer:
+                told = viewer.finish(HANGS_S)
+                assert told.startswith(said)
+                assert told.count("\n") == 1  # nothing of the library's
         assert not any("correct-horse" in line for line in server.log)
+        assert all(re.match(r"\d{4}-\d\d-\d\d ", line) for line in server.log)  # one line each, all of ours
 
 
 def test_a_public_address_without_protection_is_refused(flags: list[str]) -> None:
