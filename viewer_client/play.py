@@ -5,6 +5,7 @@ Where there is no display, the scripted session is recorded to demo.gif instead.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -143,6 +144,8 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 def main() -> int:
     """Play until the window is closed; return the exit status."""
     escape_what_cannot_be_shown()
+    said = "Play on this machine: a server and the viewer, or a recording where there is no display."
+    argparse.ArgumentParser(prog="python -m viewer_client.play", description=said).parse_args()
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)

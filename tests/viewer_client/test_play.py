@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.tools import HANGS_S, running_program
 from viewer_client.play import LocalServer, ServerError
 
 READY = "print('serving on 127.0.0.1:1', flush=True); import time; time.sleep(60)"
@@ -13,6 +14,16 @@ READY = "print('serving on 127.0.0.1:1', flush=True); import time; time.sleep(60
 
 def command(code: str) -> tuple[str, ...]:
     return sys.executable, "-c", code
+
+
+def test_what_it_does_not_know_is_refused_before_anything_is_started() -> None:
+    for flag, status, said in (
+        ("--help", 0, "Play on this machine"),
+        ("--model", 2, "unrecognized arguments"),
+    ):
+        with running_program([sys.executable, "-m", "viewer_client.play", flag]) as program:
+            assert said in program.finish(HANGS_S)
+            assert program.process.returncode == status
 
 
 def test_it_is_open_within_the_block_and_ends_with_it() -> None:
