@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { plainDescriptors } from "./descriptors.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "dist"));
@@ -21,6 +22,7 @@ const { outputFiles } = await build({
   loader: { ".json": "json" },
   minify: true,
   outdir: "out",
+  plugins: [plainDescriptors],
   target: ["chrome100", "firefox113", "safari16.4"],
   write: false,
 });

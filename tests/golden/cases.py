@@ -16,6 +16,7 @@ import numpy as np
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract.wire_json import request_to_json
 from diffusion_toy.diffusion.schedule import make_schedule
+from tests.golden.comparisons import branches, twins
 from tests.viewer_client.frames import MODEL, WELCOME, frame
 from viewer_client.core import gauge
 from viewer_client.core.appearance import ColorMap
@@ -346,6 +347,7 @@ def cases() -> Case:
     """Return all cases."""
     parts = (
         strokes, drawings, merges, discs, colors, time_steps, residuals, gauges, films, recipes, windows,
+        branches, twins,
     )  # fmt: skip
     found: Case = json.loads(json.dumps({part.__name__: part() for part in parts}))
     return found

@@ -1,7 +1,7 @@
 /** The page: its parts, and what is done once for each picture that the screen shows. */
 
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { ListModelsResponseSchema, type Model, OriginSchema } from "./diffusion_toy/v1/denoise_pb.ts";
+import { ListModelsResponseSchema, type Model, OriginSchema, type Start } from "./diffusion_toy/v1/denoise_pb.ts";
 import { Classroom } from "./core/classroom.ts";
 import type { Drawing } from "./core/drawing.ts";
 import { drawSeed, ViewModel } from "./core/view_model.ts";
@@ -13,6 +13,7 @@ import {
   forgetSession, keepAnswer, keepName, keepSession, keepToken, keptAnswer, keptName, keptSession, keptToken,
 } from "./ui/kept.ts";
 import { Appearance } from "./ui/appearance.ts";
+import { Comparisons } from "./ui/comparisons.ts";
 import { ConnectionPanel } from "./ui/connection_panel.ts";
 import { button, h, icon, mark } from "./ui/dom.ts";
 import { DrawingBoard } from "./ui/drawing_board.ts";
@@ -47,6 +48,7 @@ export class App {
   readonly #own: Seen; // goes on while another one is shown
   #spotlit: Seen | undefined; // shown in its place
   #drawing: Drawing | undefined; // of a board that is no more
+  readonly #comparisons: Comparisons; // lie over the page
   readonly #root: HTMLElement;
   #parts: ReturnType<App["mount"]>;
   #models: readonly Model[] = [];
@@ -54,6 +56,10 @@ export class App {
 
   constructor(root: HTMLElement) {
     this.#root = root;
+    this.#comparisons = new Comparisons(root, this.#appearance, {
+      shown: () => this.#spotlit ?? this.#own,
+      beside: (start) => this.#beside(start),
+    });
     const asked = readFragment(location.hash);
     history.replaceState(null, "", location.pathname); // a token is not for the address bar, or for who looks over
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -116,8 +122,9 @@ export class App {
       for (const { connection } of this.#seen) connection.tryAgain();
     });
     addEventListener("pagehide", () => {
+      this.#comparisons.close();
       const { model, connection } = this.#own;
-      if (connection.resumeToken && !model.watching) keepSession(connection.resumeToken);
+      if (connection.resumeToken && !model.watching) keepSession(connection.resumeToken.token);
     });
     addEventListener("pageshow", (event) => {
       if (event.persisted) forgetSession(); // the page comes back with its session
@@ -193,6 +200,8 @@ export class App {
         this.#chooseLanguage(chosen);
       },
       openDrawing: () => { board.open(); },
+      openBranches: () => { this.#comparisons.openBranches(); },
+      openTwin: () => { this.#comparisons.openTwin(); },
     });
     panel.models = this.#models;
     const menus = new Menus(words, model, this.#appearance, {
@@ -211,8 +220,13 @@ export class App {
     mark(tourButton, "aria-label", words.tour);
     tourButton.title = words.tour;
     const board = new DrawingBoard(words, model, this.#appearance, this.#drawing);
-    const draw = (): void => { board.open(); };
-    listen(model, () => this.#appearance.shortcuts && !menus.dialog.open && !board.dialog.open, draw, gone.signal);
+    const opens = {
+      draw: () => { board.open(); },
+      branches: () => { this.#comparisons.openBranches(); },
+      twin: () => { this.#comparisons.openTwin(); },
+    };
+    const free = (): boolean => !menus.dialog.open && !board.dialog.open && !this.#comparisons.open;
+    listen(model, () => this.#appearance.shortcuts && free(), opens, gone.signal);
     pictures.touched.append(link.veil);
     this.#root.replaceChildren(
       h(
@@ -268,7 +282,7 @@ export class App {
 
   /** Show the session on the spotlight, where the person follows it, or else their own. */
   #followSpotlight(): void {
-    if (this.#parts.board.dialog.open) return; // nobody is torn away from a drawing
+    if (this.#parts.board.dialog.open || this.#comparisons.open) return; // nobody is torn away from what is open
     if (this.#spotlit?.connection.status.failure?.trouble === "over") {
       this.#classroom.lose();
       this.#own.model.notice = { what: "watched is over" };
@@ -279,6 +293,15 @@ export class App {
     this.#spotlit = watched ? this.#see(watched, this.#own.connection.token) : undefined;
     this.#spotlit?.connection.open();
     this.#mountAgain();
+  }
+
+  /** Open a session beside the person's own. */
+  #beside(start: Start): Connection {
+    const connection = new Connection(this.#address, () => start, BROWSER);
+    connection.token = this.#own.connection.token;
+    connection.name = this.#own.connection.name;
+    connection.open();
+    return connection;
   }
 
   #toggleTour(): void {
@@ -311,16 +334,19 @@ export class App {
     this.#followSpotlight();
     const { model, connection } = this.#spotlit ?? this.#own;
     const { pictures, transport, timeline, film, gauge, notices, link, panel, tour, wall, board } = this.#parts;
-    pictures.draw(model);
-    transport.draw(model);
-    timeline.draw(model, now);
-    film.draw(now);
-    gauge.draw(model, pictures.residual, now);
-    panel.draw(now);
-    tour?.draw();
+    if (!this.#comparisons.draw(now)) {
+      // else the page lies behind it
+      pictures.draw(model);
+      transport.draw(model);
+      timeline.draw(model, now);
+      film.draw(now);
+      gauge.draw(model, pictures.residual, now);
+      panel.draw(now);
+      tour?.draw();
+      board.draw();
+    }
     notices.draw(model, now);
     wall.draw(this.#own.model);
-    board.draw();
     link.draw(model, connection, now);
     for (const one of drawn) if (one.frame) one.connection.drawn(one.frame);
   }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { plainDescriptors } from "../descriptors.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = mkdtempSync(join(tmpdir(), "diffusion-toy-page-"));
@@ -17,6 +18,7 @@ try {
     outdir: out,
     outExtension: { ".js": ".mjs" },
     platform: "node",
+    plugins: [plainDescriptors], // as in what is served
     sourcemap: "inline",
     target: "node20",
   });

@@ -211,6 +211,8 @@ export function start(fields: MessageInitShape<typeof StartSchema>): Start {
   return create(StartSchema, fields);
 }
 
-export function request(body: DenoiseRequest["request"], sequence = 0): DenoiseRequest {
-  return create(DenoiseRequestSchema, { sequence: BigInt(sequence), request: body });
+/** Return a request; `atStep` is the step that a command waits for. */
+export function request(body: DenoiseRequest["request"], sequence = 0, atStep?: number): DenoiseRequest {
+  const when = atStep === undefined ? {} : { atStep: BigInt(atStep) };
+  return create(DenoiseRequestSchema, { sequence: BigInt(sequence), request: body, ...when });
 }

@@ -11,6 +11,12 @@ export const RULES: readonly InjectionRule[] = [InjectionRule.TRUTH, InjectionRu
 export const DABS_PER_FRAME = 8; // at most; a server with a low limit of commands gets fewer
 const DABS_WAITING = 3 * DABS_PER_FRAME; // more are merged, so that the noise keeps up with the pointer
 
+/** Return the command that adds the noise of this dab, at most as much as one command can. */
+export function injection({ center, radius, amount }: Dab, kind: NoiseKind, rule: InjectionRule): Command {
+  const place = center && disc(center[0], center[1], radius);
+  return inject(place, Math.min(amount, AMOUNT_MAX), kind, rule);
+}
+
 /** How the pointer paints. */
 export class Brush {
   mode: MouseMode = "brush while pressed";
@@ -19,10 +25,14 @@ export class Brush {
   kind: NoiseKind = NoiseKind.GAUSSIAN;
   rule: InjectionRule = InjectionRule.TRUTH;
 
+  /** Return what a click or a key leaves at a point. */
+  dab(center: Point): Dab {
+    return { center, radius: this.radius, amount: this.strength / 2 };
+  }
+
   /** Return the command that paints this dab. */
   inject(dab: Dab): Command {
-    const place = dab.center && disc(dab.center[0], dab.center[1], dab.radius);
-    return inject(place, Math.min(dab.amount, AMOUNT_MAX), this.kind, this.rule);
+    return injection(dab, this.kind, this.rule);
   }
 }
 
@@ -50,6 +60,11 @@ export class Painting {
   move(point: Point): void {
     const { mode, radius, strength } = this.#brush;
     this.#waiting.push(...this.#stroke.move(point, mode, radius, strength));
+  }
+
+  /** Leave this dab, which is of no stroke. */
+  add(dab: Dab): void {
+    this.#waiting.push(dab);
   }
 
   /** End the stroke: the next point begins another one. */

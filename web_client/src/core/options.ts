@@ -1,13 +1,14 @@
 /** What the person can choose from, and how a choice outlives a lost connection (`core/options.py`). */
 
 import type { Start } from "../diffusion_toy/v1/denoise_pb.ts";
-import { changeOf, ScheduleName, type Settings, settingsMessage } from "../contract/messages.ts";
+import { changeOf, Sampler, ScheduleName, type Settings, settingsMessage } from "../contract/messages.ts";
 
 export const SCHEDULES = [
   { schedule: ScheduleName.COSINE, numTimeSteps: 300 },
   { schedule: ScheduleName.LINEAR, numTimeSteps: 300 },
   { schedule: ScheduleName.LINEAR, numTimeSteps: 1000 },
 ] as const;
+export const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP, Sampler.SDE_DPMPP] as const;
 export const STRIDES = [1, 2, 3, 5, 10, 15, 30] as const;
 const SPEEDS = [1, 2, 5, 10, 20, 30, 60]; // steps a second; a server may allow more, or fewer
 

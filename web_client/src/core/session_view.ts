@@ -31,6 +31,11 @@ export class SessionView {
     return this.start.watch !== "";
   }
 
+  /** Return the number of the last command that was sent. */
+  get lastSequence(): number {
+    return this.expected.lastSequence;
+  }
+
   /** Return where `play` goes. */
   get direction(): m.Motion {
     return this.expected.direction;

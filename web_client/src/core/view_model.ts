@@ -83,7 +83,8 @@ export class ViewModel extends SessionView {
       // it is as it was, and what was on its way still is
       if (before && welcome.sessionId !== before.sessionId) this.replay = undefined;
       if (!before) this.start = { ...this.start, seed: welcome.seed };
-      this.notice = undefined;
+      if (!this.#leaving) this.notice = undefined;
+      this.#leaving = false;
       return;
     }
     const settings = m.settingsOf(welcome.settings);
@@ -183,7 +184,7 @@ export class ViewModel extends SessionView {
       }
     }
     if (this.painting.waiting) this.notice = undefined;
-    commands.push(...this.painting.take(this.#dabsPerFrame).map((dab) => this.brush.inject(dab)));
+    commands.push(...this.painting.take(this.dabsPerFrame).map((dab) => this.brush.inject(dab)));
     const fewAhead = this.expected.onTheirWay < HEALING_AHEAD; // so steps end with the button
     if (this.healing && this.pointer && fewAhead) {
       const [x, y] = this.pointer;
@@ -194,7 +195,8 @@ export class ViewModel extends SessionView {
     return commands;
   }
 
-  get #dabsPerFrame(): number {
+  /** Return how many dabs are sent for one picture of the screen, so that the server takes them all. */
+  get dabsPerFrame(): number {
     const limit = this.welcome?.limits?.commandsPerSecond ?? 500;
     const allowed = Math.floor((limit - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ);
     return Math.min(Math.max(allowed, 1), DABS_PER_FRAME);
@@ -256,7 +258,19 @@ export class ViewModel extends SessionView {
   }
 
   togglePlay(): void {
-    this.#move(this.motion === m.Motion.PAUSED ? m.play(this.direction) : m.pause());
+    if (this.motion === m.Motion.PAUSED) this.play();
+    else this.#move(m.pause());
+  }
+
+  /** Let time run again, the way it ran. */
+  play(): void {
+    this.#move(m.play(this.direction));
+  }
+
+  /** Pause the session as it is; strokes that have not been sent are dropped. */
+  pause(): void {
+    this.painting.drop();
+    this.#move(m.pause());
   }
 
   toggleDirection(): void {
@@ -313,6 +327,13 @@ export class ViewModel extends SessionView {
     if (forward) this.#move(m.play(m.Motion.FORWARD));
   }
 
+  /** Take note that a restart with these was sent past this model. */
+  restarted(seed: bigint, origin: Origin): void {
+    this.start = { ...this.start, seed, origin, motion: m.Motion.REVERSE };
+    this.expected.begin(m.Motion.REVERSE);
+    this.#forgetRun();
+  }
+
   /** Begin another picture from noise. */
   newSeed(): void {
     this.restart(drawSeed(), create(OriginSchema));
@@ -344,6 +365,15 @@ export class ViewModel extends SessionView {
     this.#forgetRun();
   }
 
+  /** Go on with another session of this seed, whose first steps had another seed; the caller opens it. */
+  switchSession(seed: bigint): void {
+    this.start = { ...this.start, seed };
+    this.commandLog = new CommandLog(); // no recipe has two seeds
+    this.#leaving = true;
+    this.#outgoing = [];
+    this.#forgetRun();
+  }
+
   /** Add noise of so many time steps to the whole picture, all at once. */
   dose(amount: number): void {
     this.#outgoing.push(this.brush.inject({ center: undefined, radius: 1, amount }));
@@ -352,9 +382,7 @@ export class ViewModel extends SessionView {
   /** Add one dab of the brush, as a click does. */
   dab(point: Point): void {
     if (this.replay || !this.live) return;
-    this.#outgoing.push(
-      this.brush.inject({ center: point, radius: this.brush.radius, amount: this.brush.strength / 2 }),
-    );
+    this.#outgoing.push(this.brush.inject(this.brush.dab(point)));
   }
 
   /** Take one step of denoising within the brush. */

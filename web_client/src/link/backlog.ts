@@ -39,10 +39,10 @@ export class ResumableSession {
     return [];
   }
 
-  /** Return the next command as a request, numbered and kept. */
-  command(command: Command): DenoiseRequest {
+  /** Return the next command as a request, numbered and kept; it waits for this step of the session. */
+  command(command: Command, atStep?: number): DenoiseRequest {
     this.#lastSequence += 1;
-    const numbered = request(command, this.#lastSequence);
+    const numbered = request(command, this.#lastSequence, atStep);
     this.#requests.push(numbered);
     if (this.#requests.length > COMMANDS_KEPT) this.#requests.shift();
     return numbered;

@@ -22,6 +22,7 @@ import { Retries, windowFor } from "./retries.ts";
 
 export const SUBPROTOCOL = "diffusion-toy.v1";
 const ANSWER_TIMEOUT_S = 10;
+const FRAMES_KEPT = 32; // for those who look for a moment that two sessions have had
 
 export type Phase = "connecting" | "live" | "reconnecting" | "refused";
 
@@ -59,6 +60,8 @@ export class Connection {
   token = ""; // the server's bearer token
   name = ""; // by which a class wall shows the session
   heard = 0; // when the newest message came in, seconds
+  roundTripS = 0; // as it was when the stream opened
+  recent: Frame[] = []; // the newest frames of this stream, oldest first, also those that nobody has taken
   readonly #address: string;
   readonly #makeStart: () => Start;
   readonly #world: Surroundings;
@@ -92,8 +95,13 @@ export class Connection {
   }
 
   /** Return the newest token, undefined before the first. */
-  get resumeToken(): Uint8Array | undefined {
-    return this.#session.newest?.token;
+  get resumeToken(): ResumeToken | undefined {
+    return this.#session.newest;
+  }
+
+  /** Whether the session could not begin, or its stream has broken. */
+  get failed(): boolean {
+    return this.status.phase === "reconnecting" || this.status.phase === "refused";
   }
 
   /** Try at once, also after a refusal. */
@@ -104,18 +112,19 @@ export class Connection {
     this.#try();
   }
 
-  /** End the session, and begin another one from what `makeStart` returns now. */
-  beginAnew(): void {
+  /** End the session, and begin another one from what `makeStart` returns now, or go on with that of a token. */
+  beginAnew(token?: ResumeToken): void {
     this.#session.forget();
+    this.#session.newest = token;
     this.#drop(OK);
     this.#retries = new Retries();
     this.status = { phase: "connecting", failure: undefined, attempt: 0 };
     this.#try();
   }
 
-  /** End the session, or stop watching one, for good. */
-  leave(): void {
-    this.#drop(OK);
+  /** End the session, unless somebody is to go on with it; or stop watching one. */
+  leave(keepSession = false): void {
+    this.#drop(keepSession ? undefined : OK);
   }
 
   /** Leave a stream that may be dead, and go on with the session on another one. */
@@ -148,11 +157,12 @@ export class Connection {
   /**
    * Send a command and return its number; undefined, and it is dropped, without a session of one's own.
    *
-   * A command that has a number arrives, if need be on a later stream of the same session.
+   * A command that has a number arrives, if need be on a later stream of the same session. `atStep` is the step of
+   * the session that it waits for.
    */
-  send(command: Command): number | undefined {
+  send(command: Command, atStep?: number): number | undefined {
     if (!this.live || this.#watching || !this.#socket) return undefined;
-    const numbered = this.#session.command(command);
+    const numbered = this.#session.command(command, atStep);
     this.#send(numbered);
     return Number(numbered.sequence);
   }
@@ -163,6 +173,7 @@ export class Connection {
 
   #try(): void {
     this.#frame = undefined; // numbers begin again
+    this.recent = [];
     this.#acknowledged = 0;
     this.#farewell = "";
     this.#opened = this.#world.now();
@@ -171,8 +182,8 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       // opening took two round trips: TCP's and HTTP's
-      const roundTripS = (this.#world.now() - this.#opened) / 2;
-      this.#send(this.#session.begin(this.#makeStart(), windowFor(roundTripS), this.token, this.name));
+      this.roundTripS = (this.#world.now() - this.#opened) / 2;
+      this.#send(this.#session.begin(this.#makeStart(), windowFor(this.roundTripS), this.token, this.name));
     };
     socket.onmessage = ({ data }) => {
       this.heard = this.#world.now();
@@ -251,6 +262,8 @@ export class Connection {
   #receiveFrame(frame: Frame): void {
     if (this.#frame) frame.applied = [...this.#frame.applied, ...frame.applied].slice(-APPLIED_MAX);
     this.#frame = frame;
+    this.recent.push(frame);
+    if (this.recent.length > FRAMES_KEPT) this.recent.shift();
   }
 
   #receiveWelcome(welcome: Welcome): void {

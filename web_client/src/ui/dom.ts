@@ -26,6 +26,24 @@ export function write(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const APART_S = 4; // between two sentences that are read out
+
+/** What a screen reader says, rarely enough to listen to; the newest sentence waits for its turn. */
+export class Aloud {
+  readonly element = h("p", { class: "aloud" });
+  #said = -Infinity;
+
+  constructor() {
+    mark(this.element, "role", "status");
+  }
+
+  say(text: string, now: number): void {
+    if (this.element.textContent === text || now - this.#said < APART_S) return;
+    this.#said = now;
+    write(this.element, text);
+  }
+}
+
 /** Set an attribute where it has another value. */
 export function mark(element: Element, name: string, value: string | boolean): void {
   const text = String(value);

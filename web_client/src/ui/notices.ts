@@ -16,6 +16,12 @@ function wordsOf(notice: Notice, words: Words): string {
       return words.otherWeights(notice.model);
     case "not exact":
       return words.notExact(notice.reason);
+    case "branch taken":
+      return words.branchTaken(String(notice.seed));
+    case "comparison": {
+      const why = notice.ending.endsWith("full") ? "" : `: ${words.troubles[notice.trouble]}`;
+      return words.endings[notice.ending] + why;
+    }
     case "said":
       return notice.words;
     case "mismatch": {

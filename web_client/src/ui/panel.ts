@@ -2,18 +2,16 @@
 
 import type { Model } from "../diffusion_toy/v1/denoise_pb.ts";
 import {
-  GUIDANCE_MAX, NO_LABEL, Sampler, SEED_MAX, type Settings,
+  GUIDANCE_MAX, NO_LABEL, type Sampler, SEED_MAX, type Settings,
 } from "../contract/messages.ts";
 import { COLOR_MAPS } from "../core/colormaps.ts";
-import { SCHEDULES, speeds, STRIDES } from "../core/options.ts";
+import { SAMPLERS, SCHEDULES, speeds, STRIDES } from "../core/options.ts";
 import { KINDS, RULES } from "../core/brush.ts";
 import { MOUSE_MODES, RADIUS, STRENGTH } from "../core/strokes.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { type Language, LANGUAGES, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { button, choice, h, mark, slider, toggle } from "./dom.ts";
-
-const SAMPLERS = [Sampler.DDPM, Sampler.DDIM, Sampler.DPMPP, Sampler.SDE_DPMPP];
 
 const REDRAW_S = 0.1;
 
@@ -22,6 +20,8 @@ export interface Page {
   chooseModel(name: string): void;
   chooseLanguage(language: Language): void;
   openDrawing(): void;
+  openBranches(): void;
+  openTwin(): void;
 }
 
 type Refresh = () => void;
@@ -47,7 +47,7 @@ export class Panel {
     this.classes = h("div", { class: "classes", aria: { label: words.classes } });
     mark(this.classes, "role", "group");
     this.brush = this.#brushSection();
-    this.others = h("div", { class: "others" }, this.#time(), this.#network(), this.#look());
+    this.others = h("div", { class: "others" }, this.#time(), this.#compare(), this.#network(), this.#look());
   }
 
   /** Offer these models. */
@@ -159,6 +159,18 @@ export class Panel {
     );
   }
 
+  #compare(): HTMLElement {
+    const words = this.#words;
+    const compare = section(
+      words.compare,
+      false,
+      button(words.branches, () => { this.#page.openBranches(); }, "wide"),
+      button(words.twin, () => { this.#page.openTwin(); }, "wide"),
+    );
+    compare.classList.add("compare"); // where the screen is wide enough
+    return compare;
+  }
+
   #seed(): HTMLElement {
     const words = this.#words;
     const model = this.#model;
@@ -190,7 +202,7 @@ export class Panel {
     const guidance = slider(words.guidance, { min: 0, max: GUIDANCE_MAX, step: 0.5 }, String, (value) => {
       this.#configure({ guidance: value });
     });
-    const sampler = choice(words.sampler, SAMPLERS, (one) => words.samplers[one], (one) => {
+    const sampler = choice<Sampler>(words.sampler, SAMPLERS, (one) => words.samplers[one], (one) => {
       this.#configure({ sampler: one });
     });
     const name = (one: { schedule: keyof Words["schedules"]; numTimeSteps: number }): string =>

@@ -14,33 +14,23 @@ function after<T>(all: readonly T[], now: T): T {
   return all[(all.indexOf(now) + 1) % all.length]!;
 }
 
-/** Return what a key does, undefined if nothing. */
-function actionOf(key: string, model: ViewModel, draw: () => void): (() => void) | undefined {
+/** What keys open. */
+export interface Opens {
+  draw: () => void;
+  twin: () => void;
+  branches: () => void;
+}
+
+/** Return what a key does to the brush, undefined if nothing. */
+export function brushAction(key: string, model: ViewModel): (() => void) | undefined {
   const { brush } = model;
-  if (/^[0-9]$/.test(key)) {
-    const label = Number(key);
-    return label < model.labelNames.length ? () => { model.configure({ label }); } : undefined;
-  }
   const within = (value: number, range: { min: number; max: number }): number =>
     Math.min(Math.max(value, range.min), range.max);
   const actions: Record<string, () => void> = {
-    " ": () => { model.togglePlay(); },
-    ArrowRight: () => { model.step(Motion.REVERSE); },
-    ArrowLeft: () => { model.step(Motion.FORWARD); },
     ArrowUp: () => { brush.strength = within(brush.strength * STRENGTH_STEP, STRENGTH); },
     ArrowDown: () => { brush.strength = within(brush.strength / STRENGTH_STEP, STRENGTH); },
     "[": () => { brush.radius = within(brush.radius / RADIUS_STEP, RADIUS); },
     "]": () => { brush.radius = within(brush.radius * RADIUS_STEP, RADIUS); },
-    f: () => { model.toggleDirection(); },
-    z: () => { model.back(); },
-    r: () => { model.restart(); },
-    n: () => { model.newSeed(); },
-    e: () => { model.example(); },
-    x: draw,
-    l: () => { model.configure({ label: NO_LABEL }); },
-    "-": () => { model.configure({ label: NO_LABEL }); },
-    k: () => { brush.kind = after(KINDS, brush.kind); },
-    t: () => { brush.rule = after(RULES, brush.rule); },
     m: () => {
       brush.mode = after(MOUSE_MODES, brush.mode);
       model.dropStrokes();
@@ -49,8 +39,35 @@ function actionOf(key: string, model: ViewModel, draw: () => void): (() => void)
   return actions[key.length === 1 ? key.toLowerCase() : key];
 }
 
-/** Take the keys of the page; `allowed` says whether they act now, `draw` opens the drawing board. */
-export function listen(model: ViewModel, allowed: () => boolean, draw: () => void, signal: AbortSignal): void {
+/** Return what a key does, undefined if nothing. */
+function actionOf(key: string, model: ViewModel, opens: Opens): (() => void) | undefined {
+  const { brush } = model;
+  if (/^[0-9]$/.test(key)) {
+    const label = Number(key);
+    return label < model.labelNames.length ? () => { model.configure({ label }); } : undefined;
+  }
+  const actions: Record<string, () => void> = {
+    " ": () => { model.togglePlay(); },
+    ArrowRight: () => { model.step(Motion.REVERSE); },
+    ArrowLeft: () => { model.step(Motion.FORWARD); },
+    f: () => { model.toggleDirection(); },
+    z: () => { model.back(); },
+    r: () => { model.restart(); },
+    n: () => { model.newSeed(); },
+    e: () => { model.example(); },
+    x: opens.draw,
+    j: opens.twin,
+    b: opens.branches,
+    l: () => { model.configure({ label: NO_LABEL }); },
+    "-": () => { model.configure({ label: NO_LABEL }); },
+    k: () => { brush.kind = after(KINDS, brush.kind); },
+    t: () => { brush.rule = after(RULES, brush.rule); },
+  };
+  return actions[key.length === 1 ? key.toLowerCase() : key] ?? brushAction(key, model);
+}
+
+/** Take the keys of the page; `allowed` says whether they act now. */
+export function listen(model: ViewModel, allowed: () => boolean, opens: Opens, signal: AbortSignal): void {
   document.addEventListener(
     "keydown",
     (event) => {
@@ -59,7 +76,7 @@ export function listen(model: ViewModel, allowed: () => boolean, draw: () => voi
       if (target.matches(OWN_KEYS)) return;
       const pressed = target.matches("button, summary, a");
       if (pressed && (event.key === " " || event.key === "Enter")) return;
-      const action = actionOf(event.key, model, draw);
+      const action = actionOf(event.key, model, opens);
       if (!action) return;
       event.preventDefault();
       if (model.watching) model.notice = { what: "watching" };

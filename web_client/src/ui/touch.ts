@@ -1,13 +1,25 @@
 /** Mouse, pen, finger and keys on the large picture. */
 
+import type { Brush } from "../core/brush.ts";
 import type { Point } from "../core/strokes.ts";
-import type { ViewModel } from "../core/view_model.ts";
 
 const STEP = 1 / 28; // of the picture's side, by an arrow key
 const RIGHT = 2; // a mouse's button
 
+/** What a picture that is touched tells: points are in fractions of it, undefined outside it. */
+export interface Touched {
+  pointer: Point | undefined;
+  readonly healing: boolean; // two fingers, or the right button, are down
+  readonly brush: Brush;
+  pointerAt(point: Point | undefined): void;
+  pointerHeld(held: boolean): void;
+  heal(held: boolean): void;
+  dab(point: Point): void;
+  healOnce(point: Point): void;
+}
+
 /** Follow what happens on an element with the picture; two fingers or the right button denoise. */
-export function follow(element: HTMLElement, model: ViewModel): void {
+export function follow(element: HTMLElement, model: Touched): void {
   const down = new Map<number, PointerEvent>();
 
   const pointOf = (event: MouseEvent): Point | undefined => {
