@@ -108,13 +108,13 @@ class Relay:
             try:
                 server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
                 server.settimeout(None)
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 hang_up(client, reset=True)
                 continue
-            self._pairs.append((client, server))
+            self._pairs.append((client, server))  # from now on another thread may cut it
             for source, sink, stalls in ((client, server, False), (server, client, True)):
-                for end in (source, sink):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pump, args=(source, sink, stalls), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, stalls: bool) -> None:
