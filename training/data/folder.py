@@ -23,8 +23,11 @@ from training.data.images import DataError, ImageSet, Splits
 from training.data.pictures import BLACK, WHITE, Picture, UnusablePictureError, read_picture
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-# What systems leave behind; a name that begins with a dot is hidden as well.
-SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+# What systems and programs leave behind; a name that begins with a dot is hidden as well.
+SYSTEM_FOLDERS = (
+    "__MACOSX", "@eaDir", "@Recycle", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information",
+    "lost+found", "__pycache__",
+)  # fmt: skip
 TEST_EVERY = 10
 CLASSES_MAX = 1000
 SHOWN = 5  # skipped files in the short report

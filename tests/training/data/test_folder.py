@@ -134,7 +134,7 @@ def test_only_the_first_of_several_frames_counts_and_it_is_said(tmp_path: Path) 
 
 
 def test_hidden_and_system_folders_are_no_classes(tmp_path: Path) -> None:
-    for name in ("cat", "dog", "__MACOSX/cat", ".git", "dog/@eaDir"):
+    for name in ("cat", "dog", "__MACOSX/cat", ".git", "dog/@eaDir", "__pycache__", "#snapshot", "@Recycle"):
         folder = tmp_path / "pictures" / name
         folder.mkdir(parents=True)
         for i in range(3):
@@ -143,9 +143,9 @@ def test_hidden_and_system_folders_are_no_classes(tmp_path: Path) -> None:
     data = read_folder(tmp_path / "pictures", channels=1, size=8)
     assert data.label_names == ("cat", "dog")
     assert len(data.training) + len(data.test) == 6
-    for name in ("__MACOSX", ".git", "dog/@eaDir", "dog/._0.png"):
-        assert f"  {name}: hidden, or left by the system" in data.report
-    assert "skipped 4:" in data.report
+    for name in ("__MACOSX", ".git", "dog/@eaDir", "dog/._0.png", "__pycache__", "#snapshot", "@Recycle"):
+        assert f"  {name}: hidden, or left by the system" in data.details
+    assert "skipped 7:" in data.report
 
 
 def test_links_and_what_may_not_be_read_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
