@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.client import Client
 from tests.models import write_model
-from tests.tools import ServerProcess, free_port, running_server, wait_for
+from tests.tools import ServerProcess, free_port, running_server
 from tests.web_client.browser import Browser, running_browser
 from viewer_client.core.appearance import ColorMap
 from viewer_client.files.png import picture
@@ -328,7 +328,7 @@ def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, m
               document.querySelector('.sign').dataset.phase === 'live');""",
             address=server.page,
         )
-        wait_for(lambda: browser.do(f"return pages.second.evaluate(() => {T})") >= 0, "a picture")
+        _wait(browser, f"{T} >= 0", "second")
         browser.do("await pages.second.context().close()")
 
 

@@ -156,7 +156,10 @@ def test_who_follows_sees_the_spotlight_and_who_accepts_starts_from_the_seed(
         await watching(Bob, true);
         await Ada.context().close();
         await Bob.getByText('the session on the spotlight is over').waitFor({ timeout: 100000 });
-        await watching(Bob, false);""",
+        await watching(Bob, false);
+        await wall.getByText('The session on the spotlight is not on this wall any more').waitFor();
+        await wall.getByRole('button', { name: 'Spotlight off' }).click();
+        await wall.getByRole('button', { name: 'Spotlight off' }).waitFor({ state: 'hidden' });""",
         address=server.page,
         token=TOKEN,
     )

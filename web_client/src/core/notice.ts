@@ -18,6 +18,7 @@ export type Notice =
   | { what: "other weights"; model: string }
   | { what: "not exact"; reason: string }
   | { what: "mismatch"; mismatch: Mismatch }
+  | { what: "rejected"; message: string } // in the server's own words
   | { what: "said"; words: string };
 
 /** Return why a replay of a recipe by the weights of this fingerprint may give another picture. */

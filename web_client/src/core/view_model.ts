@@ -106,7 +106,7 @@ export class ViewModel extends SessionView {
 
   #receiveRejection(rejected: Rejected): void {
     this.commandLog.rejected(Number(rejected.sequence));
-    this.notice = { what: "said", words: rejected.message };
+    this.notice = { what: "rejected", message: rejected.message };
     this.start = unchosen(this.start, rejected.field);
     this.replay?.rejected(rejected);
     this.#endReplayIfOver();

@@ -22,6 +22,8 @@ function wordsOf(notice: Notice, words: Words): string {
       const why = notice.ending.endsWith("full") ? "" : `: ${words.troubles[notice.trouble]}`;
       return words.endings[notice.ending] + why;
     }
+    case "rejected":
+      return words.rejected(notice.message);
     case "said":
       return notice.words;
     case "mismatch": {

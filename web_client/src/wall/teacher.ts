@@ -16,6 +16,7 @@ export class Teacher {
   readonly #words: Words;
   readonly #stands = h("p");
   readonly #back: HTMLButtonElement;
+  readonly #off: HTMLButtonElement;
 
   constructor(words: Words, tell: (change: Change) => void) {
     this.#words = words;
@@ -40,14 +41,21 @@ export class Teacher {
       seed.focus(); // the button goes
     });
     this.#back.hidden = true;
+    this.#off = button(words.spotlightOff, () => {
+      tell({ case: "spotlight", value: "" });
+      seed.focus(); // the button goes
+    });
+    this.#off.hidden = true;
     mark(this.#stands, "role", "status");
-    this.element = h("div", { class: "teacher" }, form, this.#stands, this.#back);
+    this.element = h("div", { class: "teacher" }, form, this.#stands, this.#back, this.#off);
   }
 
-  /** Show what is on offer now. */
-  show({ offer }: Lesson): void {
+  /** Show what is on offer now, and whether the session on the spotlight has no tile to take it off with. */
+  show({ offer, spotlight }: Lesson, gone: boolean): void {
     const stands = offer?.seed !== undefined;
     this.#back.hidden = !stands;
-    write(this.#stands, stands ? this.#words.offerStands(String(offer.seed)) : "");
+    this.#off.hidden = !spotlight;
+    const says = [stands ? this.#words.offerStands(String(offer.seed)) : "", gone ? this.#words.spotlightGone : ""];
+    write(this.#stands, says.filter(Boolean).join(" "));
   }
 }

@@ -77,7 +77,7 @@ export class WallPage {
   readonly #grid = h("div", { class: "tiles" });
   readonly #status = h("p");
   readonly #teacher: Teacher;
-  #spotlight = "";
+  #lesson: Lesson | undefined;
   #socket: WebSocket | undefined;
 
   constructor(root: HTMLElement) {
@@ -123,7 +123,8 @@ export class WallPage {
         return;
       }
       const full = code === CODES.resourceExhausted;
-      write(this.#status, full ? reason : this.#words.phases.reconnecting);
+      const { troubles, phases } = this.#words;
+      write(this.#status, full ? `${troubles.full}: ${reason}` : phases.reconnecting);
       this.#grid.classList.add("away");
       setTimeout(() => { this.#open(); }, 1000 * Math.max(this.#retries.next(), full ? 4 : 0));
     };
@@ -134,10 +135,8 @@ export class WallPage {
     this.#socket.send(toBinary(WallRequestSchema, create(WallRequestSchema, { change })));
   }
 
-  #show(lesson: Lesson): void {
-    this.#teacher.show(lesson);
-    this.#spotlight = lesson.spotlight;
-    for (const [session, tile] of this.#tiles) tile.lit = session === lesson.spotlight;
+  #show({ spotlight }: Lesson): void {
+    for (const [session, tile] of this.#tiles) tile.lit = session === spotlight;
   }
 
   #clear(): void {
@@ -158,13 +157,16 @@ export class WallPage {
         tile = new Tile(this.#words, session, this.#token, (on) => {
           this.#tell({ case: "spotlight", value: on ? session : "" });
         });
-        tile.lit = session === this.#spotlight;
+        tile.lit = session === this.#lesson?.spotlight;
         this.#tiles.set(picture.sessionId, tile);
         this.#grid.append(tile.element);
       }
       tile.draw(picture);
     }
     if (update.lesson) this.#show(update.lesson);
+    this.#lesson = update.lesson ?? this.#lesson;
+    const { spotlight } = this.#lesson ?? {};
+    if (this.#lesson) this.#teacher.show(this.#lesson, Boolean(spotlight) && !this.#tiles.has(spotlight!));
     write(this.#status, this.#words.wallCount(this.#tiles.size, update.others));
   }
 }

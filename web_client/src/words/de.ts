@@ -246,6 +246,7 @@ export const de: Words = {
     "no token": "der Server hat nicht gesandt, womit Wege beginnen; prüfe, ob er Fortsetzungs-Token macht",
     "watched is over": "die Sitzung im Rampenlicht ist zu Ende; dies ist dein eigenes Bild",
   },
+  rejected: (message) => `der Server nimmt das nicht an: „${message}“`,
   replaying: "ein Rezept wird wiederholt",
   replayed: (steps) => `wiederholt: ${steps} Schritte; mit „Weiter“ geht es von hier aus weiter`,
   otherWeights: (model) =>
@@ -311,5 +312,7 @@ export const de: Words = {
   offerSeed: "Seed für alle",
   offerMake: "Anbieten",
   offerBack: "Zurücknehmen",
+  spotlightOff: "Rampenlicht aus",
+  spotlightGone: "Die Sitzung im Rampenlicht ist nicht mehr auf dieser Wand.",
   offerStands: (seed) => `Der Seed ${seed} ist angeboten.`,
 };

@@ -252,6 +252,7 @@ export const en = {
     "no token": "the server did not send what branches begin from; check that it makes resume tokens",
     "watched is over": "the session on the spotlight is over; this is your own picture",
   },
+  rejected: (message: string) => message,
   replaying: "replaying a recipe",
   replayed: (steps: number) => `replayed: ${steps} steps; “Play” goes on from here`,
   otherWeights: (model: string) =>
@@ -316,5 +317,7 @@ export const en = {
   offerSeed: "seed for everybody",
   offerMake: "Offer",
   offerBack: "Take back",
+  spotlightOff: "Spotlight off",
+  spotlightGone: "The session on the spotlight is not on this wall any more.",
   offerStands: (seed: string) => `The seed ${seed} is on offer.`,
 };
