@@ -14,6 +14,7 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 REQUIRE_TOOLS = "DIFFUSION_TOY_REQUIRE_TOOLS"
 SEED = 0
@@ -21,6 +22,10 @@ SEED = 0
 # of a second then takes minutes. Servers that tests start inherit the variable.
 THREADS = 1
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _skipped: list[str] = []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -137,7 +137,6 @@ def test_ddim_with_full_noise_is_ddpm(t: int, p: int) -> None:
 
 
 @given(u=levels, seed=st.integers(0, 1000))
-@settings(deadline=None)
 def test_conversions_are_inverse(u: float, seed: int) -> None:
     x0, eps, _ = images(seed)
     level = torch.tensor(u)
@@ -148,7 +147,6 @@ def test_conversions_are_inverse(u: float, seed: int) -> None:
 
 
 @given(path=st.lists(levels, min_size=3, max_size=8))
-@settings(deadline=None)
 def test_small_increments_have_the_law_of_one_large_one(path: list[float]) -> None:
     """Gaussian in, Gaussian out: the same gain and the same variance is the same law."""
     ladder = [torch.tensor(u, dtype=torch.float64) for u in sorted(path)]
@@ -197,7 +195,6 @@ def test_float32_levels_give_float64_coefficients_up_to_both_ends(name: str, ste
 
 
 @given(u=levels, u_prev=levels, eta=st.floats(0, 1))
-@settings(deadline=None)
 def test_every_coefficient_is_finite_and_keeps_the_variance(u: float, u_prev: float, eta: float) -> None:
     high, low = torch.tensor(max(u, u_prev)), torch.tensor(min(u, u_prev))
     for update in (diffusion.ddim_update(high, low, eta),):

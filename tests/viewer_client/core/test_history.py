@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_toy.contract import messages as m
@@ -61,7 +61,6 @@ def test_no_more_are_kept_than_the_most_however_long_it_runs() -> None:
     assert steps_of(film)[0] > 2300
 
 
-@settings(deadline=None)  # it makes hundreds of frames
 @given(st.integers(1, 40), st.integers(1, 900), st.integers(1, 30))
 def test_what_is_shown_fits_is_in_order_and_ends_with_the_newest(
     count: int, length: int, stride: int
