@@ -204,9 +204,11 @@ def check_readable(what: str, path: Path, remedy: str) -> None:
     """See that a file is there and may be read; `what` and `remedy` are for the error's text.
 
     Raises:
-        CheckpointError: it is missing, a folder, or may not be read.
+        CheckpointError: it is missing, a folder or another thing that is no file, or may not be read.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise CheckpointError(f"{what} {path} is no file; {remedy}")
         path.open("rb").close()
     except FileNotFoundError as error:
         raise CheckpointError(f"{what} {path} does not exist; {remedy}") from error
@@ -229,6 +231,10 @@ def load_model(path: Path) -> LoadedModel:
             not a Diffusion Toy model.
     """
     check_readable("model file", path, "give --model a .safetensors file")
+    try:
+        _check_text("name", path.stem)  # which everybody is told
+    except InvalidValueError as error:
+        raise CheckpointError(f"model file {str(path)!a} cannot be served: its {error}; rename it") from error
     before = _version(path)
     try:
         with safe_open(path, framework="numpy") as file:

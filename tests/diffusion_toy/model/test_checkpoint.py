@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,21 @@ def test_metadata_that_a_server_could_not_send_is_refused(tmp_path: Path, change
         load_model(path)
     str(e.value).encode()  # it can be printed
     assert len(str(e.value)) < 1000
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"\x1b[2J"])
+def test_a_file_name_that_a_server_could_not_send_is_refused(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name + b".safetensors")
+    write_model(tmp_path / "m.safetensors").rename(path)
+    with pytest.raises(CheckpointError, match=r"cannot be served: its name .*; rename it") as e:
+        load_model(path)
+    assert str(e.value).isprintable()
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.safetensors")
+    with pytest.raises(CheckpointError, match="is no file"):
+        load_model(tmp_path / "m.safetensors")
 
 
 def test_metadata_that_a_server_could_not_send_is_not_written(tmp_path: Path) -> None:
