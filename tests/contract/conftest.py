@@ -14,5 +14,5 @@ from tests.tools import ServerProcess, running_server
 def contract_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A real server process."""
     model = write_model(tmp_path_factory.mktemp("contract") / "tiny.safetensors")
-    with running_server("--model", str(model), "--threads", "1") as process:
+    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as process:
         yield process

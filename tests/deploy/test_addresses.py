@@ -75,7 +75,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProc
     """A server with one stream for each address, and a balancer before it that it believes."""
     folder = tmp_path_factory.mktemp("addresses")
     port, page = free_port(), free_port()
-    flags = ["--model", str(write_model(folder / "tiny.safetensors")), "--threads", "1"]
+    flags = [
+        "--model",
+        str(write_model(folder / "tiny.safetensors")),
+        "--threads",
+        "1",
+        "--capacity",
+        "100000",
+    ]
     flags += ["--web-port", str(page), "--streams-per-peer", "1", "--trusted-proxies", "127.0.0.1"]
     with running_balancer(folder, [port], [page]) as balancer, running_server(*flags, port=port) as server:
         wait_for(lambda: balancer.log().count("is UP") == 2, "the server to be known")
@@ -121,7 +128,14 @@ def test_a_header_that_a_client_forges_at_the_server_itself_counts_for_nothing(
 
 
 def test_by_default_no_header_is_believed(tmp_path: Path) -> None:
-    flags = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1"]
+    flags = [
+        "--model",
+        str(write_model(tmp_path / "tiny.safetensors")),
+        "--threads",
+        "1",
+        "--capacity",
+        "100000",
+    ]
     with running_server(*flags, "--streams-per-peer", "1") as server, Client(server.address) as first:
         first.start()
         assert refused(Client(server.address, metadata=(("x-forwarded-for", FORGED),)))

@@ -40,7 +40,16 @@ class Place:
     def server(self, *flags: str, model_seed: int = 0) -> Iterator[ServerProcess]:
         """Run a server whose model has weights of this seed; yields it when the balancer knows of it."""
         model = write_model(self._folder / "tiny.safetensors", seed=model_seed)
-        command = ["--model", str(model), "--threads", "1", "--resume-key-file", str(self._folder / "key")]
+        command = [
+            "--model",
+            str(model),
+            "--threads",
+            "1",
+            "--capacity",
+            "100000",
+            "--resume-key-file",
+            str(self._folder / "key"),
+        ]
         with running_server(*command, *flags, port=self._port) as server:
             self._starts += 1
             wait_for(lambda: self._balancer.log().count("is UP") == self._starts, "the server to be known")

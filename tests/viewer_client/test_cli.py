@@ -122,7 +122,7 @@ def test_a_replay_is_recorded_until_its_picture_is_there(
 ) -> None:
     model = write_model(tmp_path / "tiny.safetensors")
     inject = Entry(10, m.Inject(m.Disc(0.5, 0.5, 0.2), 40.0))
-    with running_server("--model", str(model), "--threads", "1") as server:
+    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as server:
         (served,) = list_models(checks.endpoint_of(flags.parse_flags(["--server", server.address])))
         given = ["--server", server.address, "--headless", "--record", tmp_path / "a.gif", "--replay"]
         path = saved(tmp_path, fingerprint=served.fingerprint, entries=(inject,))

@@ -162,7 +162,16 @@ def test_a_server_with_another_key_or_model_refuses_the_token(
     with connect(server) as client:
         client.start(ENDLESS)
         token = token_after(client, 1)
-    own = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1", "--web-port", "0"]
+    own = [
+        "--model",
+        str(write_model(tmp_path / "tiny.safetensors")),
+        "--threads",
+        "1",
+        "--capacity",
+        "100000",
+        "--web-port",
+        "0",
+    ]
     with (
         running_server(*own) as alone,
         connect(alone) as client,

@@ -25,7 +25,7 @@ def display() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    with running_server("--model", str(model), "--threads", "1") as process:
+    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as process:
         yield process
 
 

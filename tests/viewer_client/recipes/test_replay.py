@@ -37,7 +37,9 @@ def small(*entries: Entry, steps: int = 4, **more: Any) -> Recipe:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    with running_server("--model", str(model), "--threads", "1", "--fixed-batch", "4") as process:
+    with running_server(
+        "--model", str(model), "--threads", "1", "--capacity", "100000", "--fixed-batch", "4"
+    ) as process:
         yield process
 
 
@@ -179,7 +181,7 @@ def test_a_replay_survives_a_server_that_restarts(tmp_path: Path) -> None:
     model = write_model(tmp_path / "tiny.safetensors")
     key = tmp_path / "key"
     key.write_bytes(bytes(range(32)))
-    flags = ("--model", str(model), "--threads", "1", "--resume-key-file", str(key))
+    flags = ("--model", str(model), "--threads", "1", "--capacity", "100000", "--resume-key-file", str(key))
     recipe = small(Entry(20, INJECT), Entry(60, INJECT), Entry(60, m.Play(FORWARD)), steps=90)
     recipe = replace(recipe, start=replace(recipe.start, model="tiny"))
     with running_server(*flags) as one:
