@@ -266,12 +266,18 @@ class ServerOptions:
         """Return the files of the models to serve, the default model's first.
 
         Raises:
-            InvalidValueError: `models_dir` is no folder.
+            InvalidValueError: `models_dir` is no folder, or may not be read.
         """
         folder: list[Path] = []
         if self.models_dir is not None:
             if not self.models_dir.is_dir():
                 limit, remedy = "a folder that exists", "make it, or leave the flag out"
                 raise InvalidValueError("--models-dir", self.models_dir, limit, remedy)
-            folder = sorted(self.models_dir.glob("*.safetensors"))
+            try:
+                folder = sorted(path for path in self.models_dir.iterdir() if path.suffix == ".safetensors")
+            except OSError as error:
+                reason, remedy = error.strerror or str(error), "let the server's user read it"
+                raise InvalidValueError(
+                    "--models-dir", self.models_dir, "what can be read", f"{reason.lower()}: {remedy}"
+                ) from error
         return (*(self.models or DEFAULT_MODELS), *folder)

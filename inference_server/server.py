@@ -38,6 +38,7 @@ from inference_server.streams.delivery import Delivery
 from inference_server.streams.sessions import Sessions
 from inference_server.streams.status import Status, StreamError
 from inference_server.streams.tokens import Sealer
+from inference_server.transport.addresses import resolve
 from inference_server.transport.admin.service import AdminServer
 from inference_server.transport.make import make_transports
 from inference_server.transport.transport import Transport
@@ -183,7 +184,8 @@ class Server:
                 self._listening.append(transport)
                 log.info("%s listens on port %d", transport.name, port)
             if self.options.metrics_port is not None:
-                endpoint = serve_metrics(self.metrics, self.options.metrics_host, self.options.metrics_port)
+                host = resolve(self.options.metrics_host, "--metrics-host")[0]
+                endpoint = serve_metrics(self.metrics, host, self.options.metrics_port)
                 self._metrics_server.callback(endpoint.close)
             if self.options.admin_port is not None:
                 admin = AdminServer(

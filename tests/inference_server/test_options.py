@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 from pathlib import Path
 
@@ -64,3 +65,15 @@ def test_no_secret_is_an_option_that_others_on_the_machine_can_read() -> None:
     """Command lines are public: an option names the file of a secret, never the secret."""
     names = {field.name for field in dataclasses.fields(ServerOptions)}
     assert not {"token", "resume_key"} & names
+
+
+def test_a_folder_of_models_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:  # the tests may run as root, who may read everything
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    with pytest.raises(InvalidValueError, match=r"--models-dir .* permission denied"):
+        _ = ServerOptions(models_dir=tmp_path).model_files

@@ -17,9 +17,10 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.client import Client
+from tests.inference_server.transport.test_addresses import has_ipv6
 from tests.inference_server.transport.test_security import certificate
 from tests.models import write_model
-from tests.tools import ROOT, ServerProcess, running_server
+from tests.tools import ROOT, ServerProcess, free_port, running_server
 
 
 def run(*flags: object) -> subprocess.CompletedProcess[str]:
@@ -84,6 +85,13 @@ def test_an_address_may_be_written_in_any_way(tmp_path: Path, host: str, written
         with Client(server.address) as client:
             client.start()
             client.frame()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_the_metrics_address_may_have_brackets(tmp_path: Path) -> None:
+    port, model = free_port(), write_model(tmp_path / "m.safetensors")
+    with running_server("--model", str(model), "--metrics-host", "[::1]", "--metrics-port", str(port)):
+        socket.create_connection(("::1", port)).close()
 
 
 def test_the_limit_of_open_files_is_raised_where_it_may_be(tmp_path: Path) -> None:
