@@ -18,29 +18,29 @@ class TokenBucket:
         self.rate, self.burst = rate, burst
         self._tokens, self._then = burst, now
 
-    def ready(self, now: float) -> bool:
-        """Say whether an event at `now` is allowed, without counting it."""
+    def ready(self, now: float, cost: float = 1.0) -> bool:
+        """Say whether an event at `now` is allowed, without counting it; `cost` is how many it counts for."""
         if self._then is not None:
             self._tokens = min(self.burst, self._tokens + (now - self._then) * self.rate)
         self._then = now
-        return self._tokens >= 1 - ROUNDING
+        return self._tokens >= cost - ROUNDING
 
-    def spend(self) -> None:
+    def spend(self, cost: float = 1.0) -> None:
         """Count an event."""
-        self._tokens -= 1
+        self._tokens -= cost
 
-    def take(self, now: float) -> bool:
+    def take(self, now: float, cost: float = 1.0) -> bool:
         """Say whether an event at `now` is allowed; if so, it is counted."""
-        allowed = self.ready(now)
+        allowed = self.ready(now, cost)
         if allowed:
-            self.spend()
+            self.spend(cost)
         return allowed
 
-    def reserve(self, now: float) -> float:
+    def reserve(self, now: float, cost: float = 1.0) -> float:
         """Count an event that waits for its turn; return how long it has to, in seconds.
 
         Those who wait have their turns in the order of their questions.
         """
         self.ready(now)
-        self.spend()
+        self.spend(cost)
         return max(0.0, -self._tokens / self.rate)

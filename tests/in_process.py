@@ -63,6 +63,11 @@ class InProcess:
         self._responses.put_nowait(kept)
         self.traffic += 1
 
+    @property
+    def waiting(self) -> int:
+        """Return how many requests have not been read."""
+        return self._requests.qsize()
+
     # --- the client's ---
 
     def send(self, request: m.Request) -> None:

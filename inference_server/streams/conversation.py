@@ -17,7 +17,7 @@ from inference_server.engine.session import Displaced, SessionSnapshot
 from inference_server.ops.monitoring import Metrics
 from inference_server.streams.delivery import Connection
 from inference_server.streams.frame_message import FrameMessage
-from inference_server.streams.intake import Intake
+from inference_server.streams.intake import Intake, cost_of
 from inference_server.streams.lesson import Lesson
 from inference_server.streams.outbox import FrameRecord
 from inference_server.streams.snapshots import seal
@@ -105,10 +105,11 @@ class Conversation:
         try:
             while (message := await self._stream.read()) is not None:
                 connection.heard = now()
-                await _wait(self._intake.message_wait_s(now()))
                 kind = message.WhichOneof("request")
+                if kind == "acknowledge" and connection.acknowledge(message.acknowledge.frame_number):
+                    continue
+                await self._take_turns(message)
                 if kind == "acknowledge":
-                    connection.acknowledge(message.acknowledge.frame_number)
                     continue
                 sequence = message.sequence
                 if repeating and sequence <= applied and kind != "start":
@@ -127,7 +128,6 @@ class Conversation:
                     at_step = message.at_step if message.HasField("at_step") else None
                     submit(Pending(sequence, command, at_step, message.ByteSize()))
                 except InvalidValueError as error:
-                    await _wait(self._intake.refusal_wait_s(now(), str(error)))
                     self._metrics.command(kind or "unknown", "rejected")
                     connection.offer(m.Rejected(sequence, error.field, error.value, error.limit, str(error)))
                     submit(Pending(sequence, Skip()))
@@ -144,21 +144,32 @@ class Conversation:
         try:
             while (message := await self._stream.read()) is not None:
                 connection.heard = now()
-                await _wait(self._intake.message_wait_s(now()))
                 kind = message.WhichOneof("request")
                 if kind is None:
                     raise wire.WireError("the request is empty")
+                if kind == "acknowledge" and connection.acknowledge(message.acknowledge.frame_number):
+                    continue
+                await self._take_turns(message)
                 if kind == "acknowledge":
-                    connection.acknowledge(message.acknowledge.frame_number)
                     continue
                 text = f"{kind}: you are watching; only the one who runs the session can touch it"
-                await _wait(self._intake.refusal_wait_s(now(), text))
                 connection.offer(m.Rejected(message.sequence, kind, kind, "acknowledge", text))
             connection.finish()
         except BrokenStreamError as error:
             connection.close(error)
         except Exception as error:
             connection.finish(error)
+
+    async def _take_turns(self, message: pb.DenoiseRequest) -> None:
+        """Wait as long as this request has to, and for the commands that were refused since the last.
+
+        Raises:
+            StreamError: RESOURCE_EXHAUSTED, too many were.
+        """
+        now = asyncio.get_running_loop().time
+        for _ in range(self._connection.take_refusals()):
+            await _wait(self._intake.refusal_wait_s(now(), self._connection.refused))
+        await _wait(self._intake.request_wait_s(now(), cost_of(message)))
 
     def _checked_command(self, message: pb.DenoiseRequest, in_time: bool) -> m.Command:
         """Return the command of a message.

@@ -27,6 +27,7 @@ class Connection:
     Attributes:
         finished: the client said that it is done, or broke the protocol: its session is to end.
         heard: when something last came from the client, seconds of the loop's clock.
+        refused: why the last command was refused that was.
     """
 
     def __init__(self, window: int, now: float = 0.0) -> None:
@@ -35,6 +36,8 @@ class Connection:
         self.closed = asyncio.Event()
         self.finished = False
         self.heard = now
+        self.refused = ""
+        self._refusals = 0
         self._changed = asyncio.Event()
 
     def close(self, error: BaseException | None = None) -> None:
@@ -57,17 +60,27 @@ class Connection:
                     self.outbox.offer_frame(message)
                 case SessionSnapshot():
                     self.outbox.offer_snapshot(message)
-                case Rejected() | Schedule() | Moving() | Displaced() | Lesson():
+                case Rejected():
+                    self._refusals += 1
+                    self.refused = message.message
+                    self.outbox.offer(message)
+                case Schedule() | Moving() | Displaced() | Lesson():
                     self.outbox.offer(message)
         except StalledClientError as error:
             self.finish(error)
         self._changed.set()
 
-    def acknowledge(self, frame_number: int) -> None:
+    def acknowledge(self, frame_number: int) -> bool:
         """See `Outbox.acknowledge`."""
-        self.outbox.acknowledge(frame_number)
+        news = self.outbox.acknowledge(frame_number)
         if self.outbox.waiting:
             self._changed.set()
+        return news
+
+    def take_refusals(self) -> int:
+        """Return how many commands have been refused since this was asked."""
+        refusals, self._refusals = self._refusals, 0
+        return refusals
 
     async def next(self) -> Message | None:
         """Wait for the next message that may be sent; None when the stream is to end.

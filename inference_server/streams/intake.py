@@ -12,30 +12,42 @@ from collections.abc import Iterator
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.rate import TokenBucket
+from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.pending import PendingCommands, PendingLimits, SharedRoom
 from inference_server.streams.status import Status, StreamError
 
 SHARED_BYTES = 16 * 1024 * 1024  # of commands that wait, for all sessions beyond what each is sure of
 
-# Messages a second: two for each frame of the usual rate are sure for every stream, whatever the others send.
-SURE_PER_SECOND, SURE_AT_ONCE = 150.0, 300.0
-SHARED_PER_SECOND = (
-    1500.0  # of all streams beyond that, or what the operator allows one viewer, if that is more
-)
+# Requests a second, without the acknowledgements of new frames: a stroke for each frame of the usual rate is
+# sure for every stream, whatever the others send.
+SURE_PER_SECOND, SURE_AT_ONCE = 75.0, 300.0
+SHARED_PER_SECOND = 500.0  # of all beyond that, or what the operator allows one viewer, if that is more
+COSTLY = 4.0  # requests that count for as many; see `cost_of`
 
 WATCHED_PER_SECOND, WATCHED_AT_ONCE = 600.0, 60.0  # messages to all watchers together
 WATCHERS_MAX = 256
 
-REFUSED_PER_SECOND, REFUSED_AT_ONCE = 10.0, 50.0  # answers to bad commands of one stream
-REFUSED_IN_A_ROW_MAX = 1000  # that had to wait for their answer; then the stream ends
+REFUSED_PER_SECOND, REFUSED_AT_ONCE = 10.0, 50.0  # bad commands of one stream
+REFUSED_IN_A_ROW_MAX = 1000  # after which it had to wait; then the stream ends
 
 STREAMS_PER_SECOND, STREAMS_BURST_S = 20.0, 25.0  # new ones of one address
 CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 100.0  # of one address
 ADDRESSES_MAX = 4096  # that are remembered
 
 
+def cost_of(request: pb.DenoiseRequest) -> float:
+    """Return how many requests this one counts for, by what it makes the server do."""
+    kind = request.WhichOneof("request")
+    if kind in ("restart", "jump"):
+        return COSTLY
+    if kind == "configure":
+        settings = request.configure.settings  # a new schedule is told to everybody who sees the session
+        return COSTLY if settings.schedule or settings.HasField("num_time_steps") else 1.0
+    return 1.0
+
+
 class StreamIntake:
-    """Says how long a stream has to wait before its next message is read, or its next bad command answered.
+    """Says how long a stream has to wait before its next request is read.
 
     Args:
         shared: what all streams have together.
@@ -45,15 +57,18 @@ class StreamIntake:
     def __init__(self, shared: TokenBucket, now: float) -> None:
         self._shared = shared
         self._sure = TokenBucket(SURE_PER_SECOND, SURE_AT_ONCE, now)
-        self._refused = TokenBucket(REFUSED_PER_SECOND, REFUSED_AT_ONCE, now)
+        self._refusals = TokenBucket(REFUSED_PER_SECOND, REFUSED_AT_ONCE, now)
         self._waited = 0
 
-    def message_wait_s(self, now: float) -> float:
-        """Count a message that has come; return how long it waits, so that streams take turns."""
-        return 0.0 if self._sure.take(now) else self._shared.reserve(now)
+    def request_wait_s(self, now: float, cost: float = 1.0) -> float:
+        """Count a request that has come; return how long it waits, so that streams take turns.
+
+        Acknowledgements of new frames are not to be counted: there are no more of them than frames.
+        """
+        return 0.0 if self._sure.take(now, cost) else self._shared.reserve(now, cost)
 
     def refusal_wait_s(self, now: float, why: str) -> float:
-        """Count a command that is refused; return how long its answer waits.
+        """Count a command that was refused; return how long the stream is not read.
 
         Args:
             now: seconds.
@@ -62,7 +77,7 @@ class StreamIntake:
         Raises:
             StreamError: RESOURCE_EXHAUSTED, since so many in a row came faster than they may.
         """
-        wait_s = self._refused.reserve(now)
+        wait_s = self._refusals.reserve(now)
         self._waited = self._waited + 1 if wait_s > 0 else 0
         if self._waited > REFUSED_IN_A_ROW_MAX:
             raise StreamError(
@@ -121,7 +136,7 @@ class Intake:
         self._pending = PendingLimits(limits.pending_commands, limits.pending_bytes, limits.request_bytes)
         self._room = SharedRoom(SHARED_BYTES)
         rate = max(SHARED_PER_SECOND, limits.commands_per_second)
-        self._messages = TokenBucket(rate, rate)
+        self._requests = TokenBucket(rate, rate)
         self.streams = PeerRate(
             "new streams", new_streams_per_second, STREAMS_BURST_S * new_streams_per_second
         )
@@ -135,7 +150,7 @@ class Intake:
 
     def stream(self, now: float) -> StreamIntake:
         """Return what holds a new stream to its share."""
-        return StreamIntake(self._messages, now)
+        return StreamIntake(self._requests, now)
 
     @contextlib.contextmanager
     def watcher(self) -> Iterator[None]:

@@ -117,8 +117,8 @@ class Outbox:
             )
         self._control.append(message)
 
-    def acknowledge(self, frame_number: int) -> None:
-        """All frames up to this one have been drawn or skipped.
+    def acknowledge(self, frame_number: int) -> bool:
+        """All frames up to this one have been drawn or skipped; return whether that was news.
 
         Raises:
             InvalidValueError: a frame that was never sent.
@@ -130,9 +130,11 @@ class Outbox:
                 f"0…{self._last_sent}, the frames that were sent",
                 "acknowledge Frame.number as received",
             )
+        before = len(self._unacknowledged)
         while self._unacknowledged and self._unacknowledged[0] <= frame_number:
             self._unacknowledged.popleft()
             self._control_unread = 0
+        return len(self._unacknowledged) < before
 
     def take_control(self) -> Control | None:
         """Return the next answer or announcement, None if there is none."""

@@ -39,12 +39,6 @@ def playing(client: Client, over: threading.Event) -> None:
         client.frame()
 
 
-def burning(client: Client, over: threading.Event) -> None:
-    """Takes a core of the machine and asks nothing of the server: the other control."""
-    while not over.is_set():
-        sum(range(1000))
-
-
 def stepping(client: Client, over: threading.Event) -> None:
     """Is paused, at a speed that asks for nothing, and sends `Step` and empty `Configure`s all the time."""
     client.start(PAUSED)
@@ -103,12 +97,10 @@ SENDERS = (
     sender("configuring", lambda number: m.Configure(LINEAR if number % 2 else COSINE)),
     sender("erring", lambda number: m.Jump(step=10_000)),
 )
-NUMBERS: dict[str, int] = {one.__name__: 3 for one in BAD_NEIGHBOURS}
-NUMBERS |= {one.__name__: 20 for one in (playing, stepping, *SENDERS)}
-NUMBERS |= {"burning": 1, "watching": 60, "calling": CALLS_AT_A_TIME, "resetting": 4}
+NUMBERS: dict[str, int] = {one.__name__: 20 for one in (playing, *BAD_NEIGHBOURS, stepping, *SENDERS)}
+NUMBERS |= {"watching": 60, "calling": CALLS_AT_A_TIME, "resetting": 4}
 KINDS: dict[str, Neighbour] = {
-    one.__name__: one
-    for one in (playing, burning, *BAD_NEIGHBOURS, stepping, *SENDERS, watching, calling, resetting)
+    one.__name__: one for one in (playing, *BAD_NEIGHBOURS, stepping, *SENDERS, watching, calling, resetting)
 }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.contract import wire
 from inference_server.streams import intake
-from inference_server.streams.intake import Intake, PeerRate
+from inference_server.streams.intake import Intake, PeerRate, cost_of
 from inference_server.streams.status import Status, StreamError
 
 SECONDS, NEIGHBOURS = 10.0, 20
@@ -22,14 +23,31 @@ def test_a_viewer_is_read_at_once_beside_twenty_who_send_all_they_can() -> None:
         now = tick / 60
         for number, flood in enumerate(floods):
             while next_of[number] <= now:
-                next_of[number] = max(next_of[number], now) + flood.message_wait_s(now)
+                next_of[number] = max(next_of[number], now) + flood.request_wait_s(now)
                 taken += 1
-        waits += [viewer.message_wait_s(now) for _ in range(2)]  # an acknowledgement and a command
+        waits.append(viewer.request_wait_s(now))  # it paints all the time
     assert max(waits) == 0
     at_once = NEIGHBOURS * intake.SURE_AT_ONCE + intake.SHARED_PER_SECOND
     most = at_once + SECONDS * (NEIGHBOURS * intake.SURE_PER_SECOND + intake.SHARED_PER_SECOND)
     assert taken <= most + NEIGHBOURS
     assert max(next_of) - min(next_of) < 1, "they do not take turns"
+
+
+def test_what_costs_the_server_more_counts_for_more() -> None:
+    linear, label = m.SettingsChange(schedule=m.ScheduleName.LINEAR), m.SettingsChange(label=1)
+    costly = m.Restart(), m.Jump(step=1), m.Configure(linear), m.Configure(m.SettingsChange(num_time_steps=9))
+    for command in costly:
+        assert cost_of(wire.request_to_proto(m.Request(command, 1))) == intake.COSTLY
+    for command in (m.Inject(None, 1.0), m.Pause(), m.Step(), m.Configure(label)):
+        assert cost_of(wire.request_to_proto(m.Request(command, 1))) == 1
+    whole = Intake(m.Limits())
+    flood, viewer = whole.stream(0.0), whole.stream(0.0)
+    sure = int(intake.SURE_AT_ONCE / intake.COSTLY)
+    assert all(flood.request_wait_s(0.0, intake.COSTLY) == 0 for _ in range(sure))
+    shared = int(intake.SHARED_PER_SECOND / intake.COSTLY)
+    assert all(flood.request_wait_s(0.0, intake.COSTLY) == 0 for _ in range(shared))
+    assert flood.request_wait_s(0.0, intake.COSTLY) > 0
+    assert viewer.request_wait_s(0.0) == 0
 
 
 def test_refusals_are_slowed_down_and_in_the_end_close_the_stream() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_toy.contract import messages as m
+from diffusion_toy.rate import TokenBucket
 from diffusion_toy.v1 import denoise_pb2 as pb
 from inference_server.engine.engine import Engine, EngineConfig
 from inference_server.engine.loop import EngineLoop
@@ -184,8 +185,15 @@ async def test_a_session_that_gives_way_is_told_so_and_goes_on_where_it_was(tmp_
             assert await serving[1 - gave_way] is None
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (m.Configure(m.SettingsChange(label=10)), "settings.label 10"),  # refused on arrival
+        (m.Jump(step=10_000), "jump.step 10000"),  # refused when its turn comes
+    ],
+)
 async def test_a_stream_of_bad_commands_is_answered_and_in_the_end_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: m.Command, why: str
 ) -> None:
     monkeypatch.setattr(intake, "REFUSED_PER_SECOND", 5.0)
     monkeypatch.setattr(intake, "REFUSED_AT_ONCE", 10.0)
@@ -196,12 +204,40 @@ async def test_a_stream_of_bad_commands_is_answered_and_in_the_end_closed(
         stream.send(m.Request(m.Start(seed=1), 1))
         await receive(stream, "welcome")
         for sequence in range(2, 200):
-            stream.send(m.Request(m.Configure(m.SettingsChange(label=10)), sequence))  # refused on arrival
+            stream.send(m.Request(command, sequence))
+        for _ in range(16):
+            await receive(stream, "rejected")
+        stream.send(m.Request(command, 200))  # if it was the engine that refused, they count before the next
         async with asyncio.timeout(HANGS_S):
             failure = await serving
         assert failure is not None
         assert failure[0] is Status.RESOURCE_EXHAUSTED
-        assert "settings.label 10" in failure[1]
+        assert why in failure[1]
+
+
+async def test_acknowledgements_of_new_frames_are_read_at_once_and_all_others_wait_for_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "SURE_PER_SECOND", 1e-6)
+    monkeypatch.setattr(intake, "SURE_AT_ONCE", 5.0)
+    async with served(tmp_path) as (sessions, _):
+        sessions._intake._requests = TokenBucket(1e-6, 0.0)
+        stream = InProcess()
+        serving = asyncio.create_task(sessions.serve(stream))
+        stream.send(m.Request(m.Start(window=1), 1))
+        for _ in range(30):
+            number = (await receive(stream, "frame")).frame.number
+            stream.send(m.Request(m.Acknowledge(number), 0))
+        for _ in range(6):
+            stream.send(m.Request(m.Acknowledge(number), 0))  # which say nothing new
+        await receive(stream, "frame")
+        stream.send(m.Request(m.Pause(), 2))
+        async with asyncio.timeout(HANGS_S):
+            while stream.waiting != 1:
+                await asyncio.sleep(0)
+        stream.end(BrokenStreamError())
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_an_address_has_a_rate_for_calls_and_for_new_streams(

@@ -28,8 +28,9 @@
 //    rest when its turn comes. The only exception is a bad `Start`: there is no session yet, so it ends the
 //    stream with INVALID_ARGUMENT. A stream that goes on to send commands that are rejected, hundreds of them
 //    and faster than 10 a second, is read more slowly, and after a thousand such it ends with
-//    RESOURCE_EXHAUSTED. While others send very much, a stream is read more
-//    slowly beyond 90 requests a second.
+//    RESOURCE_EXHAUSTED. Beyond 75 requests a second a stream is read more slowly while others send very
+//    much, as soon as 300 that it has saved are used up. Acknowledgements of new frames do not count; a
+//    `Restart`, a `Jump` and a `Configure` of another schedule count for four each.
 // 5. The client acknowledges each frame *when it has drawn it*; an acknowledgement covers all
 //    frames before it. At most `window` frames are on their way unacknowledged; when the window is
 //    full the server keeps only the newest unsent frame and replaces it by newer ones. The session
