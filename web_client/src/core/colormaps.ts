@@ -51,7 +51,9 @@ export function byteOf(value: number): number {
 
 /** Return values in [−1, 1] as bytes. */
 export function bytesOf(values: Float32Array): Uint8Array {
-  return Uint8Array.from(values, byteOf);
+  const bytes = new Uint8Array(values.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = byteOf(values[i]!); // many times faster than `Uint8Array.from`
+  return bytes;
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { Connection } from "../link/connection.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import type { Words } from "../words/words.ts";
-import { button, h, mark, write } from "./dom.ts";
+import { button, h, hide, mark, write } from "./dom.ts";
 
 const PATIENCE_S = 0.4; // a connection that is back so soon was never seen to be away
 
@@ -50,13 +50,13 @@ export class ConnectionPanel {
     write(this.sign, `${words.phases[phase]}${live ? watchers : ""}`);
     if (frame) mark(this.sign, "title", words.figures(frame.sessions, Math.round(frame.serverMs)));
     const away = this.#awaySince !== undefined && now - this.#awaySince > PATIENCE_S;
-    this.veil.hidden = !away;
+    hide(this.veil, !away);
     if (!away) return;
     const trying = phase === "refused" || attempt < 2 ? "" : ` … ${words.attempt(attempt)}`;
     write(this.#title, `${words.phases[phase]}${trying}`);
     const details = failure?.trouble === "refused" ? `: ${failure.details}` : "";
     write(this.#sentence, failure ? `${words.troubles[failure.trouble]}${details}` : "");
-    this.#form.hidden = failure?.trouble !== "token";
-    this.#again.hidden = phase === "connecting" || !this.#form.hidden;
+    hide(this.#form, failure?.trouble !== "token");
+    hide(this.#again, phase === "connecting" || !this.#form.hidden);
   }
 }

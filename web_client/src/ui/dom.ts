@@ -44,6 +44,11 @@ export class Aloud {
   }
 }
 
+/** Hide or show an element: an attribute that is set anew makes the browser look at its style again. */
+export function hide(element: HTMLElement, hidden: boolean): void {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
 /** Set an attribute where it has another value. */
 export function mark(element: Element, name: string, value: string | boolean): void {
   const text = String(value);

@@ -6,7 +6,7 @@ import type { Point } from "../core/strokes.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import type { Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
-import { button, h, mark, type Slider, slider, write } from "./dom.ts";
+import { button, h, hide, mark, type Slider, slider, write } from "./dom.ts";
 import { Pane } from "./pictures.ts";
 
 const SHARE_STEP = 1 / 60;
@@ -113,7 +113,7 @@ export class DrawingBoard {
   }
 
   #drawPointer(drawing: Drawing): void {
-    this.#ring.hidden = !this.#pointer;
+    hide(this.#ring, !this.#pointer);
     if (!this.#pointer) return;
     const { clientWidth, clientHeight } = this.#pane.canvas;
     const size = (drawing.widthOf(this.#erasing) * clientWidth) / drawing.shape.width;

@@ -3,7 +3,7 @@
 import type { Notice } from "../core/notice.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
-import { h, mark, write } from "./dom.ts";
+import { h, hide, mark, write } from "./dom.ts";
 
 const SHOWN_S = 8;
 const APART_S = 4; // between two milestones that are read out
@@ -60,7 +60,7 @@ export class Notices {
       write(this.element, model.notice ? wordsOf(model.notice, this.#words) : "");
     }
     const kept = model.notice?.what === "watching" && model.watching;
-    this.element.hidden = !this.#shown || (!kept && now - this.#since > SHOWN_S);
+    hide(this.element, !this.#shown || (!kept && now - this.#since > SHOWN_S));
     this.#speak(model, now);
   }
 

@@ -6,7 +6,7 @@ import { type Residual, residualOf } from "../core/residual.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
-import { context, h, mark, type Size, sizeOf } from "./dom.ts";
+import { context, h, hide, mark, type Size, sizeOf } from "./dom.ts";
 
 /** A canvas with the pixels of one picture; the browser enlarges them. */
 export class Pane {
@@ -101,8 +101,8 @@ export class Pictures {
   #drawPointer(model: ViewModel): void {
     const { pointer, brush, live } = model;
     const shown = pointer !== undefined && live;
-    this.#ring.hidden = !shown;
-    this.#here.hidden = !shown;
+    hide(this.#ring, !shown);
+    hide(this.#here, !shown);
     this.touched.classList.toggle("whole", shown && brush.mode === "whole image" && !model.healing);
     if (!shown) return;
     const { width, height } = this.#size;

@@ -3,7 +3,7 @@
 import type { ViewModel } from "../core/view_model.ts";
 import { Tour } from "../tour/tour.ts";
 import { caption, type Language, LANGUAGES, todo } from "../words/words.ts";
-import { button, h, write } from "./dom.ts";
+import { button, h, hide, write } from "./dom.ts";
 
 export class TourPanel {
   readonly element: HTMLElement;
@@ -54,7 +54,7 @@ export class TourPanel {
     write(this.#title, title);
     write(this.#text, text);
     write(this.#todo, tour.todo ? todo(this.#language, tour.todo) : "");
-    this.#dose.hidden = tour.dose === undefined;
+    hide(this.#dose, tour.dose === undefined);
   }
 
   close(): void {

@@ -7,7 +7,7 @@ import { type Difference, DIFFERENCES, type Treatment, valuesOf } from "../exper
 import type { Twin } from "../experiments/twin.ts";
 import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
-import { Aloud, button, choice, type Choice, h, iconButton, mark, setIcon, write } from "./dom.ts";
+import { Aloud, button, choice, type Choice, h, hide, iconButton, mark, setIcon, write } from "./dom.ts";
 import { Pane } from "./pictures.ts";
 import { brushAction } from "./shortcuts.ts";
 import { follow } from "./touch.ts";
@@ -157,7 +157,7 @@ export class TwinPanel {
     const radius = (brush.mode === "whole image" ? 0.025 : brush.radius) * Math.min(width, height);
     const [right, down] = [radius / width, radius / height];
     for (const { ring } of [this.#own, this.#other]) {
-      ring.hidden = !pointer;
+      hide(ring, !pointer);
       if (!pointer) continue;
       Object.assign(ring.style, {
         left: `${100 * (pointer[0] - right)}%`, top: `${100 * (pointer[1] - down)}%`, width: `${200 * right}%`,

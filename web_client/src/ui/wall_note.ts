@@ -3,7 +3,7 @@
 import type { Classroom } from "../core/classroom.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import type { Words } from "../words/words.ts";
-import { button, h, mark, toggle, write } from "./dom.ts";
+import { button, h, hide, mark, toggle, write } from "./dom.ts";
 
 export const NAME_MAX = 24; // characters, as in `Start.name`
 
@@ -62,11 +62,11 @@ export class WallNote {
 
   /** Show what the wall tells; `own` is the person's session, whatever is watched meanwhile. */
   draw(own: ViewModel): void {
-    this.element.hidden = !own.welcome?.wall || own.watching;
+    hide(this.element, !own.welcome?.wall || own.watching);
     if (this.element.hidden) return;
     const seed = this.#classroom.offered;
     this.#follow.set(this.#classroom.following);
-    this.#offer.hidden = seed === undefined;
+    hide(this.#offer, seed === undefined);
     const parts = [this.#spotlight(own.welcome?.sessionId), seed === undefined ? "" : this.#words.offer(String(seed))];
     write(this.#says, parts.filter(Boolean).join(" "));
   }
