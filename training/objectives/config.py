@@ -60,6 +60,7 @@ class TrainConfig(LearningSettings):
         autoguidance: its weight where no label is told, 0 and above.
         labelled_autoguidance: its weight where a label is told.
         interval_low, interval_high: the levels between which it guides.
+        guidance: weight of the label in what the teacher says, 0 and above; 1: as it was trained.
         repeats: epochs in a row that share the teacher's pictures, levels, noise and velocity.
         model: the network.
 
@@ -80,6 +81,7 @@ class TrainConfig(LearningSettings):
     labelled_autoguidance: float = 0.0
     interval_low: float = 0.0
     interval_high: float = 1.0
+    guidance: float = 1.0
     repeats: int = 1
     model: UNetConfig = field(default_factory=UNetConfig)
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from diffusion_toy.contract.messages import check_range
+from diffusion_toy.contract.messages import GUIDANCE_MAX, check_range
 from diffusion_toy.diffusion.process import q_sample
 from diffusion_toy.errors import InvalidValueError
 from diffusion_toy.model.checkpoint import LoadedModel, load_model
@@ -140,6 +140,14 @@ class DistillOptions(RunOptions):
         metavar=("LOW", "HIGH"),
         group=TEACHER,
     )
+    guidance: float = option(
+        1.0,
+        "weight of the label in what is taught; 1: as the teacher was trained",
+        low=0,
+        high=GUIDANCE_MAX,
+        metavar="W",
+        group=TEACHER,
+    )
     repeats: int = option(
         4,
         "epochs in a row that share the teacher's noise and velocity; with 1 all is new in every epoch, and "
@@ -165,7 +173,9 @@ def run_distill(options: DistillOptions) -> int:
     """Train a student; as `train`, but for where the target comes from."""
     teacher = load_model(options.teacher)
     model, dataset = teacher.config, teacher.metadata.dataset
-    base = TrainConfig(dataset=dataset, teacher=teacher.fingerprint, repeats=options.repeats)
+    base = TrainConfig(
+        dataset=dataset, teacher=teacher.fingerprint, repeats=options.repeats, guidance=options.guidance
+    )
     weak: LoadedModel | None = None
     guidance = Autoguidance(options.autoguidance, options.labelled_autoguidance, *options.interval)
     if options.weak is not None:
@@ -187,7 +197,7 @@ def run_distill(options: DistillOptions) -> int:
         if student != expected:
             limit = f"pictures (C, H, W) {expected}, which the teacher takes"
             raise InvalidValueError("--warm-start", f"a model with {student}", limit)
-        made = Teacher(teacher, weak, guidance, device, config.precision)
+        made = Teacher(teacher, weak, guidance, device, config.precision, options.guidance)
         return TaughtBatches(config, data, made, ranks)
 
     return run(options, base, load, make_batches)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from diffusion_toy.diffusion.process import guided_velocity
 from diffusion_toy.model.checkpoint import LoadedModel
 from diffusion_toy.predictors.base import Precision
 from diffusion_toy.predictors.eager import EagerPredictor
@@ -19,7 +20,8 @@ Program = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Teacher:
     """Gives the velocity that a student learns, on the CPU.
 
-    The weak network runs for those rows alone in which some pixel is guided.
+    The weak network runs for those rows alone in which some pixel is guided, and the teacher a second time,
+    without the label, for those alone in which the label counts for more or less than it did in training.
 
     Args:
         teacher: its model.
@@ -27,6 +29,7 @@ class Teacher:
         guidance: how much.
         device: where a torch program runs.
         precision: of the matrix products.
+        label_weight: weight of the classifier-free guidance where a label is told; 1: none.
     """
 
     def __init__(
@@ -36,9 +39,10 @@ class Teacher:
         guidance: Autoguidance,
         device: torch.device,
         precision: str,
+        label_weight: float = 1.0,
     ) -> None:
         self._null_label = teacher.config.num_classes
-        self._guidance = guidance
+        self._guidance, self._label_weight = guidance, label_weight
         self.works_beside = device.type == "cpu" and importlib.util.find_spec("openvino") is not None
         make = _openvino_program if self.works_beside else _torch_program
         self._program = make(teacher, device, Precision(precision))
@@ -47,14 +51,18 @@ class Teacher:
     def __call__(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
         """Return the velocity of noisy pictures (B, C, H, W) with levels (B, H, W) and labels (B,)."""
         v = self._program(x, u, labels)
-        if self._weak is None:
-            return v
-        weights = self._guidance.weights(u, labels == self._null_label)
-        rows = weights.flatten(1).any(1)
-        if rows.any():
-            v_weak = self._weak(x[rows], u[rows], labels[rows])
-            v[rows] = torch.addcmul(v[rows], weights[rows], v[rows] - v_weak)
-        return v
+        taught, unlabelled = v.clone(), labels == self._null_label
+        if self._weak is not None:
+            weights = self._guidance.weights(u, unlabelled)
+            rows = weights.flatten(1).any(1)
+            if rows.any():
+                v_weak = self._weak(x[rows], u[rows], labels[rows])
+                taught[rows] += weights[rows] * (v[rows] - v_weak)
+        told = ~unlabelled
+        if self._label_weight != 1 and told.any():
+            v_null = self._program(x[told], u[told], torch.full_like(labels[told], self._null_label))
+            taught[told] += guided_velocity(v_null, v[told], self._label_weight) - v[told]
+        return taught
 
 
 def _torch_program(model: LoadedModel, device: torch.device, precision: Precision) -> Program:

@@ -65,14 +65,17 @@ def test_the_teacher_guides_rows_that_have_a_weight(
         monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     network, weak = digits(tmp_path / "a.safetensors"), digits(tmp_path / "b.safetensors", seed=1)
     model, weak_model = load_model(network), load_model(weak)
-    teacher = Teacher(model, weak_model, Autoguidance(1.0, 0.0), CPU, "float32")
+    teacher = Teacher(model, weak_model, Autoguidance(1.0, 0.5), CPU, "float32", label_weight=3.0)
     assert teacher.works_beside == beside
     x0, u, eps, labels = TaughtBatches(config(), data, teacher).batch(0)[:4]
     x = q_sample(x0, u[:, None], eps)
     v, v_weak = model.network(x, u, labels), weak_model.network(x, u, labels)
+    v_null = model.network(x, u, torch.full_like(labels, 10))
     unlabelled = (labels == 10)[:, None, None, None]
-    torch.testing.assert_close(teacher(x, u, labels), v + unlabelled * (v - v_weak), atol=2e-3, rtol=1e-3)
+    expected = v + torch.where(unlabelled, v - v_weak, 0.5 * (v - v_weak) + 2 * (v - v_null))
+    torch.testing.assert_close(teacher(x, u, labels), expected, atol=2e-3, rtol=1e-3)
     assert (v - v_weak).abs().max() > 0.1
+    assert (v - v_null).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -124,7 +127,21 @@ def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_p
     weak = digits(tmp_path / "weak.safetensors")
     out = tmp_path / "run"
     assert (
-        command.main(flags(teacher_file, out, "--weak", weak, "--autoguidance", 2, "--interval", 0.1, 0.9))
+        command.main(
+            flags(
+                teacher_file,
+                out,
+                "--weak",
+                weak,
+                "--autoguidance",
+                2,
+                "--interval",
+                0.1,
+                0.9,
+                "--guidance",
+                1.5,
+            )
+        )
         == 0
     )
     model = load_model(out / "model.safetensors")
@@ -132,6 +149,7 @@ def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_p
     assert training["teacher"] == load_model(teacher_file).fingerprint
     assert training["weak"] == load_model(weak).fingerprint
     assert (training["autoguidance"], training["interval_low"], training["interval_high"]) == (2, 0.1, 0.9)
+    assert training["guidance"] == 1.5
     assert command.main(flags(teacher_file, out)) == 1  # a run is there already
 
 
@@ -139,6 +157,7 @@ def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_p
     ("more", "said"),
     [
         (["--autoguidance", "9"], "--autoguidance"),
+        (["--guidance", "-1"], "--guidance -1 is outside 0…8"),
         (["--interval", "0.8", "0.2"], "--interval 0.2 is outside 0.8…1"),
         (["--repeats", "0"], "--repeats 0 is outside 1 and above"),
         (["--interval", "0", "1.5"], "--interval 1.5 is outside 0…1"),
