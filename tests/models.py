@@ -37,12 +37,17 @@ def write_model(
     return path
 
 
+def tiny_flags(folder: Path) -> list[str]:
+    """The flags of a server of a tiny model that measures nothing: it has room on a busy machine as well."""
+    model = write_model(folder / "tiny.safetensors")
+    return ["--model", str(model), "--threads", "1", "--capacity", "100000"]
+
+
 def shared_flags(folder: Path) -> list[str]:
     """The flags of servers that share a tiny model and a key, so that one takes over another's sessions."""
     key = folder / "key"
     key.write_text("a secret that several servers share\n")
-    model = write_model(folder / "tiny.safetensors")
-    return ["--model", str(model), "--threads", "1", "--capacity", "100000", "--resume-key-file", str(key)]
+    return [*tiny_flags(folder), "--resume-key-file", str(key)]
 
 
 def tiny_model(tmp_path: Path, examples: bool = True) -> LoadedModel:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.environment import describe
 from tests.benchmarks.neighbours import KINDS, NUMBERS
-from tests.benchmarks.reference import checkout
+from tests.benchmarks.reference import busy_processes, checkout
 from tests.inference_server.faults import ENDLESS, Looker
 from tests.models import write_model
 from tests.tools import ROOT, SHIPPED_MODEL, ServerProcess
@@ -35,15 +35,6 @@ GRACE_S = 1.0  # until the sessions of the last neighbours are gone
 SETTLE_S = 2.0  # until the neighbours' process has started and they are at it
 SCRIPT = Path(__file__).with_name("neighbours.py")
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
-BURN = """
-import sys, time
-share, period = float(sys.argv[1]), 0.01
-while True:
-    began, used = time.monotonic(), time.thread_time()
-    while time.thread_time() - used < share * period:
-        pass
-    time.sleep(max(0.0, began + period - time.monotonic()))
-"""
 
 
 def processor_s(pid: int) -> float:
@@ -68,20 +59,6 @@ def beside(server: ServerProcess, kind: str | None) -> Iterator[int | None]:
     if "Traceback" in said:  # a figure beside neighbours who were not there would say nothing
         raise RuntimeError(f"the neighbours {kind} failed:\n{said}")
     time.sleep(GRACE_S)
-
-
-@contextlib.contextmanager
-def burning(cores: float) -> Iterator[None]:
-    """Use as much of the machine in processes that ask nothing of anybody."""
-    number = math.ceil(cores)
-    command = [sys.executable, "-c", BURN, str(cores / max(number, 1))]
-    processes = [subprocess.Popen(command) for _ in range(number)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 class Fared(NamedTuple):
@@ -123,7 +100,8 @@ def row_of(server: ServerProcess, kind: str | None, seconds: float) -> Row:
         fared = watched(server, seconds, process)
     if kind is None:
         return Row(fared, fared)
-    with burning(fared.neighbours):
+    number = math.ceil(fared.neighbours)
+    with busy_processes(number, fared.neighbours / max(number, 1)):
         return Row(fared, watched(server, seconds))
 
 

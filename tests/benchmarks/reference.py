@@ -1,4 +1,4 @@
-"""An earlier commit beside this one, so that "before" and "after" are measured in one run on one machine."""
+"""What a figure is compared with in one run on one machine: an earlier commit, or busy processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from pathlib import Path
 from tests.tools import ROOT
 
 REFERENCE = "a354779"  # the last commit with torch on the CPU and the first networks
+
+BURN = """
+import sys, time
+share, period = float(sys.argv[1]), 0.01
+while True:
+    began, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < share * period:
+        pass
+    time.sleep(max(0.0, began + period - time.monotonic()))
+"""
 
 
 @contextmanager
@@ -37,9 +47,9 @@ def checkout(commit: str) -> Iterator[Path]:
 
 
 @contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Keep `count` processes computing without a pause, at the same priority, for the length of a block."""
-    command = [sys.executable, "-c", "while True: pass"]
+def busy_processes(count: int, share: float = 1.0) -> Iterator[None]:
+    """Keep `count` processes computing for this share of a core each, at the same priority, for a block."""
+    command = [sys.executable, "-c", BURN, str(share)]
     processes = [subprocess.Popen(command) for _ in range(count)]
     try:
         yield

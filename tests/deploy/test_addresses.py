@@ -14,7 +14,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import Client, WebClient
 from tests.deploy.balancer import Balancer, running_balancer
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import HANGS_S, ServerProcess, free_port, running_server, wait_for
 
 FORGED = "203.0.113.9"
@@ -76,12 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProc
     folder = tmp_path_factory.mktemp("addresses")
     port, page = free_port(), free_port()
     flags = [
-        "--model",
-        str(write_model(folder / "tiny.safetensors")),
-        "--threads",
-        "1",
-        "--capacity",
-        "100000",
+        *tiny_flags(folder),
     ]
     flags += ["--web-port", str(page), "--streams-per-peer", "1", "--trusted-proxies", "127.0.0.1"]
     with running_balancer(folder, [port], [page]) as balancer, running_server(*flags, port=port) as server:
@@ -129,12 +124,7 @@ def test_a_header_that_a_client_forges_at_the_server_itself_counts_for_nothing(
 
 def test_by_default_no_header_is_believed(tmp_path: Path) -> None:
     flags = [
-        "--model",
-        str(write_model(tmp_path / "tiny.safetensors")),
-        "--threads",
-        "1",
-        "--capacity",
-        "100000",
+        *tiny_flags(tmp_path),
     ]
     with running_server(*flags, "--streams-per-peer", "1") as server, Client(server.address) as first:
         first.start()

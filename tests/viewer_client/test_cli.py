@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from diffusion_toy.contract import messages as m
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ROOT, running_server
 from viewer_client import checks, cli, flags
 from viewer_client.files.recipe_text import to_text
@@ -120,9 +120,8 @@ def test_a_file_without_a_recipe_is_refused_before_anything_is_opened(
 def test_a_replay_is_recorded_until_its_picture_is_there(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
     inject = Entry(10, m.Inject(m.Disc(0.5, 0.5, 0.2), 40.0))
-    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as server:
+    with running_server(*tiny_flags(tmp_path)) as server:
         (served,) = list_models(checks.endpoint_of(flags.parse_flags(["--server", server.address])))
         given = ["--server", server.address, "--headless", "--record", tmp_path / "a.gif", "--replay"]
         path = saved(tmp_path, fingerprint=served.fingerprint, entries=(inject,))

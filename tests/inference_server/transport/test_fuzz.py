@@ -22,7 +22,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.inference_server.faults import Looker, serious
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, running_server, wait_for
 
 EXAMPLES = 120
@@ -39,8 +39,7 @@ SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--grace", "0.5"]
+    flags = [*tiny_flags(tmp_path_factory.mktemp("model")), "--grace", "0.5"]
     with running_server(*flags, "--max-sessions", "16") as process:
         yield process
         assert not serious(process)

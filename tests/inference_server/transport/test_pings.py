@@ -9,7 +9,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import Client, WebClient
 from tests.inference_server.faults import Relay, gauges
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, free_port, running_server, wait_for
 
 FOUND_WITHIN_S = 55.0  # 30 s by the settings; without them TCP gives up after 60 s and more
@@ -23,8 +23,7 @@ def metrics_port() -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, metrics_port: int) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--grace", "600"]
+    flags = [*tiny_flags(tmp_path_factory.mktemp("model")), "--grace", "600"]
     with running_server(*flags, "--web-port", "0", "--metrics-port", str(metrics_port)) as process:
         yield process
 

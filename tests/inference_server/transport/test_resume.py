@@ -14,7 +14,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.client import Client, Connect
-from tests.models import shared_flags, write_model
+from tests.models import shared_flags, tiny_flags, write_model
 from tests.tools import HANGS_S, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(seed=5, settings=m.SettingsChange(num_time_steps=1000))
@@ -163,12 +163,7 @@ def test_a_server_with_another_key_or_model_refuses_the_token(
         client.start(ENDLESS)
         token = token_after(client, 1)
     own = [
-        "--model",
-        str(write_model(tmp_path / "tiny.safetensors")),
-        "--threads",
-        "1",
-        "--capacity",
-        "100000",
+        *tiny_flags(tmp_path),
         "--web-port",
         "0",
     ]

@@ -14,7 +14,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from tests.client import Client, WebClient
 from tests.inference_server.faults import serious
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, running_server, wait_for
 
 TOKEN = "a-token-of-more-than-sixteen"
@@ -27,8 +27,7 @@ STREAMS = 2  # from one address
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "token").write_text(TOKEN)
-    model = write_model(folder / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--web-port", "0"]
+    flags = [*tiny_flags(folder), "--web-port", "0"]
     flags += ["--streams-per-peer", str(STREAMS), "--token-file", str(folder / "token")]
     with running_server(*flags) as process:
         yield process

@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import gauges
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import free_port, running_server, wait_for
 from viewer_client.core.strokes import MouseMode
 from viewer_client.core.sync import synchronize
@@ -22,9 +22,8 @@ from viewer_client.link.connection import Connection
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
     port = free_port()
-    flags = ["--model", str(model), "--threads", "1", "--capacity", "100000", "--fixed-batch", "8"]
+    flags = [*tiny_flags(tmp_path_factory.mktemp("model")), "--fixed-batch", "8"]
     with running_server(*flags, "--metrics-port", str(port)) as server:
         yield server.address, port
 

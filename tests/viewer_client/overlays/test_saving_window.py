@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, running_server, virtual_display, wait_for
 from tests.viewer_client.window.test_window import SIZE, Window, cut, viewer
 from viewer_client.core.geometry import Rect, layout
@@ -24,8 +24,7 @@ def display() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as process:
+    with running_server(*tiny_flags(tmp_path_factory.mktemp("model"))) as process:
         yield process
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.models import write_model
+from tests.models import tiny_flags, write_model
 from tests.tools import ServerProcess, running_server, wait_for
 from tests.viewer_client.frames import WELCOME, frame
 from tests.viewer_client.window.viewers import Viewer
@@ -36,10 +36,7 @@ def small(*entries: Entry, steps: int = 4, **more: Any) -> Recipe:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    with running_server(
-        "--model", str(model), "--threads", "1", "--capacity", "100000", "--fixed-batch", "4"
-    ) as process:
+    with running_server(*tiny_flags(tmp_path_factory.mktemp("model")), "--fixed-batch", "4") as process:
         yield process
 
 

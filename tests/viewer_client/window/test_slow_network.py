@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import Relay
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, running_server
 from tests.viewer_client.window.viewers import Viewer
 from viewer_client.link.status import Phase
@@ -20,8 +20,7 @@ LONG = m.Start(seed=5, settings=m.SettingsChange(num_time_steps=1000))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    with running_server("--model", str(model), "--threads", "1", "--capacity", "100000") as process:
+    with running_server(*tiny_flags(tmp_path_factory.mktemp("model"))) as process:
         yield process
 
 
