@@ -9,11 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from diffusion_toy import __version__
-from diffusion_toy.errors import DiffusionToyError, InvalidValueError, MissingExtraError
-from diffusion_toy.options import parse
-from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
-from inference_server.ops.logs import configure_logging
-from inference_server.options import PREFIX, ServerOptions
+from diffusion_toy.console import packages_of
+from diffusion_toy.errors import DiffusionToyError, InvalidValueError
+
+with packages_of("server"):
+    from diffusion_toy.options import parse
+    from inference_server.engine.main_thread import SPIN_COUNT, SPIN_VARIABLE
+    from inference_server.ops.logs import configure_logging
+    from inference_server.options import PREFIX, ServerOptions
 
 STATUS_FAILURE, STATUS_BAD_FLAG = 1, 2
 
@@ -30,10 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse(ServerOptions, parser, argv, prefix=PREFIX)
         configure_logging(options.log_level, options.log_format)
         os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
-        try:
+        with packages_of("server"):
             from inference_server.server import serve
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "safetensors", "server") from error
         serve(options, lambda lines: print(*lines, sep="\n", flush=True), terminal=sys.stdout.isatty())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # all is done: a second one must not spoil the status

@@ -5,21 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from diffusion_toy.errors import MissingExtraError
-
-OWN_PACKAGES = ("diffusion_toy", "training")
+from diffusion_toy.console import packages_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command of `training.commands` and return its exit status; 1 where a package is missing."""
+    """Run a command of `training.commands` and return its exit status."""
     try:
-        from training import commands
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in OWN_PACKAGES:
-            raise
-        print(f"error: {MissingExtraError(missing, 'train')}", file=sys.stderr)
-        return 1
+        with packages_of("train"):
+            from training import commands
     except KeyboardInterrupt:  # the packages take seconds to load
         print("stopped", file=sys.stderr)
         return 130

@@ -2,7 +2,10 @@
 
 import sys
 
-from viewer_client.cli import main
+from diffusion_toy.console import packages_of
+
+with packages_of("viewer"):
+    from viewer_client.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,12 +17,14 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from diffusion_toy.console import escape_what_cannot_be_shown
-from diffusion_toy.contract import messages as m
+from diffusion_toy.console import escape_what_cannot_be_shown, packages_of
 from diffusion_toy.errors import DiffusionToyError
-from viewer_client.flags import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED
-from viewer_client.link.address import Endpoint
-from viewer_client.runners import record, show
+
+with packages_of("viewer"):
+    from diffusion_toy.contract import messages as m
+    from viewer_client.flags import SECONDS_DEFAULT, STATUS_FAILURE, STATUS_INTERRUPTED
+    from viewer_client.link.address import Endpoint
+    from viewer_client.runners import record, show
 
 SERVER_START_S = 120.0
 SERVER_END_S = 10.0

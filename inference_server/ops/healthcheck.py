@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import grpc
+from diffusion_toy.console import packages_of
 
-from diffusion_toy.errors import MissingExtraError
+with packages_of("server"):
+    import grpc
 
 CERTIFICATE_VARIABLE = "DIFFUSION_TOY_TLS_CERT"  # the server's own
 
@@ -36,11 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--tls-name", default="localhost", metavar="HOST", help="the host that the certificate is for"
     )
     args = parser.parse_args(argv)
-    try:
+    with packages_of("server"):
         from grpc_health.v1 import health_pb2, health_pb2_grpc
-    except ModuleNotFoundError:
-        print(f"error: {MissingExtraError('grpc_health', 'server')}", file=sys.stderr)
-        return 1
     try:
         with _channel(args.address, args.tls_ca, args.tls_name) as channel:
             request = health_pb2.HealthCheckRequest()

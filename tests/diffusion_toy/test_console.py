@@ -1,36 +1,33 @@
-"""A file name that is no text does not end a program."""
+"""What a program says where a package is missing, in an interpreter that has none."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
 
+from diffusion_toy.console import packages_of
 from tests.tools import ROOT
 
-NAME = r"'caf\udce9.gif'"
+EXTRAS = {
+    "viewer_client": "viewer",
+    "viewer_client.play": "viewer",
+    "inference_server": "server",
+    "inference_server.ops.healthcheck": "server",
+    "training": "train",
+}
 
 
-@pytest.mark.parametrize(
-    ("program", "said"),
-    [
-        (
-            "from diffusion_toy.console import escape_what_cannot_be_shown as escape\n"
-            f"escape(); print('saved', {NAME})",
-            r"saved caf\udce9.gif",
-        ),
-        (
-            "import viewer_client.cli as cli\n"
-            f"cli.run = lambda flags: print('recorded', {NAME})\n"
-            "raise SystemExit(cli.main(['--list-models']))",
-            r"recorded caf\udce9.gif",
-        ),
-    ],
-    ids=["any program", "the viewer"],
-)
-def test_any_file_name_is_printed(program: str, said: str) -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+@pytest.mark.parametrize("program", EXTRAS)
+def test_a_program_without_its_packages_says_in_one_sentence_how_to_install_them(program: str) -> None:
+    bare = [sys.executable, "-S", "-m", program]  # -S: nothing that was installed is found
+    done = subprocess.run([*bare, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    (said,) = done.stderr.splitlines()
+    assert said.endswith(f' is not installed; run: pip install "diffusion-toy[{EXTRAS[program]}]"')
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_and_not_an_installation() -> None:
+    with pytest.raises(ModuleNotFoundError), packages_of("viewer"):
+        raise ModuleNotFoundError(name="viewer_client.gone")

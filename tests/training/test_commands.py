@@ -342,7 +342,10 @@ for package in {PACKAGES}:
         if top in ("diffusion_toy", "training"):
             del sys.modules[name]
     sys.modules[package] = None
-    print(main(["sample", "--help"]))
+    try:
+        main(["sample", "--help"])
+    except SystemExit as ended:
+        print(ended.code)
     del sys.modules[package]
     sys.modules.update(hidden)
 """

@@ -14,7 +14,8 @@ def test_without_its_package_it_says_which_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "grpc_health.v1", None)
-    assert healthcheck.main(["127.0.0.1:1"]) == 1
+    with pytest.raises(SystemExit, match="1"):
+        healthcheck.main(["127.0.0.1:1"])
     said = capsys.readouterr().err
     assert said == 'error: grpc_health is not installed; run: pip install "diffusion-toy[server]"\n'
 
