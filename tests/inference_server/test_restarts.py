@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -20,7 +21,7 @@ from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.inference_server.faults import Relay, serious
 from tests.models import shared_flags
-from tests.tools import SHIPPED_MODEL, running_server
+from tests.tools import SHIPPED_MODEL, ServerProcess, running_server, wait_for
 from viewer_client.link.address import Endpoint
 from viewer_client.load import generator, scripted_input
 from viewer_client.load.generator import LoadOptions, Viewer, run_load
@@ -29,6 +30,7 @@ from viewer_client.load.report import Report, Tally
 VIEWERS = 3  # that step, and as many that paint
 BACK_S = 2.0
 STEP_S = 0.25  # between two commands of one who steps
+SEEN_S = 2.0  # of everybody, after the engine is back
 SETTLE_S = 1.2  # after a restart, before the next one
 DRIFT_MAX = {"float32": 0.005, "bfloat16": 0.25}  # of any pixel
 WHO: ContextVar[str] = ContextVar("WHO", default="paints")
@@ -168,11 +170,21 @@ sys.exit(command.main())
 """
 
 
+def any_line_with(server: ServerProcess, text: str) -> bool:
+    """Say whether a server has logged this."""
+    return any(text in line for line in list(server.log))
+
+
 async def test_an_engine_that_fails_under_load_loses_nothing(flags: list[str], steps: Steps) -> None:
     with running_server(*flags, command=[sys.executable, "-c", FAULTY]) as server:
-        reports = await crowd(server.address, 8.0)
+        viewing = asyncio.create_task(crowd(server.address, 3600.0))
+        back = partial(any_line_with, server, "the engine is back")
+        await asyncio.to_thread(wait_for, back, "the engine's return")
+        await asyncio.sleep(SEEN_S)
+        for viewer in steps.viewers:
+            await viewer.leave()
+        reports = await viewing
         assert server.process.poll() is None
-        assert any("the engine is back" in line for line in server.log)
     check(reports, steps, 1, back_s=6.0)
 
 
