@@ -15,6 +15,7 @@ import numpy as np
 
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract.wire_json import request_to_json
+from diffusion_toy.diffusion.samplers import RULES
 from diffusion_toy.diffusion.schedule import make_schedule
 from tests.golden.comparisons import branches, twins
 from tests.viewer_client.frames import MODEL, WELCOME, frame
@@ -343,11 +344,24 @@ def windows() -> list[tuple[float, int]]:
     return [(s, window_for(s, 60.0, m.WINDOW_MAX)) for s in (0.0, 0.01, 0.05, 0.2, 1.0)]
 
 
+def samplers() -> list[Case]:
+    """Which samplers need the step before, and at which η their steps add noise."""
+    etas = (0.0, 0.5, 1.0)
+    return [
+        {
+            "sampler": int(sampler),
+            "remembers": rule.remembers,
+            "steps": [{"eta": eta, "stochastic": rule.is_stochastic(eta)} for eta in etas],
+        }
+        for sampler, rule in RULES.items()
+    ]
+
+
 def cases() -> Case:
     """Return all cases."""
     parts = (
         strokes, drawings, merges, discs, colors, time_steps, residuals, gauges, films, recipes, windows,
-        branches, twins,
+        branches, twins, samplers,
     )  # fmt: skip
     found: Case = json.loads(json.dumps({part.__name__: part() for part in parts}))
     return found

@@ -12,6 +12,8 @@ import { cover } from "../src/core/feedback.ts";
 import { Film } from "../src/core/film.ts";
 import { noiseShape, warns } from "../src/core/gauge.ts";
 import { density, residualOf } from "../src/core/residual.ts";
+import { SAMPLERS } from "../src/core/options.ts";
+import { isStochastic, remembers } from "../src/core/samplers.ts";
 import { Schedule } from "../src/core/schedule.ts";
 import { type Dab, merged, type MouseMode, type Point, Stroke } from "../src/core/strokes.ts";
 import { ViewModel } from "../src/core/view_model.ts";
@@ -105,6 +107,15 @@ test("values have the same colours", () => {
   paint(target, bytesOf(Float32Array.from(values)), shape, "grey");
   heat(target, Float32Array.from(shares));
   close(rgb(target), heated, 1);
+});
+
+test("samplers have the same rules", () => {
+  assert.deepEqual(golden.samplers.map((one) => one.sampler), SAMPLERS);
+  golden.samplers.forEach(({ remembers: expected, steps }, i) => {
+    const sampler = SAMPLERS[i]!;
+    assert.equal(remembers(sampler), expected);
+    for (const { eta, stochastic } of steps) assert.equal(isStochastic(sampler, eta), stochastic);
+  });
 });
 
 test("levels have the same time steps", () => {

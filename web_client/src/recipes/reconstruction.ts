@@ -3,8 +3,9 @@
 import { equals } from "@bufbuild/protobuf";
 import { InjectSchema, type Origin } from "../diffusion_toy/v1/denoise_pb.ts";
 import {
-  changeOf, type Command, configure, Motion, play, Sampler, type Settings,
+  changeOf, type Command, configure, Motion, play, type Settings,
 } from "../contract/messages.ts";
+import { remembers } from "../core/samplers.ts";
 import type { NoRecipe } from "./command_log.ts";
 import { type Entry, NOTHING } from "./recipe.ts";
 
@@ -173,8 +174,7 @@ export class Reconstruction {
     }
     const last = this.entries.at(-1);
     const forgotten = last?.step === this.step && ["inject", "configure", "undone"].includes(last.what.case);
-    const remembers = [Sampler.DPMPP, Sampler.SDE_DPMPP].includes(this.settings.sampler);
-    if (Object.keys(changed).length || (remembers && !forgotten)) this.#add(configure(changed));
+    if (Object.keys(changed).length || (remembers(this.settings.sampler) && !forgotten)) this.#add(configure(changed));
   }
 
   /** Take back the state before this step; settings and numbers stay as they are. */

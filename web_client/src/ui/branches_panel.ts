@@ -1,7 +1,8 @@
 /** The branches over the page: the moment they come from, and their pictures side by side (`overlays/branches.py`). */
 
-import { type Frame, Sampler, type Shape } from "../contract/messages.ts";
+import type { Frame, Shape } from "../contract/messages.ts";
 import { bytesOf, dim, paint } from "../core/colormaps.ts";
+import { isStochastic } from "../core/samplers.ts";
 import type { ViewModel } from "../core/view_model.ts";
 import { type Branch, BRANCHES, type Branches } from "../experiments/branches.ts";
 import { whole, type Words } from "../words/words.ts";
@@ -149,9 +150,7 @@ export class BranchesPanel {
     if (stage === "running") return words.branchesRun(branches.filter((one) => one.finished).length, count, figure);
     const t = whole(origin.timeStep.max);
     const { sampler, eta } = origin.settings;
-    const always = [Sampler.DDPM, Sampler.SDE_DPMPP].includes(sampler);
-    const stochastic = always || (sampler === Sampler.DDIM && eta > 0);
-    if (same) return stochastic ? words.allSame(count, t) : words.noNoise(count, words.samplers[sampler]);
+    if (same) return isStochastic(sampler, eta) ? words.allSame(count, t) : words.noNoise(count, words.samplers[sampler]);
     if (alike === count) return words.allAlike(count, figure, t);
     return alike === 1 ? words.noneAlike(figure, t) : words.someAlike(alike, count, figure, t);
   }
