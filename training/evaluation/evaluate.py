@@ -58,6 +58,9 @@ class EvaluateOptions(ScoringOptions, DrawingOptions):
         HEAL_LEVELS, "to which the brush noises", low=0.001, high=1, several=True, metavar="U"
     )
     heal_stride: float = option(3, "time steps (of T) a healing step, 1…T")
+    map_count: int = option(
+        0, "test images whose v is predicted under level maps; 0: none", low=0, high=10_000
+    )
     json: Path | None = option(None, "file to write all figures to, after each row")
 
     def __post_init__(self) -> None:
@@ -122,6 +125,12 @@ def run_evaluate(options: EvaluateOptions) -> int:
             )
             report.healing.append(scores)
             options.write_json(report.to_json())
+    modes = ((False, True) if network.takes_labels else (False,)) if options.map_count else ()
+    with progress_bar(len(modes) * min(options.map_count, len(data.test)), "img") as bar:
+        for labelled in modes:
+            report.maps.append(
+                evaluation.mapped(pipeline, labelled, options.map_count, options.seed, bar.update)
+            )
     settings["seconds"] = round(time.perf_counter() - began)
     print(", ".join(f"{name} {value}" for name, value in settings.items()))
     print(f"\n{report}")

@@ -26,6 +26,7 @@ from training.drawing.generation import (
 )
 from training.evaluation import metrics
 from training.evaluation.classifier import Classifier, Predictions, classify_images
+from training.evaluation.map_error import LEVEL_BANDS, map_errors
 
 CONFIDENT = 0.99  # probability of its class from which a picture counts as a clear one
 MEMORY_SAMPLE = 1000  # pictures whose nearest training image is looked up
@@ -77,12 +78,26 @@ class HealScores:
 
 
 @dataclass(frozen=True)
+class MapScores:
+    """Errors on real test digits under level maps.
+
+    Attributes:
+        errors: mean squared error of v, for each of `LEVEL_BANDS`.
+    """
+
+    name: str
+    count: int
+    errors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """All figures of an evaluation; `settings` say how it was made."""
 
     settings: dict[str, Any]
     rows: list[Scores] = field(default_factory=list)
     healing: list[HealScores] = field(default_factory=list)
+    maps: list[MapScores] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as plain values, for a JSON file."""
@@ -106,6 +121,10 @@ class Report:
                  f"{h.confident:.3f}", "identical" if h.untouched else "CHANGED"]
                 for h in self.healing
             ]  # fmt: skip
+            parts.append(markdown(head, table))
+        if self.maps:
+            head = ["error of v under maps", "n", *(f"u {low:g}–{high:g}" for low, high in LEVEL_BANDS)]
+            table = [[one.name, str(one.count), *(f"{e:.4f}" for e in one.errors)] for one in self.maps]
             parts.append(markdown(head, table))
         return "\n\n".join(parts)
 
@@ -197,7 +216,7 @@ class Evaluation:
     ) -> HealScores:
         """Brush and heal the first `count` test images, and score what is left of them."""
         images, labels = self.test.images[:count], self.test.labels[:count]
-        told = labels if labelled else torch.full_like(labels, pipeline.config.num_classes)
+        told = told_to_all(labelled, labels, pipeline.config.num_classes)
         pictures = brush_and_heal(pipeline, images, told, radius_px, level, stride, seed, progress)
         found = classify_images(self.classifier, to_bytes(pictures))
         before = self._reference.classes[:count]
@@ -211,6 +230,20 @@ class Evaluation:
             confident=confident_share(found),
             untouched=not bool(((pictures != to_unit_range(images)) & outside).any()),
         )
+
+    def mapped(
+        self, pipeline: Pipeline, labelled: bool, count: int, seed: int, progress: Progress = ignored
+    ) -> MapScores:
+        """Noise the first `count` test images by level maps, and score what the network predicts."""
+        images, labels = self.test.images[:count], self.test.labels[:count]
+        told = told_to_all(labelled, labels, pipeline.config.num_classes)
+        name = "labelled" if labelled else "unlabelled"
+        return MapScores(name, len(images), map_errors(pipeline, images, told, seed, progress))
+
+
+def told_to_all(labelled: bool, labels: Tensor, num_classes: int) -> Tensor:
+    """Return the labels (N,) that a network is told: these, or none for all."""
+    return labels if labelled else torch.full_like(labels, num_classes)
 
 
 def confident_share(found: Predictions) -> float:

@@ -148,7 +148,7 @@ def test_evaluate_prints_one_table_and_writes_it(tmp_path: Path, capsys: pytest.
     model = write_model(tmp_path / "tiny.safetensors", dataset="mnist")
     flags = ["evaluate", "--checkpoint", model, "--data", SAMPLE, "--count", 100, "--steps", 2,
              "--heal-count", 5, "--heal-radii", 6, "--heal-levels", 0.5, "--heal-stride", 50,
-             "--json", tmp_path / "deep" / "scores.json"]  # fmt: skip
+             "--map-count", 5, "--json", tmp_path / "deep" / "scores.json"]  # fmt: skip
     assert command.main([str(flag) for flag in flags]) == 0
     said = capsys.readouterr().out
     for words in ("real training images", "labelled", "unlabelled", "× floor", "identical", "sampler ddim"):
@@ -157,6 +157,8 @@ def test_evaluate_prints_one_table_and_writes_it(tmp_path: Path, capsys: pytest.
     assert [row["name"] for row in content["rows"]] == ["real training images", "labelled", "unlabelled"]
     assert content["rows"][2]["class_accuracy"] is None
     assert [row["untouched"] for row in content["healing"]] == [True, True]
+    assert [row["name"] for row in content["maps"]] == ["unlabelled", "labelled"]
+    assert all(len(row["errors"]) == 4 for row in content["maps"])
     assert content["settings"]["steps"] == 2
 
 
