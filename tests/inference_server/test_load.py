@@ -23,7 +23,14 @@ from tests.inference_server.faults import (
     resident_mib,
     serious,
 )
-from tests.tools import HANGS_S, free_port, running_server, wait_for
+from tests.tools import HANGS_S, ServerProcess, free_port, running_server, wait_for
+
+
+def is_steady(server: ServerProcess) -> bool:
+    """Say whether the server's memory stays as it is for a second."""
+    before = resident_mib(server.process.pid)
+    time.sleep(1)
+    return abs(resident_mib(server.process.pid) - before) < 0.25
 
 
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(15.0, marks=pytest.mark.slow)])
@@ -51,6 +58,7 @@ def test_readers_that_stall_cost_a_window_and_nobody_notices(flags: list[str], s
         for thread in threads:
             thread.join(HANGS_S)
         assert len(offsets) == len(stalling)
+        wait_for(lambda: is_steady(server), "what the server compiles in the background")
         for client in mute:
             client.acknowledge = False
         relay.stalled.set()

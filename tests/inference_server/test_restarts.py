@@ -21,7 +21,7 @@ from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.inference_server.faults import Relay, serious
 from tests.models import shared_flags
-from tests.tools import SHIPPED_MODEL, ServerProcess, running_server, wait_for
+from tests.tools import HANGS_S, SHIPPED_MODEL, ServerProcess, running_server, wait_for
 from viewer_client.link.address import Endpoint
 from viewer_client.load import generator, scripted_input
 from viewer_client.load.generator import LoadOptions, Viewer, run_load
@@ -170,6 +170,11 @@ sys.exit(command.main())
 """
 
 
+def resumed(steps: Steps, times: int) -> bool:
+    """Say whether viewers have gone on with their sessions so often."""
+    return sum(viewer._tally.resumed for viewer in steps.viewers) >= times
+
+
 def any_line_with(server: ServerProcess, text: str) -> bool:
     """Say whether a server has logged this."""
     return any(text in line for line in list(server.log))
@@ -180,12 +185,14 @@ async def test_an_engine_that_fails_under_load_loses_nothing(flags: list[str], s
         viewing = asyncio.create_task(crowd(server.address, 3600.0))
         back = partial(any_line_with, server, "the engine is back")
         await asyncio.to_thread(wait_for, back, "the engine's return")
+        everybody = partial(resumed, steps, 2 * VIEWERS)
+        await asyncio.to_thread(wait_for, everybody, "everybody's return")
         await asyncio.sleep(SEEN_S)
         for viewer in steps.viewers:
             await viewer.leave()
         reports = await viewing
         assert server.process.poll() is None
-    check(reports, steps, 1, back_s=6.0)
+    check(reports, steps, 1, back_s=HANGS_S)
 
 
 # --- what company does to a picture ---
