@@ -330,34 +330,6 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
     assert not any(tmp_path.iterdir())
 
 
-PACKAGES = ("torch", "torchvision", "PIL", "tqdm", "tensorboard", "safetensors")
-# One process for all: PyTorch takes seconds to load. What is this project's is loaded anew each time.
-WITHOUT_PACKAGES = f"""
-import sys
-from training.__main__ import main
-for package in {PACKAGES}:
-    tops = {{name: name.partition(".")[0] for name in sys.modules}}
-    hidden = {{name: sys.modules.pop(name) for name, top in tops.items() if top == package}}
-    for name, top in tops.items():
-        if top in ("diffusion_toy", "training"):
-            del sys.modules[name]
-    sys.modules[package] = None
-    try:
-        main(["sample", "--help"])
-    except SystemExit as ended:
-        print(ended.code)
-    del sys.modules[package]
-    sys.modules.update(hidden)
-"""
-
-
-def test_a_missing_package_is_one_sentence() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_PACKAGES], cwd=ROOT, capture_output=True, text=True)
-    install = 'is not installed; run: pip install "diffusion-toy[train]"'
-    assert done.stderr.splitlines() == [f"error: {package} {install}" for package in PACKAGES]
-    assert done.stdout.split() == ["1"] * len(PACKAGES)
-
-
 def test_ctrl_c_while_the_packages_load_leaves_no_traceback() -> None:
     program = (
         "import os, signal, sys\n"
