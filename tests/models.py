@@ -37,10 +37,15 @@ def write_model(
     return path
 
 
+def flags_of(*models: Path) -> list[str]:
+    """The flags of a server of these models that measures nothing: it has room on a busy machine as well."""
+    named = [flag for model in models for flag in ("--model", str(model))]
+    return [*named, "--threads", "1", "--capacity", "100000"]
+
+
 def tiny_flags(folder: Path) -> list[str]:
-    """The flags of a server of a tiny model that measures nothing: it has room on a busy machine as well."""
-    model = write_model(folder / "tiny.safetensors")
-    return ["--model", str(model), "--threads", "1", "--capacity", "100000"]
+    """The same of a tiny model, which is written to a folder."""
+    return flags_of(write_model(folder / "tiny.safetensors"))
 
 
 def shared_flags(folder: Path) -> list[str]:

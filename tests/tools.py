@@ -121,6 +121,10 @@ class ServerProcess:
         wait_for(lambda: self._page, "the page's address")
         return self._page
 
+    def says(self, text: str) -> bool:
+        """Whether any line of its log has this text."""
+        return any(text in line for line in list(self.log))
+
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         if self.process.poll() is None:

@@ -55,7 +55,7 @@ def test_a_browser_goes_on_with_another_server_when_its_own_is_killed(tmp_path: 
             client.frame(lambda frame: frame.step > 0)
             token = client.next_token().token
             last = client.frame().step
-            (own,) = [server for server in servers if any(name in line for line in server.log)]
+            (own,) = [server for server in servers if server.says(name)]
             own.process.kill()
             client.read_to_the_end()
         until = time.monotonic() + HANGS_S
@@ -64,4 +64,4 @@ def test_a_browser_goes_on_with_another_server_when_its_own_is_killed(tmp_path: 
             time.sleep(0.1)
         assert 0 < step <= last + 20
         (other,) = [server for server in servers if server is not own]
-        wait_for(lambda: any(name in line for line in other.log), "the other server's word of it")
+        wait_for(lambda: other.says(name), "the other server's word of it")

@@ -12,7 +12,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.deploy.balancer import running_balancer
-from tests.models import write_model
+from tests.models import flags_of, write_model
 from tests.tools import ServerProcess, free_port, running_server, wait_for
 from viewer_client.link.address import Endpoint
 from viewer_client.link.connection import Connection
@@ -40,17 +40,8 @@ class Place:
     def server(self, *flags: str, model_seed: int = 0) -> Iterator[ServerProcess]:
         """Run a server whose model has weights of this seed; yields it when the balancer knows of it."""
         model = write_model(self._folder / "tiny.safetensors", seed=model_seed)
-        command = [
-            "--model",
-            str(model),
-            "--threads",
-            "1",
-            "--capacity",
-            "100000",
-            "--resume-key-file",
-            str(self._folder / "key"),
-        ]
-        with running_server(*command, *flags, port=self._port) as server:
+        shared = [*flags_of(model), "--resume-key-file", str(self._folder / "key")]
+        with running_server(*shared, *flags, port=self._port) as server:
             self._starts += 1
             wait_for(lambda: self._balancer.log().count("is UP") == self._starts, "the server to be known")
             yield server

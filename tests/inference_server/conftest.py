@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import write_model
+from tests.models import flags_of, write_model
 
 
 @pytest.fixture(scope="module")
@@ -16,4 +16,4 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flags(model: Path) -> list[str]:
-    return ["--model", str(model), "--threads", "1", "--capacity", "100000"]
+    return flags_of(model)

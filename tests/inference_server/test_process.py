@@ -38,7 +38,7 @@ def test_sigterm_ends_streams_and_process_cleanly(tmp_path: Path) -> None:
         assert code is grpc.StatusCode.UNAVAILABLE
         assert "shutting down" in text
     assert server.stop() == 0
-    assert not any("Traceback" in line for line in server.log), "".join(server.log)
+    assert not server.says("Traceback"), "".join(server.log)
 
 
 def test_an_idle_server_ends_cleanly_as_well(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_it_admits_as_many_as_it_has_said(tmp_path: Path, capacity: int, seats: 
     model = str(write_model(tmp_path / "m.safetensors"))
     flags = ("--capacity", str(capacity), "--max-sessions", str(seats))
     with running_server("--model", model, *flags) as server, contextlib.ExitStack() as stack:
-        assert any(f"admits {admitted} sessions" in line for line in server.log)
+        assert server.says(f"admits {admitted} sessions")
         for _ in range(admitted):
             stack.enter_context(Client(server.address)).start()
         with Client(server.address) as late:
@@ -105,7 +105,7 @@ def test_the_limit_of_open_files_is_raised_where_it_may_be(tmp_path: Path) -> No
         with running_server(
             "--model", model, command=["bash", "-c", shell.replace("$@", '"$@"'), "-"]
         ) as server:
-            told = any("this process may open 256 files" in line for line in server.log)
+            told = server.says("this process may open 256 files")
             in_force = Path(f"/proc/{server.process.pid}/limits").read_text().splitlines()
             soft = [line.split()[3] for line in in_force if line.startswith("Max open files")]
         assert told is warned

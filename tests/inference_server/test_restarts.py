@@ -21,7 +21,7 @@ from diffusion_toy.contract import messages as m
 from tests.client import Client
 from tests.inference_server.faults import Relay, serious
 from tests.models import shared_flags
-from tests.tools import HANGS_S, SHIPPED_MODEL, ServerProcess, running_server, wait_for
+from tests.tools import HANGS_S, SHIPPED_MODEL, running_server, wait_for
 from viewer_client.link.address import Endpoint
 from viewer_client.load import generator, scripted_input
 from viewer_client.load.generator import LoadOptions, Viewer, run_load
@@ -175,15 +175,10 @@ def resumed(steps: Steps, times: int) -> bool:
     return sum(viewer._tally.resumed for viewer in steps.viewers) >= times
 
 
-def any_line_with(server: ServerProcess, text: str) -> bool:
-    """Say whether a server has logged this."""
-    return any(text in line for line in list(server.log))
-
-
 async def test_an_engine_that_fails_under_load_loses_nothing(flags: list[str], steps: Steps) -> None:
     with running_server(*flags, command=[sys.executable, "-c", FAULTY]) as server:
         viewing = asyncio.create_task(crowd(server.address, 3600.0))
-        back = partial(any_line_with, server, "the engine is back")
+        back = partial(server.says, "the engine is back")
         await asyncio.to_thread(wait_for, back, "the engine's return")
         everybody = partial(resumed, steps, 2 * VIEWERS)
         await asyncio.to_thread(wait_for, everybody, "everybody's return")

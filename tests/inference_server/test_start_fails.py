@@ -126,4 +126,4 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_and_no_more(model: Path
     flags = ["--device", "cpu", "--threads", "1", "--cache-dir", str(tmp_path / "file" / "cache")]
     server = ServerProcess("--model", str(model), *flags)
     assert server.stop() == 0
-    assert any("--cache-dir" in line for line in server.log)
+    assert server.says("--cache-dir")

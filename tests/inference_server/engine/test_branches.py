@@ -11,7 +11,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.client import Client
-from tests.models import write_model
+from tests.models import tiny_flags
 from tests.tools import ServerProcess, running_server
 
 BRANCHES = 5
@@ -22,9 +22,8 @@ DISC = m.Disc(0.4, 0.6, 0.3)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One that is full with a session and its branches; each row of its network is computed alike."""
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--fixed-batch", "8", "--capacity", "100000"]
-    with running_server(*flags, "--max-sessions", str(PLACES)) as process:
+    flags = tiny_flags(tmp_path_factory.mktemp("model"))
+    with running_server(*flags, "--fixed-batch", "8", "--max-sessions", str(PLACES)) as process:
         yield process
 
 

@@ -16,7 +16,7 @@ from inference_server.engine.frames import TickResult
 from inference_server.engine.pending import Pending
 from tests.client import Client
 from tests.inference_server.engine.engines import applied, engine_of, whole_state
-from tests.models import tiny_model, write_model
+from tests.models import tiny_flags, tiny_model
 from tests.tools import ServerProcess, running_server
 
 DISC = m.Disc(0.4, 0.6, 0.3)
@@ -87,9 +87,8 @@ def test_a_session_is_repeated_to_the_bit_from_what_its_frames_list(tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    model = write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-    flags = ["--model", str(model), "--threads", "1", "--fixed-batch", "4", "--capacity", "100000"]
-    with running_server(*flags, "--grace", "30") as process:
+    flags = tiny_flags(tmp_path_factory.mktemp("model"))
+    with running_server(*flags, "--fixed-batch", "4", "--grace", "30") as process:
         yield process
 
 

@@ -16,7 +16,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import admin_pb2 as pb
 from tests.client import Client
 from tests.inference_server.transport.admin_client import admin_port
-from tests.models import write_model
+from tests.models import tiny_flags, write_model
 from tests.tools import HANGS_S, ROOT, require_tool, running_server
 
 MANUAL = ROOT / "docs" / "OPERATING.md"
@@ -51,9 +51,9 @@ def test_there_is_a_line_for_every_call() -> None:
 def test_the_manuals_lines_do_what_they_say(tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
-    flags = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--models-dir", str(models)]
+    flags = [*tiny_flags(tmp_path), "--models-dir", str(models), "--admin-port", "0"]
     commands = lines()
-    with running_server(*flags, "--threads", "1", "--capacity", "100000", "--admin-port", "0") as server:
+    with running_server(*flags) as server:
         port = admin_port(server)
         with Client(server.address) as first, Client(server.address) as second:
             name, other = first.start().session_id, second.start().session_id

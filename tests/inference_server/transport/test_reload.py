@@ -17,7 +17,7 @@ from diffusion_toy.v1 import admin_pb2_grpc as pb_grpc
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from tests.client import Client
 from tests.inference_server.transport.admin_client import administration, code_of, listed
-from tests.models import write_model
+from tests.models import tiny_flags, write_model
 from tests.tools import SERVER, ServerProcess, running_server, wait_for
 
 ENDLESS = m.Start(model="other", seed=5, settings=m.SettingsChange(num_time_steps=1000))
@@ -43,8 +43,7 @@ class Served:
     def __init__(self, folder: Path, stack: ExitStack, command: Sequence[str] = SERVER) -> None:
         self.models, self._stack = folder / "models", stack
         self.models.mkdir()
-        flags = ["--model", str(write_model(folder / "tiny.safetensors")), "--models-dir", str(self.models)]
-        flags += ["--threads", "1", "--capacity", "100000", "--admin-port", "0", "--no-cache"]
+        flags = [*tiny_flags(folder), "--models-dir", str(self.models), "--admin-port", "0", "--no-cache"]
         self.server: ServerProcess = stack.enter_context(running_server(*flags, command=command))
         self.admin: pb_grpc.AdministrationServiceStub = stack.enter_context(administration(self.server))
         self._channel = stack.enter_context(grpc.insecure_channel(self.server.address))

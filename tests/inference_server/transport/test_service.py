@@ -16,7 +16,7 @@ from diffusion_toy.contract import messages as m
 from diffusion_toy.v1 import denoise_pb2 as pb
 from diffusion_toy.v1 import denoise_pb2_grpc as pb_grpc
 from tests.client import Client, Connect
-from tests.models import write_model
+from tests.models import flags_of, tiny_flags, write_model
 from tests.tools import ServerProcess, running_server, wait_for
 
 SEATS = 6
@@ -29,9 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         write_model(folder / "first.safetensors"),
         write_model(folder / "second.safetensors", False),
     )
-    flags = ["--model", str(first), "--model", str(second), "--max-sessions", str(SEATS), "--threads", "1"]
-    flags += ["--grace", "1", "--capacity", "100000", "--web-port", "0"]
-    with running_server(*flags) as process:
+    flags = ["--max-sessions", str(SEATS), "--grace", "1", "--web-port", "0"]
+    with running_server(*flags_of(first, second), *flags) as process:
         yield process
 
 
@@ -266,8 +265,7 @@ def test_a_client_that_does_not_acknowledge_gets_its_window_and_then_the_newest(
 
 
 def test_commands_beyond_the_rate_are_rejected_one_by_one(tmp_path: Path, connect: Connect) -> None:
-    flags = ["--model", str(write_model(tmp_path / "tiny.safetensors")), "--threads", "1", "--web-port", "0"]
-    flags += ["--capacity", "100000", "--commands-per-second", "60"]
+    flags = [*tiny_flags(tmp_path), "--web-port", "0", "--commands-per-second", "60"]
     with running_server(*flags) as server, connect(server) as client:
         limits = client.start(m.Start(motion=m.Motion.PAUSED)).limits
         sent = limits.commands_per_second * 10

@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with running_server(*flags) as process:
         yield process
         assert not serious(process)
-        assert not any(TOKEN in line for line in process.log)
+        assert not process.says(TOKEN)
 
 
 def over_web(server: ServerProcess) -> WebClient:

@@ -11,7 +11,7 @@ import pytest
 
 from diffusion_toy.contract import messages as m
 from tests.inference_server.faults import gauges
-from tests.models import write_model
+from tests.models import flags_of, write_model
 from tests.tools import ServerProcess, free_port, running_server, wait_for
 from tests.viewer_client.experiments.scene import Scene as AnyScene
 from tests.viewer_client.frames import frame
@@ -277,8 +277,7 @@ def live() -> Iterator[Callable[..., Live]]:
 
 
 def server_flags(model_file: Path, *more: object) -> list[str]:
-    flags = ["--model", model_file, "--threads", 1, "--capacity", 100_000, "--fixed-batch", 16, *more]
-    return [str(flag) for flag in flags]
+    return [*flags_of(model_file), "--fixed-batch", "16", *map(str, more)]
 
 
 def test_branches_begin_from_one_picture_differ_in_the_end_and_leave_nothing_behind(

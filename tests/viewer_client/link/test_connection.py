@@ -15,7 +15,7 @@ import pytest
 from diffusion_toy.contract import messages as m
 from diffusion_toy.contract import wire
 from diffusion_toy.v1 import denoise_pb2 as pb
-from tests.models import write_model
+from tests.models import flags_of, write_model
 from tests.tools import ServerProcess, free_port, running_server, wait_for
 from tests.viewer_client.frames import WELCOME
 from tests.viewer_client.link.dialogue import Faulty, frames_of
@@ -31,7 +31,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(model_file: Path) -> Iterator[ServerProcess]:
-    with running_server("--model", str(model_file), "--threads", "1", "--capacity", "100000") as process:
+    with running_server(*flags_of(model_file)) as process:
         yield process
 
 
@@ -58,16 +58,7 @@ def test_it_says_that_nobody_is_there_and_counts_the_tries(connect: Any) -> None
 def test_it_comes_back_when_the_server_does(model_file: Path, tmp_path: Path, connect: Any) -> None:
     key = tmp_path / "key"
     key.write_text("known to all servers of this test")
-    flags = [
-        "--model",
-        str(model_file),
-        "--threads",
-        "1",
-        "--capacity",
-        "100000",
-        "--resume-key-file",
-        str(key),
-    ]
+    flags = [*flags_of(model_file), "--resume-key-file", str(key)]
     first = ServerProcess(*flags)
     connection = connect(first.address, m.Start(seed=5))
     assert frames_of(connection, 3)[0].seed == 5

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from diffusion_toy.contract import messages as m
-from tests.models import tiny_flags, write_model
+from tests.models import shared_flags, tiny_flags
 from tests.tools import ServerProcess, running_server, wait_for
 from tests.viewer_client.frames import WELCOME, frame
 from tests.viewer_client.window.viewers import Viewer
@@ -175,10 +175,7 @@ def test_a_recipe_is_replayed_over_a_session_that_runs(server: ServerProcess) ->
 
 
 def test_a_replay_survives_a_server_that_restarts(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
-    key = tmp_path / "key"
-    key.write_bytes(bytes(range(32)))
-    flags = ("--model", str(model), "--threads", "1", "--capacity", "100000", "--resume-key-file", str(key))
+    flags = shared_flags(tmp_path)
     recipe = small(Entry(20, INJECT), Entry(60, INJECT), Entry(60, m.Play(FORWARD)), steps=90)
     recipe = replace(recipe, start=replace(recipe.start, model="tiny"))
     with running_server(*flags) as one:
