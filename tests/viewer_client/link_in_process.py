@@ -102,6 +102,11 @@ class LinkInProcess:
         self.status = Status(Phase.LOST, sentence, 1)
         self._stream.end(BrokenStreamError())
 
+    def come_back(self) -> None:
+        """Connect again after a loss; the session is resumed, if the server still has it."""
+        self.status = Status(Phase.CONNECTING)
+        self._stream = self._begin(self.start)
+
     @property
     def step(self) -> int:
         """Return the step of the newest frame, 0 before the first."""

@@ -27,6 +27,11 @@ class ExpectedState:
     last_sequence: int = 0
     applied_sequence: int = 0
 
+    def go_back_to(self, earlier: ExpectedState) -> None:
+        """Expect what was expected earlier: the commands since then have not been sent."""
+        self.settings, self.motion = earlier.settings, earlier.motion
+        self.direction, self.stepping = earlier.direction, earlier.stepping
+
     def begin(self, motion: m.Motion) -> None:
         """Expect a session that begins, or begins again, and moves like this."""
         self.motion = self.direction = motion

@@ -79,7 +79,11 @@ class ViewModel:
     feedback: Feedback = field(default_factory=Feedback)
     observers: list[Observer] = field(default_factory=list)
     _outgoing: deque[m.Command] = field(default_factory=deque)
+    _owed: list[m.Command] = field(default_factory=list)  # the answer to a welcome, once the session is live
     _expected: ExpectedState = field(default_factory=ExpectedState)
+    _sent_state: tuple[m.Start, ExpectedState] | None = None  # with the commands that have been sent
+    _dropped: bool = False  # commands have been asked for since then, and will not be sent
+    _plays_on: bool = False  # it is to run again once it is back
 
     def __post_init__(self) -> None:
         self._painting = Painting(self.brush)
@@ -113,30 +117,41 @@ class ViewModel:
         before, self.welcome, self.schedule = self.welcome, welcome, welcome.schedule
         if welcome.resumed and before is not None and welcome.session_id != before.session_id:
             self.replay = None  # another session has taken the place of the one that it was for
+        self._owed.clear()
+        plays_on, self._plays_on = self._plays_on, False
         if welcome.resumed:  # it is as it was, and what was on its way still is
-            self.notice = ""
+            self._forget_dropped()
+            if plays_on:
+                play = m.Play(self._expected.direction)
+                self._owed.append(play)
+                self._expected.moved(play)
             return
         if welcome.watching:
             self.notice = WATCHING
             self._expected.settings = welcome.settings
             return
-        self.notice = SESSION_REPLACED if before is not None else ""
+        if before is not None:
+            self.notice = SESSION_REPLACED
         self._expected.begin(self.start.motion)
         self._expected.settings = self.start.settings.apply_to(welcome.settings)
         if self.settings != welcome.settings:  # chosen while the connection was being made
-            self._outgoing.append(m.Configure(self.start.settings))
+            self._owed.append(m.Configure(self.start.settings))
         if self.start.seed is None:
             self.start = replace(self.start, seed=welcome.seed)
         elif self.start.seed != welcome.seed:
-            self._outgoing.append(m.Restart(self.start.seed))
+            self._owed.append(m.Restart(self.start.seed))
         if self.replay is not None:
-            self._outgoing.clear()  # all is as the recipe says
+            self._outgoing.clear()
+            self._owed.clear()  # all is as the recipe says
             self.replay.begin_again()
             self.notice = self.doubt_of(self.replay.recipe) or self.notice
 
     def next_start(self) -> m.Start:
         """Return what a connection begins with: after a loss, the same seed and settings again."""
         start = self.start if self.replay is None else self.replay.recipe.session(self.start.model)
+        if self.welcome is not None:
+            T = start.settings.apply_to(self.settings).num_time_steps
+            start = replace(start, origin=start.origin.within(T))
         self.command_log.asked_for(start)
         return start
 
@@ -224,11 +239,14 @@ class ViewModel:
 
     def take_commands(self) -> list[m.Command]:
         """Remove and return the commands to send now; called once for each picture that is drawn."""
-        commands = list(self._outgoing)
+        asked = list(self._outgoing)
         self._outgoing.clear()
         if not self.status.live:  # a lost session begins again from `start`
             self._painting.drop()
+            self._dropped |= bool(asked)
             return []
+        commands = [*self._owed, *asked]
+        self._owed.clear()
         if self.replay is not None and (steered := self.replay.steer(commands)) is not None:
             commands = steered
         elif self.replay is not None:
@@ -241,7 +259,19 @@ class ViewModel:
             step = m.Step(m.Motion.REVERSE, m.Disc(*self.pointer, self.brush.radius))
             commands.append(step)
             self._expected.moved(step)
+        self._remember_sent()
         return commands
+
+    def _remember_sent(self) -> None:
+        """Keep what the session is to do as of now: all that was asked for is on its way."""
+        self._sent_state, self._dropped = (self.start, replace(self._expected)), False
+
+    def _forget_dropped(self) -> None:
+        """Take back what was asked for without a connection: a session that goes on knows nothing of it."""
+        if self._dropped and self._sent_state is not None:
+            self.start, expected = self._sent_state
+            self._expected.go_back_to(expected)
+        self._dropped = False
 
     def drop_strokes(self) -> None:
         """Drop painted noise that has not been sent; the next point begins a new stroke."""
@@ -298,7 +328,8 @@ class ViewModel:
         self.move(m.Pause())
 
     def play(self) -> None:
-        """Let it run again, the way it ran."""
+        """Let it run again, the way it ran; after a loss, as soon as it is back."""
+        self._plays_on = not self.status.live
         self.move(m.Play(self._expected.direction))
 
     def restarted(self, seed: int, origin: m.Origin) -> None:
@@ -306,6 +337,7 @@ class ViewModel:
         self.start = replace(self.start, seed=seed, origin=origin, motion=m.Motion.REVERSE)
         self._expected.begin(m.Motion.REVERSE)
         self._forget_run()
+        self._remember_sent()
 
     def switched_session(self, seed: int) -> None:
         """Go on with another session of this seed, whose first steps had another seed."""
@@ -315,6 +347,7 @@ class ViewModel:
         self.observers.insert(0, self.command_log)
         self._forget_run()
         self._outgoing.clear()
+        self._remember_sent()
 
     def _forget_run(self) -> None:
         """Forget what was seen of a run, and its strokes that have not been sent: another begins."""

@@ -118,7 +118,8 @@ class Twin:
         self.other = first_twin(self.treatment, what, len(self.label_names))
         self.pair: Pair | None = None
         self.diverged = self.closed = False
-        self._seed, self._origin = model.frame.seed, model.start.origin
+        self._seed = model.frame.seed
+        self._origin = model.start.origin.within(settings.num_time_steps)
         everything = m.SettingsChange(**vars(settings))
         start = m.Start(
             model=model.welcome.model.name,

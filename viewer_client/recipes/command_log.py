@@ -169,14 +169,11 @@ class CommandLog:
         run_start = rebuilt.run_start
         if run_start.unknown or run_start.origin is None:
             raise NoRecipeError(run_start.unknown or ELSEWHERE)
-        origin, T = run_start.origin, run_start.settings.num_time_steps
-        if origin.time_step is not None:  # which may be of an earlier schedule
-            origin = replace(origin, time_step=min(origin.time_step, float(T)))
         everything = {f.name: getattr(run_start.settings, f.name) for f in fields(m.Settings)}
         return Recipe(
             start=m.Start(
                 model=self._model.name,
-                origin=origin,
+                origin=run_start.origin.within(run_start.settings.num_time_steps),
                 seed=run_start.seed,
                 settings=m.SettingsChange(**{**everything, "steps_per_second": None}),
             ),

@@ -211,3 +211,9 @@ class Origin:
     def __post_init__(self) -> None:
         if self.time_step is not None:
             check_range("origin.time_step", self.time_step, 0, T_MAX)
+
+    def within(self, num_time_steps: int) -> Origin:
+        """Return the same for a schedule of T steps: one chosen on a longer schedule starts at its end."""
+        if self.time_step is None:
+            return self
+        return replace(self, time_step=min(self.time_step, float(num_time_steps)))

@@ -353,6 +353,49 @@ def test_what_is_touched_without_a_connection_is_not_sent_later(model: ViewModel
     assert model.settings.label == m.NO_LABEL
 
 
+def test_what_is_asked_for_without_a_connection_is_forgotten_where_the_session_goes_on(
+    model: ViewModel,
+) -> None:
+    model.take_commands()
+    before = model.start
+    model.pass_time(LOST, now=0.0)
+    assert pressed(model, "right", "e", "8") == []
+    assert model.start != before
+    model.receive(RESUMED)
+    model.pass_time(Status(Phase.LIVE), now=1.0)
+    assert model.start == before
+    model.receive(frame())
+    assert model.motion is m.Motion.REVERSE
+    assert pressed(model, "space") == [m.Pause()]
+    assert pressed(model, "r") == [m.Restart()]  # and no play: the picture does not begin clean
+
+
+def test_a_session_that_is_to_play_on_does_so_when_it_is_back(model: ViewModel) -> None:
+    model.pause()
+    assert model.take_commands() == [m.Pause()]
+    model.pass_time(LOST, now=0.0)
+    model.play()
+    assert model.take_commands() == []
+    model.receive(RESUMED)
+    assert model.take_commands() == []  # its welcome has come, and it is not yet known to be live
+    model.pass_time(Status(Phase.LIVE), now=1.0)
+    assert model.take_commands() == [m.Play()]
+    assert model.take_commands() == []
+    model.pass_time(LOST, now=2.0)
+    model.receive(RESUMED)
+    model.pass_time(Status(Phase.LIVE), now=3.0)
+    assert model.take_commands() == []
+
+
+def test_an_origin_of_a_longer_schedule_begins_at_the_end_of_a_shorter_one(model: ViewModel) -> None:
+    drawn = m.Pixels(bytes(784))
+    model.configure(m.SettingsChange(num_time_steps=1000))
+    model.restart(3, m.Origin(drawn, 500.0))
+    assert model.next_start().origin == m.Origin(drawn, 500.0)
+    model.configure(m.SettingsChange(num_time_steps=300))
+    assert model.next_start().origin == m.Origin(drawn, 300.0)
+
+
 def test_a_new_session_after_a_loss_says_so(model: ViewModel) -> None:
     model.sent(m.Inject(None, 5.0), 5, now=0.0)
     model.pass_time(LOST, now=0.0)

@@ -187,6 +187,19 @@ def test_a_server_that_goes_ends_them_with_a_sentence() -> None:
     wait_for(scene.ended, "the branches to end")
 
 
+def test_a_session_that_was_paused_for_them_plays_on_after_a_loss() -> None:
+    scene = Scene()
+    branches = scene.open()
+    scene.run(lambda: branches.stage is Progress.RUNNING)
+    scene.own.lose("the connection to box:1 broke")
+    scene.run(lambda: branches.closed)
+    for _ in range(5):  # what is asked for meanwhile is not sent later
+        scene.tick()
+    scene.own.come_back()
+    scene.run(lambda: bool(scene.own.recent) and scene.own.recent[-1].time_step.max == 0)
+    assert scene.model.notice == "the branches are gone: the connection to box:1 broke"
+
+
 def test_the_one_that_is_chosen_takes_the_place_of_the_session() -> None:
     scene = Scene()
     branches = scene.open()
