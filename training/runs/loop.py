@@ -54,7 +54,11 @@ class StepReport:
 
 
 def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Return the factor of the peak rate at `step`, from 0: linear warm-up, then cosine decay to 0."""
+    """Return the factor of the peak rate at `step`, from 0: linear warm-up, then cosine decay to 0.
+
+    A short run warms up for a third of its steps at most.
+    """
+    warmup_steps = min(warmup_steps, total_steps // 3)
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)

@@ -184,6 +184,12 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert factors[100] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_a_short_run_reaches_its_peak_rate_too() -> None:
+    factors = [learning_rate_factor(step, 250, 48) for step in range(49)]
+    assert max(factors) == factors[15] == 1
+    assert factors[48] == 0
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
