@@ -49,7 +49,7 @@ class TrainConfig(LearningSettings):
 
     Attributes:
         dataset: a name that `training.data.named` knows.
-        warmup_steps: optimizer steps in which the learning rate rises to its peak.
+        warmup_steps: optimizer steps in which the learning rate rises; a third of the run at most.
         weight_decay: AdamW's.
         gradient_clip: largest norm of the whole gradient.
         ema_decay_max: the moving average's decay is min(this, (1+n)/(10+n)) after n steps.
@@ -61,6 +61,7 @@ class TrainConfig(LearningSettings):
         labelled_autoguidance: its weight where a label is told.
         interval_low, interval_high: the levels between which it guides.
         guidance: weight of the label in what the teacher says, 0 and above; 1: as it was trained.
+        teacher_knows_labels: whether the teacher is told the labels that the network is not told.
         repeats: epochs in a row that share the teacher's pictures, levels, noise and velocity.
         model: the network.
 
@@ -82,6 +83,7 @@ class TrainConfig(LearningSettings):
     interval_low: float = 0.0
     interval_high: float = 1.0
     guidance: float = 1.0
+    teacher_knows_labels: bool = False
     repeats: int = 1
     model: UNetConfig = field(default_factory=UNetConfig)
 

@@ -45,6 +45,15 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Return what the network learns in `step`: x0, u, eps and labels, as `loss` takes them."""
+        x0, u, eps, classes, told = self.drawn(step)
+        return x0, u, eps, self.labels(classes, told)
+
+    def labels(self, classes: Tensor, told: Tensor) -> Tensor:
+        """Return the classes where they are told, else the number of classes, which stands for none."""
+        return torch.where(told, classes, self.config.model.num_classes)
+
+    def drawn(self, step: int) -> tuple[Tensor, ...]:
+        """Return x0, u, eps, the classes (B,) and whether the network is told them, (B,) bool."""
         config, model, generator = self.config, self.config.model, self.generator(1, step)
         epoch, within = divmod(step, self.per_epoch)
         if self._order_of[0] != epoch:
@@ -57,9 +66,8 @@ class Batches:
             x0 = torch.where(mirrored[:, None, None, None], x0.flip(-1), x0)
         u = self._recipe.levels(count, model.height, model.width, config.map_share, generator)
         eps = torch.randn(x0.shape, generator=generator)
-        hidden = torch.rand(count, generator=generator) < config.unlabelled_share
-        labels = torch.where(hidden, model.num_classes, self.data.labels[indices])
-        return x0, u, eps, labels
+        told = torch.rand(count, generator=generator) >= config.unlabelled_share
+        return x0, u, eps, self.data.labels[indices], told
 
     def of_steps(self, steps: range) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batch of each step."""

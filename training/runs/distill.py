@@ -72,13 +72,16 @@ class TaughtBatches(Batches):
         """Return x0, u, eps, labels and the teacher's v; the latter for this process's part alone."""
         epoch, within = divmod(step, self.per_epoch)
         first = epoch - epoch % self.config.repeats
-        x0, u, eps, labels = super().batch(first * self.per_epoch + within)
+        x0, u, eps, classes, told = self.drawn(first * self.per_epoch + within)
+        labels = self.labels(classes, told)
         if epoch == first:
             self._targets.pop(within, None)
         if within not in self._targets:
             mine = self._ranks.part(len(u))
             target = torch.zeros_like(x0)
-            target[mine] = self._teacher(q_sample(x0, u[:, None], eps)[mine], u[mine], labels[mine])
+            known = classes if self.config.teacher_knows_labels else labels
+            x = q_sample(x0, u[:, None], eps)
+            target[mine] = self._teacher(x[mine], u[mine], labels[mine], known[mine])
             self._targets[within] = target.half()
         return x0, u, eps, labels, self._targets[within].float()
 
@@ -104,7 +107,7 @@ class DistillOptions(RunOptions):
     """What `distill` takes.
 
     Raises:
-        InvalidValueError: an interval whose end is below its beginning.
+        InvalidValueError: an interval whose end is below its beginning, or guidance without a weak model.
     """
 
     usual_shape: ClassVar[str] = "fast"
@@ -121,23 +124,31 @@ class DistillOptions(RunOptions):
         metavar="FILE",
         group=TEACHER,
     )
-    autoguidance: float = option(
-        1.0,
-        "weight w of the guidance v + w·(v − v_weak) where no label is told",
+    autoguidance: float | None = option(
+        None,
+        "weight w of the guidance v + w·(v − v_weak) where no label is told; only with --weak",
         low=0,
         high=WEIGHT_MAX,
         metavar="W",
+        told="1",
         group=TEACHER,
     )
-    labelled_autoguidance: float = option(
-        0.0, "the same where a label is told", low=0, high=WEIGHT_MAX, metavar="W", group=TEACHER
+    labelled_autoguidance: float | None = option(
+        None,
+        "the same where a label is told",
+        low=0,
+        high=WEIGHT_MAX,
+        metavar="W",
+        told="0",
+        group=TEACHER,
     )
-    interval: tuple[float, float] = option(
-        (0.0, 1.0),
+    interval: tuple[float, float] | None = option(
+        None,
         "noise levels between which it guides",
         low=0,
         high=1,
         metavar=("LOW", "HIGH"),
+        told="0 1",
         group=TEACHER,
     )
     guidance: float = option(
@@ -146,6 +157,12 @@ class DistillOptions(RunOptions):
         low=0,
         high=GUIDANCE_MAX,
         metavar="W",
+        group=TEACHER,
+    )
+    teacher_knows_labels: bool = option(
+        False,
+        "tell the teacher every label: what the student learns to say without one is then the mean of the "
+        "teacher's answers for the classes that the picture may be of",
         group=TEACHER,
     )
     repeats: int = option(
@@ -159,8 +176,22 @@ class DistillOptions(RunOptions):
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        low, high = self.interval
-        check_range("--interval", high, low, 1)
+        if self.interval is not None:
+            low, high = self.interval
+            check_range("--interval", high, low, 1)
+        if self.weak is None:
+            for flag in ("autoguidance", "labelled_autoguidance", "interval"):
+                if (value := getattr(self, flag)) is not None:
+                    given = " ".join(map(str, value)) if isinstance(value, tuple) else value
+                    limit = "what is possible without a weak model"
+                    raise InvalidValueError("--" + flag.replace("_", "-"), given, limit, "add --weak FILE")
+
+    @property
+    def how_guided(self) -> Autoguidance:
+        """Return how much the weak model guides."""
+        weight = 1.0 if self.autoguidance is None else self.autoguidance
+        low, high = self.interval or (0.0, 1.0)
+        return Autoguidance(weight, self.labelled_autoguidance or 0.0, low, high)
 
 
 def add_distill(add_parser: AddParser) -> None:
@@ -174,10 +205,11 @@ def run_distill(options: DistillOptions) -> int:
     teacher = load_model(options.teacher)
     model, dataset = teacher.config, teacher.metadata.dataset
     base = TrainConfig(
-        dataset=dataset, teacher=teacher.fingerprint, repeats=options.repeats, guidance=options.guidance
-    )
+        dataset=dataset, teacher=teacher.fingerprint, repeats=options.repeats, guidance=options.guidance,
+        teacher_knows_labels=options.teacher_knows_labels,
+    )  # fmt: skip
     weak: LoadedModel | None = None
-    guidance = Autoguidance(options.autoguidance, options.labelled_autoguidance, *options.interval)
+    guidance = options.how_guided
     if options.weak is not None:
         weak = load_model(options.weak)
         check_weak(model, dataset, teacher.metadata.label_names, weak)

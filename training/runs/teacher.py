@@ -48,21 +48,38 @@ class Teacher:
         self._program = make(teacher, device, Precision(precision))
         self._weak = None if weak is None else make(weak, device, Precision(precision))
 
-    def __call__(self, x: Tensor, u: Tensor, labels: Tensor) -> Tensor:
-        """Return the velocity of noisy pictures (B, C, H, W) with levels (B, H, W) and labels (B,)."""
-        v = self._program(x, u, labels)
+    def __call__(self, x: Tensor, u: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+        """Return the velocity that a student is to learn.
+
+        Args:
+            x: (B, C, H, W) noisy pictures.
+            u: (B, H, W) their levels.
+            labels: (B,) what the student is told. The guidance is for this label.
+            known: (B,) what the teacher itself is told: the same, or the class where `labels` has none.
+        """
+        v = self._program(x, u, known)
         taught, unlabelled = v.clone(), labels == self._null_label
         if self._weak is not None:
             weights = self._guidance.weights(u, unlabelled)
             rows = weights.flatten(1).any(1)
             if rows.any():
-                v_weak = self._weak(x[rows], u[rows], labels[rows])
-                taught[rows] += weights[rows] * (v[rows] - v_weak)
+                taught[rows] += weights[rows] * self._difference(
+                    v[rows], x[rows], u[rows], labels[rows], known[rows]
+                )
         told = ~unlabelled
         if self._label_weight != 1 and told.any():
             v_null = self._program(x[told], u[told], torch.full_like(labels[told], self._null_label))
             taught[told] += guided_velocity(v_null, v[told], self._label_weight) - v[told]
         return taught
+
+    def _difference(self, v: Tensor, x: Tensor, u: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+        """Return v − v_weak for `labels`, where v is the teacher's answer for `known`."""
+        assert self._weak is not None
+        other = known != labels
+        if other.any():
+            v = v.clone()
+            v[other] = self._program(x[other], u[other], labels[other])
+        return v - self._weak(x, u, labels)
 
 
 def _torch_program(model: LoadedModel, device: torch.device, precision: Precision) -> Program:

@@ -32,7 +32,7 @@ class CountingTeacher(Teacher):
     def __init__(self, beside: bool = False) -> None:
         self.works_beside, self.shown = beside, 0
 
-    def __call__(self, x: torch.Tensor, _u: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, *_told: torch.Tensor) -> torch.Tensor:
         self.shown += len(x)
         return -x
 
@@ -73,8 +73,15 @@ def test_the_teacher_guides_rows_that_have_a_weight(
     v_null = model.network(x, u, torch.full_like(labels, 10))
     unlabelled = (labels == 10)[:, None, None, None]
     expected = v + torch.where(unlabelled, v - v_weak, 0.5 * (v - v_weak) + 2 * (v - v_null))
-    torch.testing.assert_close(teacher(x, u, labels), expected, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(teacher(x, u, labels, labels), expected, atol=2e-3, rtol=1e-3)
+    known = torch.arange(len(x)) % 10
+    v_known = model.network(x, u, known)
+    expected = torch.where(unlabelled, v_known + v - v_weak, expected)
+    torch.testing.assert_close(
+        teacher(x, u, labels, torch.where(labels == 10, known, labels)), expected, atol=2e-3, rtol=1e-3
+    )
     assert (v - v_weak).abs().max() > 0.1
+    assert (v - v_known).abs().max() > 0.01
     assert (v - v_null).abs().max() > 0.01
 
 
@@ -89,6 +96,24 @@ def test_epochs_share_what_the_teacher_said(data: ImageSet, beside: bool) -> Non
     first, again, fresh = batches[0], batches[per_epoch], batches[2 * per_epoch]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[2], fresh[2])
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_the_teacher_knows_labels_that_the_student_is_not_told(data: ImageSet, knows: bool) -> None:
+    known = []
+
+    class Listening(CountingTeacher):
+        def __call__(self, x: torch.Tensor, *told: torch.Tensor) -> torch.Tensor:
+            known.append(told[-1])
+            return super().__call__(x)
+
+    taught = TaughtBatches(config(teacher_knows_labels=knows), data, Listening())
+    labels = taught.batch(0)[3]
+    hidden = labels == 10
+    assert hidden.any()
+    assert not hidden.all()
+    assert torch.equal(known[0][~hidden], labels[~hidden])
+    assert bool((known[0] == 10).any()) == (not knows)
 
 
 def test_a_resumed_distillation_is_the_uninterrupted_one(data: ImageSet, tmp_path: Path) -> None:
@@ -157,6 +182,12 @@ def test_distill_writes_a_model_that_names_its_teacher(teacher_file: Path, tmp_p
     ("more", "said"),
     [
         (["--autoguidance", "9"], "--autoguidance"),
+        (
+            ["--autoguidance", "1"],
+            "--autoguidance 1.0 is outside what is possible without a weak model; add --weak",
+        ),
+        (["--labelled-autoguidance", "0"], "--labelled-autoguidance 0.0 is outside what is possible without"),
+        (["--interval", "0.3", "1"], "--interval 0.3 1.0 is outside what is possible without a weak model"),
         (["--guidance", "-1"], "--guidance -1 is outside 0…8"),
         (["--interval", "0.8", "0.2"], "--interval 0.2 is outside 0.8…1"),
         (["--repeats", "0"], "--repeats 0 is outside 1 and above"),
