@@ -18,8 +18,9 @@ from training.experiments.setup import Condition, Experiment, Setup, denoise, le
 
 STEPS = {
     Sampler.DDPM: (300, 100, 50, 20, 10, 5),
-    Sampler.DDIM: (100, 50, 20, 10, 5),  # what these two are for
+    Sampler.DDIM: (100, 50, 20, 10, 5),  # what these are for
     Sampler.DPMPP: (100, 50, 20, 10, 5),
+    Sampler.SDE_DPMPP: (50, 20, 10, 5),
 }
 STRENGTHS = (0.5, 0.8, 1.2)  # of what is begun with, where it should be noise of strength 1
 STRENGTH_STEPS = 50
