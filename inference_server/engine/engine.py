@@ -364,7 +364,7 @@ class Engine:
             index = slots if len(moving) == len(due) else self.state.array(moving)
             self.state.keep(index, self.state.array(c.step[moving]), rows)
             self.state.store(index, rows, advanced)
-            c.count_steps(moving, at_end[steps], readings.time_step_max[steps])
+            c.count_steps(moving, at_end[steps], readings.nominal_max[steps])
         if applied.discs:
             confined = confine_steps(self.state, due, rows, applied.discs)
             self._setup.update_ended(confined)
