@@ -179,6 +179,8 @@ class Engine:
     def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None, peer: str = "") -> Session:
         """Open a session in the state of a snapshot: the same one, or with a seed a branch of it.
 
+        One of a faster server goes on as fast as this one can.
+
         Args:
             snapshot: where it goes on.
             branch_seed: of the branch; None for the same session.
@@ -190,7 +192,9 @@ class Engine:
             ServerFullError: every slot or all capacity is taken.
         """
         self._snapshots.check(snapshot)
-        settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
+        told = snapshot.settings
+        told = replace(told, steps_per_second=min(told.steps_per_second, self.tick_rate_hz))
+        settings = self._setup.checked_settings(m.SettingsChange(**vars(told)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
         self._setup.check_origin("start.resume_token.origin", origin, settings)
         self.share.make_room(settings, peer, to_play=snapshot.motion != m.Motion.PAUSED)

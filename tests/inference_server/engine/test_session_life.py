@@ -104,6 +104,18 @@ def test_a_session_whose_schedule_has_become_shorter_than_its_origin_is_restored
     assert again.origin == session.origin
 
 
+def test_a_session_of_a_faster_server_is_restored_and_goes_on_as_fast_as_this_one_can(tmp_path: Path) -> None:
+    fast, slow = (engine_of(tiny_model(tmp_path), EngineConfig(4, rate)) for rate in (60.0, 30.0))
+    session, leisurely = fast.join(start(label=4)), fast.join(start(steps_per_second=10.0))
+    snapshot, other = fast.snapshots([session, leisurely])
+    restored = slow.restore(snapshot)
+    assert restored.settings == replace(session.settings, steps_per_second=30.0)
+    assert slow.restore(snapshot, branch_seed=1).settings == restored.settings
+    assert slow.restore(other).settings == leisurely.settings
+    slow.tick()
+    assert int(slow.controls.step[restored.slot]) == 1
+
+
 def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine) -> None:
     session = engine.join(start())
     for _ in range(5):
