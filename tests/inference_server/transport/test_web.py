@@ -195,7 +195,7 @@ def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
         WebOrigins(origins=[origin])
 
 
-@pytest.mark.parametrize("name", ["http://box", "box:80", "", "a/b"])
+@pytest.mark.parametrize("name", ["http://box", "box:80", "", "a/b", "[", "[::1", "a]"])
 def test_a_host_name_that_is_none_is_refused_at_the_start(name: str) -> None:
     with pytest.raises(InvalidValueError, match="--web-host-name"):
         WebOrigins(names=[name])
