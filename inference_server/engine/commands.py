@@ -33,12 +33,14 @@ class Applied:
     Attributes:
         answers: what clients must be told.
         kinds: of the commands that were applied.
+        rejected: the kinds of those that were not.
         discs: by slot, to which pixels the session's step of this tick is confined.
         held: slots that do not step in this tick, since a command for this step still waits.
     """
 
     answers: list[Event] = field(default_factory=list)
     kinds: list[type] = field(default_factory=list)
+    rejected: list[type] = field(default_factory=list)
     discs: dict[int, m.Disc] = field(default_factory=dict)
     held: list[int] = field(default_factory=list)
 
@@ -204,6 +206,7 @@ class Commands:
                 self._apply(session, command, done)
         except InvalidValueError as error:
             done.answers.append(rejection(session, pending.sequence, error))
+            done.rejected.append(type(command))
             return self._ready(session)
         done.kinds.append(type(command))
         self._has_been_applied(session, m.Applied(pending.sequence, step))

@@ -337,7 +337,7 @@ class Engine:
         stepping &= turns & (c.phase >= 1 - 1e-9)
         due = np.flatnonzero(c.active & turns & (c.dirty | stepping))
         if not len(due):
-            return TickResult(None, events, applied=applied.kinds, ended=ended)
+            return TickResult(None, events, applied=applied.kinds, ended=ended, rejected=applied.rejected)
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
         steps = stepping[due]
         slots = self.state.array(due)
@@ -374,7 +374,7 @@ class Engine:
             self._setup.update_ended(confined)
             c.uniform[confined] = False
         broken = int((~finite).sum())
-        return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended)
+        return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended, applied.rejected)
 
     def _turns(self) -> NDArray[np.bool_]:
         """Return whose rows the network takes in this tick: (S,) bool, of those who may want any."""
