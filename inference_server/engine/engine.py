@@ -237,6 +237,7 @@ class Engine:
             self.share.release(session)
             self._commands.forget(session)
             self.controls.active[session.slot] = False
+            self.controls.watchers[session.slot] = 0
             self.state.state[session.slot] = 0  # nothing of it is for the next
             self._free.append(session.slot)
             self._ended.append(session)

@@ -128,6 +128,18 @@ def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine)
     assert int(frames.numbers[0]) == 6
 
 
+def test_who_watched_a_session_that_has_ended_is_counted_no_more(engine: Engine) -> None:
+    session, other = engine.join(start()), engine.join(start())
+    engine.add_watchers(session, 2)
+    engine.add_watchers(other, 1)
+    engine.leave(session)
+    assert engine.num_watchers == 1
+    following = engine.join(start())
+    assert following.slot == session.slot
+    engine.add_watchers(session, -2)  # their streams end later
+    assert engine.num_watchers == 1
+
+
 def test_a_detached_session_takes_no_command(engine: Engine) -> None:
     session = engine.join(start())
     engine.tick()
