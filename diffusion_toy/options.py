@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -122,7 +123,7 @@ def parse(
         prefix: each option also takes its value from the variable of this and its name, as in
             `DIFFUSION_TOY_TICK_RATE`; None gives a variable only to options that name one. A switch takes 1,
             true, yes, on or 0, false, no, off; an option that may be repeated takes several values with
-            `os.pathsep` between them. An empty variable counts as unset.
+            commas or blanks between them, or paths with `os.pathsep`. An empty variable counts as unset.
 
     Raises:
         InvalidValueError: a number outside its range.
@@ -280,8 +281,14 @@ class _Declared:
         if details:
             text += f" ({', '.join(details)})"
         if self.variable:
-            text += f" [env: {self.variable}]"
+            several = f"; several with {self.between} between" if self.repeated else ""
+            text += f" [env: {self.variable}{several}]"
         return text.replace("%", "%%")
+
+    @property
+    def between(self) -> str:
+        """Return in words what is between a variable's values: addresses have colons, and paths blanks."""
+        return repr(os.pathsep) if issubclass(self.kind, Path) else "commas or blanks"
 
     def finished(self, value: Any) -> Any:
         """Return a value of argparse as the field has it."""
@@ -297,9 +304,10 @@ class _Declared:
         """
         if not self.repeated:
             return self._one(text)
-        values = tuple(self._one(part) for part in text.split(os.pathsep) if part)
+        parts = text.split(os.pathsep) if issubclass(self.kind, Path) else re.split(r"[,\s]+", text)
+        values = tuple(self._one(part) for part in parts if part)
         if self.count not in (None, len(values)):
-            raise ValueError(f"{text!r} is not {self.count} values with {os.pathsep!r} between them")
+            raise ValueError(f"{text!r} is not {self.count} values with {self.between} between them")
         return values
 
     def _one(self, text: str) -> Any:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from diffusion_toy import __version__
-from diffusion_toy.console import packages_of
+from diffusion_toy.console import escape_what_cannot_be_shown, packages_of
 from diffusion_toy.errors import DiffusionToyError, InvalidValueError
 
 with packages_of("server"):
@@ -23,6 +23,7 @@ STATUS_FAILURE, STATUS_BAD_FLAG = 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server; the exit status: 0 after SIGTERM or Ctrl-C, 1 on failure, 2 for a bad option."""
+    escape_what_cannot_be_shown()
     parser = argparse.ArgumentParser(
         prog="python -m inference_server",
         description="Serve a diffusion model to many viewers: one live image for each. The command line wins "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -105,7 +106,7 @@ def resume_key(options: ServerOptions, environment: Mapping[str, str]) -> bytes:
     Raises:
         SecretError: it cannot be read or is too short, or one of several servers has none.
     """
-    given = environment.get(RESUME_KEY_VARIABLE, "").encode()
+    given = os.fsencode(environment.get(RESUME_KEY_VARIABLE, ""))  # the very bytes, whatever they are
     if options.resume_key_file is not None:
         return read_secret(options.resume_key_file, "--resume-key-file", RESUME_KEY_BYTES_MIN)
     if given and len(given) < RESUME_KEY_BYTES_MIN:

@@ -33,12 +33,14 @@ class Applied:
     Attributes:
         answers: what clients must be told.
         kinds: of the commands that were applied.
+        rejected: the kinds of those that were not.
         discs: by slot, to which pixels the session's step of this tick is confined.
         held: slots that do not step in this tick, since a command for this step still waits.
     """
 
     answers: list[Event] = field(default_factory=list)
     kinds: list[type] = field(default_factory=list)
+    rejected: list[type] = field(default_factory=list)
     discs: dict[int, m.Disc] = field(default_factory=dict)
     held: list[int] = field(default_factory=list)
 
@@ -204,6 +206,7 @@ class Commands:
                 self._apply(session, command, done)
         except InvalidValueError as error:
             done.answers.append(rejection(session, pending.sequence, error))
+            done.rejected.append(type(command))
             return self._ready(session)
         done.kinds.append(type(command))
         self._has_been_applied(session, m.Applied(pending.sequence, step))
@@ -277,15 +280,16 @@ class Commands:
         c, slot, settings = self._controls, session.slot, session.settings
         m.check_range("jump.time_step", time_step, 0, settings.num_time_steps)
         now = float(on_host(self._state.time_steps(self._state.array([slot], np.int64))).max())
+        schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
         if time_step >= now:
-            schedule = make_schedule(settings.schedule.key, settings.num_time_steps)
             level = float(schedule.level_of_time_step(time_step))
             self._state.noise_up_to(slot, level, session.seed, session.injections)
             session.injections += 1
             self._rest(slot)
             return
         steps = np.arange(c.first_kept[slot], c.step[slot])
-        distance = np.abs(c.kept_t[slot, steps % c.kept_t.shape[1]] - time_step)
+        levels = c.kept_level[slot, steps % c.kept_level.shape[1]]
+        distance = np.abs(schedule.time_step_of_level(levels) - time_step)
         if not len(steps) or distance.min() > JUMP_TOLERANCE:
             limit = f"{now:g}…{settings.num_time_steps}, and the time steps of kept states"
             raise InvalidValueError("jump.time_step", f"{time_step:g}", limit, "denoise to get there")

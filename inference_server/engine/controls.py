@@ -13,7 +13,7 @@ from diffusion_toy.contract import messages as m
 
 @dataclass(eq=False)
 class Controls:
-    """Hold one entry for each of S slots; `kept_t` has one for each of the K states that a slot keeps."""
+    """Hold one entry for each of S slots; `kept_level` has one for each of the K states that a slot keeps."""
 
     active: NDArray[np.bool_]
     motion: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Controls:
     first_kept: NDArray[np.int64]
     uniform: NDArray[np.bool_]  # one level for all pixels, as far as is known
     watchers: NDArray[np.int64]
-    kept_t: NDArray[np.float32]  # (S, K): largest time step of the state before step k, at k modulo K
+    kept_level: NDArray[np.float32]  # (S, K): largest level of the state before step k, at k modulo K
 
     @staticmethod
     def for_slots(slots: int, kept: int) -> Controls:
@@ -43,10 +43,10 @@ class Controls:
             "active": bool, "single_step": bool, "dirty": bool, "ended": bool,
             "multistep": bool, "uniform": bool,
             "phase": np.float64, "steps_per_tick": np.float64,
-            "stride": np.float32, "eta": np.float32, "guidance": np.float32, "kept_t": np.float32,
+            "stride": np.float32, "eta": np.float32, "guidance": np.float32, "kept_level": np.float32,
         }  # fmt: skip
         names = Controls.__dataclass_fields__
-        shapes = {"kept_t": (slots, kept)}
+        shapes = {"kept_level": (slots, kept)}
         return Controls(
             **{name: np.zeros(shapes.get(name, (slots,)), kinds.get(name, np.int64)) for name in names}
         )
@@ -73,17 +73,17 @@ class Controls:
         self.motion[slot], self.single_step[slot] = m.Motion.PAUSED, False
 
     def count_steps(
-        self, slots: NDArray[np.int64], at_end: NDArray[np.bool_], largest_t: NDArray[np.float32]
+        self, slots: NDArray[np.int64], at_end: NDArray[np.bool_], largest_level: NDArray[np.float32]
     ) -> None:
         """Take note that these sessions have taken a step.
 
         Args:
             slots: (R,) int64, whose.
             at_end: (R, 2) bool, whether every pixel is clean now, and whether every pixel is at T.
-            largest_t: (R,) float32, the largest time step of each before it.
+            largest_level: (R,) float32, the largest level of each before it, which outlives its schedule.
         """
-        kept = self.kept_t.shape[1]
-        self.kept_t[slots, self.step[slots] % kept] = largest_t
+        kept = self.kept_level.shape[1]
+        self.kept_level[slots, self.step[slots] % kept] = largest_level
         self.step[slots] += 1
         self.first_kept[slots] = np.maximum(self.first_kept[slots], self.step[slots] - kept)
         forward = self.motion[slots] == m.Motion.FORWARD

@@ -179,6 +179,8 @@ class Engine:
     def restore(self, snapshot: SessionSnapshot, branch_seed: int | None = None, peer: str = "") -> Session:
         """Open a session in the state of a snapshot: the same one, or with a seed a branch of it.
 
+        One of a faster server goes on as fast as this one can.
+
         Args:
             snapshot: where it goes on.
             branch_seed: of the branch; None for the same session.
@@ -190,7 +192,9 @@ class Engine:
             ServerFullError: every slot or all capacity is taken.
         """
         self._snapshots.check(snapshot)
-        settings = self._setup.checked_settings(m.SettingsChange(**vars(snapshot.settings)), m.Settings())
+        told = snapshot.settings
+        told = replace(told, steps_per_second=min(told.steps_per_second, self.tick_rate_hz))
+        settings = self._setup.checked_settings(m.SettingsChange(**vars(told)), m.Settings())
         origin = replace(snapshot.origin, time_step=None)  # which may be of an earlier schedule
         self._setup.check_origin("start.resume_token.origin", origin, settings)
         self.share.make_room(settings, peer, to_play=snapshot.motion != m.Motion.PAUSED)
@@ -233,6 +237,7 @@ class Engine:
             self.share.release(session)
             self._commands.forget(session)
             self.controls.active[session.slot] = False
+            self.controls.watchers[session.slot] = 0
             self.state.state[session.slot] = 0  # nothing of it is for the next
             self._free.append(session.slot)
             self._ended.append(session)
@@ -333,7 +338,7 @@ class Engine:
         stepping &= turns & (c.phase >= 1 - 1e-9)
         due = np.flatnonzero(c.active & turns & (c.dirty | stepping))
         if not len(due):
-            return TickResult(None, events, applied=applied.kinds, ended=ended)
+            return TickResult(None, events, applied=applied.kinds, ended=ended, rejected=applied.rejected)
         c.phase[stepping] = np.maximum(c.phase[stepping] - 1, 0)
         steps = stepping[due]
         slots = self.state.array(due)
@@ -364,13 +369,13 @@ class Engine:
             index = slots if len(moving) == len(due) else self.state.array(moving)
             self.state.keep(index, self.state.array(c.step[moving]), rows)
             self.state.store(index, rows, advanced)
-            c.count_steps(moving, at_end[steps], readings.time_step_max[steps])
+            c.count_steps(moving, at_end[steps], readings.nominal_max[steps])
         if applied.discs:
             confined = confine_steps(self.state, due, rows, applied.discs)
             self._setup.update_ended(confined)
             c.uniform[confined] = False
         broken = int((~finite).sum())
-        return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended)
+        return TickResult(frames, events, taken, forward_s, applied.kinds, broken, ended, applied.rejected)
 
     def _turns(self) -> NDArray[np.bool_]:
         """Return whose rows the network takes in this tick: (S,) bool, of those who may want any."""

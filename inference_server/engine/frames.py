@@ -156,6 +156,7 @@ class TickResult:
         applied: the kinds of the commands that were applied.
         broken: how many rows had a next state that was not finite and was not taken over.
         ended: the sessions that have gone since the tick before.
+        rejected: the kinds of the commands that were not applied.
     """
 
     frames: FrameBatch | None
@@ -165,3 +166,4 @@ class TickResult:
     applied: Sequence[type] = ()
     broken: int = 0
     ended: Sequence[Session] = ()
+    rejected: Sequence[type] = ()

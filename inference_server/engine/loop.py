@@ -119,6 +119,8 @@ class EngineLoop:
             log.error("%d states were not finite and were not taken over", result.broken)
         for kind in result.applied:
             self._metrics.command(kind.__name__.lower(), "applied")
+        for kind in result.rejected:
+            self._metrics.command(kind.__name__.lower(), "rejected")
         if frames is not None or result.events or result.ended:
             self._publish(result)
 

@@ -119,7 +119,8 @@ class PendingCommands:
             if not skips:
                 self._check(pending)
             elif self._queue and isinstance(self._queue[-1].command, Skip):
-                self._queue.pop()
+                self._queue[-1] = pending  # at no moment is the queue empty: `first` reads without the lock
+                return False
             self._queue.append(pending)
             self._count(not skips, pending.held_bytes)
             return len(self._queue) == 1

@@ -14,6 +14,7 @@ with packages_of("server"):
     import grpc
 
 CERTIFICATE_VARIABLE = "DIFFUSION_TOY_TLS_CERT"  # the server's own
+STRAIGHT = ("grpc.enable_http_proxy", 0)  # whatever proxy the environment names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _channel(address: str, tls_ca: Path | None, tls_name: str) -> grpc.Channel:
     if tls_ca is None:
-        return grpc.insecure_channel(address)
-    options = [("grpc.ssl_target_name_override", tls_name)]
+        return grpc.insecure_channel(address, [STRAIGHT])
+    options = [STRAIGHT, ("grpc.ssl_target_name_override", tls_name)]
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(tls_ca.read_bytes()), options)
 
 

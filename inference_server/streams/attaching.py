@@ -134,9 +134,11 @@ class Attaching:
 
     def expire(self, engine: Engine, session: Session, count: int) -> None:
         """End a session that still waits, unless it was resumed since."""
+        if not session.detached or session.detachments != count:
+            return  # one that gives way to another while a stream drives it is counted by that stream
         if session.displaced:
             self._metrics.session_ended("displaced")
-        elif session.detached and session.detachments == count and engine.find(session.id) is session:
+        elif engine.find(session.id) is session:
             self._metrics.session_ended("expired")
             engine.leave(session)
 

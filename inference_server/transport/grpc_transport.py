@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from diffusion_toy.v1 import denoise_pb2, denoise_pb2_grpc
 from inference_server.streams.sessions import Sessions
@@ -19,6 +19,7 @@ from inference_server.transport.addresses import (
 from inference_server.transport.bearer import BearerGuard
 from inference_server.transport.grpc_bearer import BearerInterceptor
 from inference_server.transport.grpc_health import BoundedHealth
+from inference_server.transport.grpc_reflection import BoundedReflection
 from inference_server.transport.grpc_service import DenoiseService
 from inference_server.transport.proxies import NO_PROXIES, TrustedProxies
 from inference_server.transport.security import (
@@ -93,8 +94,9 @@ class GrpcTransport:
         server = self._server = grpc.aio.server(interceptors=interceptors, options=options)
         denoise_pb2_grpc.add_DenoiseServiceServicer_to_server(DenoiseService(sessions, self._proxies), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection(
-            (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            BoundedReflection(names, self._proxies), server
         )
         # One by one: gRPC itself is content if any of a name's addresses is free, beside another server.
         for address in addresses:

@@ -32,7 +32,8 @@ class WebOrigins:
         own = socket.gethostname().lower()
         self._names = {"localhost", own, f"{own.partition('.')[0]}.local"}
         for name in names:
-            if urlsplit(f"//{name}").hostname != name.lower():
+            parts = _split(f"//{name}")
+            if parts is None or parts.hostname != name.lower():
                 raise InvalidValueError(
                     "--web-host-name", name, "a host name", "write it without http:// and port"
                 )

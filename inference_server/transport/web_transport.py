@@ -214,7 +214,7 @@ class WebTransport:
     async def _serve(self, connection: Connection) -> tuple[Status, str] | None:
         """Serve what the connection's address and subprotocol ask for; see `Sessions.serve`."""
         assert connection.request is not None
-        at_wall = urlsplit(connection.request.path).path == WALL_PATH
+        at_wall = path_of(connection.request) == WALL_PATH
         if at_wall is not (connection.subprotocol == WALL_SUBPROTOCOL):
             said = (
                 f"the subprotocol of {WALL_PATH} is {WALL_SUBPROTOCOL}, that of {STREAM_PATH} {SUBPROTOCOL}"
@@ -241,6 +241,11 @@ class WebTransport:
             return text(HTTPStatus.INTERNAL_SERVER_ERROR, status_of(error)[1])
 
     def _answer(self, connection: Connection, request: Request) -> Response | None:
+        """Answer a request of a client that is known; None lets a WebSocket begin.
+
+        Raises:
+            StreamError: the request's target cannot be read, or `_models` has refused.
+        """
         headers = request.headers
         hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
         if len(hosts) != 1 or not self._origins.knows_host(hosts[0]):
@@ -249,7 +254,7 @@ class WebTransport:
         if len(origins) > 1 or not self._origins.allows(origins[0] if origins else None, hosts[0]):
             said = "pages of other sites may not use this server; its owner can allow one with --web-origin"
             return text(HTTPStatus.FORBIDDEN, said)
-        path = urlsplit(request.path).path
+        path = path_of(request)
         if path == STREAM_PATH or (path == WALL_PATH and self._wall is not None):
             return None  # `websockets` answers what is no handshake
         if path == WALL and self._wall is None:
@@ -262,7 +267,7 @@ class WebTransport:
         if path == MODELS_PATH:
             return self._models(connection.client, headers)
         if (file := self._page.get(path)) is not None:
-            return of_file(file, "gzip" in headers.get("Accept-Encoding", ""))
+            return of_file(file, "gzip" in joined(headers, "Accept-Encoding"))
         return text(HTTPStatus.NOT_FOUND, "there is no such file")
 
     def _models(self, peer: str, headers: Headers) -> Response:
@@ -279,11 +284,28 @@ class WebTransport:
         message = pb.ListModelsResponse(
             models=[wire.model_to_proto(one) for one in self._sessions.models(peer)]
         )
-        if BINARY in headers.get("Accept", ""):
+        if BINARY in joined(headers, "Accept"):
             return response(HTTPStatus.OK, message.SerializeToString(), BINARY, {"Vary": "Accept"})
         return response(
             HTTPStatus.OK, MessageToJson(message).encode(), "application/json", {"Vary": "Accept"}
         )
+
+
+def path_of(request: Request) -> str:
+    """Return the path of a request, without its query.
+
+    Raises:
+        StreamError: its target is no address.
+    """
+    try:
+        return urlsplit(request.path).path
+    except ValueError as error:
+        raise StreamError(Status.INVALID_ARGUMENT, "the request's target is no address") from error
+
+
+def joined(headers: Headers, name: str) -> str:
+    """Return a header's value; lines of the same name are one list, by RFC 9110, section 5.3."""
+    return ", ".join(headers.get_all(name))
 
 
 def response(

@@ -28,8 +28,15 @@ NAME = r"'caf\udce9.gif'"
             "raise SystemExit(cli.main(['--list-models']))",
             r"recorded caf\udce9.gif",
         ),
+        (
+            "import inference_server.server as server\n"
+            "from inference_server.__main__ import main\n"
+            f"server.serve = lambda options, announce, terminal: announce(['serving', {NAME}])\n"
+            "raise SystemExit(main([]))",
+            "serving\ncaf\\udce9.gif",
+        ),
     ],
-    ids=["any program", "the viewer"],
+    ids=["any program", "the viewer", "the server"],
 )
 def test_any_file_name_is_printed(program: str, said: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}

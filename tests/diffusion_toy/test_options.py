@@ -110,7 +110,8 @@ def test_the_help_says_range_unit_default_and_variable(capsys: pytest.CaptureFix
     for part in (
         "--port PORT TCP port (0…65535, default: 50051) [env: TOY_PORT]",
         "steps (above 0…240 a second, default: 60) [env: TOY_TICK_RATE]",
-        "--model FILE a model file (default: those of the package) [env: TOY_MODEL]",
+        "--model FILE a model file (default: those of the package) "
+        "[env: TOY_MODEL; several with ':' between]",
         "--out DIR folder for 100 % of the results [env: TOY_OUT]",
         "--tour, --no-tour begin with the tour [env: TOY_TOUR]",
         "--level {low,high} how much (default: low) [env: TOY_LEVEL]",
@@ -188,7 +189,7 @@ def test_numbers_have_choices_pairs_two_values_and_several_enums_stay_enums() ->
     expected = Drawn(8, (0.25, 0.75), levels=(Level.LOW, Level.HIGH))
     argv = ["--size", "8", "--between", "0.25", "0.75", "--levels", "low", "high"]
     assert drawn(*argv) == expected
-    assert drawn(TOY_SIZE="8", TOY_BETWEEN="0.25:0.75", TOY_LEVELS="low:high") == expected
+    assert drawn(TOY_SIZE="8", TOY_BETWEEN="0.25, 0.75", TOY_LEVELS="low high") == expected
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_numbers_have_choices_pairs_two_values_and_several_enums_stay_enums() ->
         (["--between", "0.5"], {}, "argument --between: expected 2 arguments"),
         ([], {"TOY_SIZE": "2"}, "environment variable TOY_SIZE: invalid choice: 2 (choose from 1, 8)"),
         ([], {"TOY_SIZE": "two"}, "environment variable TOY_SIZE: invalid int value: 'two'"),
-        ([], {"TOY_BETWEEN": "0.5"}, "TOY_BETWEEN: '0.5' is not 2 values with ':' between them"),
+        ([], {"TOY_BETWEEN": "0.5"}, "TOY_BETWEEN: '0.5' is not 2 values with commas or blanks between them"),
     ],
 )
 def test_a_choice_or_a_pair_that_is_none_ends_the_program_in_words(

@@ -28,6 +28,15 @@ def test_every_option_has_a_variable_by_its_own_name() -> None:
     assert read.cache == Path("c")
 
 
+@pytest.mark.parametrize("between", [",", " ", ", ", "\n"])
+def test_a_variable_takes_several_addresses_which_have_colons_themselves(between: str) -> None:
+    origins = ("https://example.org", "http://localhost:8080", "http://[::1]:8080")
+    assert options(WEB_ORIGIN=origins[0]).web_origins == origins[:1]
+    assert options(WEB_ORIGIN=between.join(origins)).web_origins == origins
+    names = ("a.example", "b.example")
+    assert options(WEB_HOST_NAME=between.join(names)).web_host_names == names
+
+
 def test_the_command_line_wins_over_the_variable() -> None:
     assert options("--port", "1", PORT="2").port == 1
     assert options(PORT="2").port == 2

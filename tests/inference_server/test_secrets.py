@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_the_resume_key_comes_from_the_file_the_variable_or_nowhere(tmp_path: Pa
     assert resume_key(ServerOptions(resume_key_file=tmp_path / "key"), variable) == b"k" * 16
     assert resume_key(ServerOptions(one_of_several=True), variable) == b"v" * 16
     assert resume_key(ServerOptions(), {}) == b""
+    raw = {"DIFFUSION_TOY_RESUME_KEY": os.fsdecode(b"\xff" * 16)}  # as the environment has what is no text
+    assert resume_key(ServerOptions(), raw) == b"\xff" * 16
     with pytest.raises(SecretError, match=r"^DIFFUSION_TOY_RESUME_KEY holds 3 bytes"):
         resume_key(ServerOptions(), {"DIFFUSION_TOY_RESUME_KEY": "abc"})
     with pytest.raises(SecretError, match="--resume-key-file FILE, or set DIFFUSION_TOY_RESUME_KEY"):

@@ -163,6 +163,31 @@ def test_a_jump_in_time_is_noise_upwards_and_a_kept_state_downwards(engine: Engi
     assert readings.nominal_mean == pytest.approx(readings.actual_mean, abs=1e-5)  # nominal and actual agree
 
 
+@pytest.mark.parametrize(
+    ("change", "kept", "missing"),
+    [
+        (m.SettingsChange(num_time_steps=1000), 700.0, 250.0),  # of 300 these were 210, which is kept, and 75
+        (m.SettingsChange(num_time_steps=30), 25.0, 10.0),
+        (m.SettingsChange(schedule=m.ScheduleName.LINEAR), 250.0, 100.0),
+    ],
+)
+def test_a_jump_down_in_time_counts_in_the_schedule_of_now(
+    engine: Engine, change: m.SettingsChange, kept: float, missing: float
+) -> None:
+    session = engine.join(start())
+    for _ in range(100):
+        engine.tick()
+    send(engine, session, m.Jump(time_step=300.0), m.Configure(change), m.Jump(time_step=missing))
+    schedule, rejected = (event.message for event in engine.tick().events)
+    assert isinstance(schedule, m.Schedule)
+    assert isinstance(rejected, m.Rejected)
+    assert rejected.field == "jump.time_step"
+    send(engine, session, m.Jump(time_step=kept))
+    result = engine.tick()
+    assert not result.events
+    assert time_step(result, session)[1] == pytest.approx(kept, abs=0.5)
+
+
 def test_a_restart_forgets_the_states(engine: Engine) -> None:
     session = engine.join(start())
     for _ in range(5):

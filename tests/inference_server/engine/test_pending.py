@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -16,6 +20,8 @@ from inference_server.engine.pending import (
     SharedRoom,
     Skip,
 )
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 SMALL = 100 - OVERHEAD_BYTES  # of a request, so that a command counts as 100 bytes
 
@@ -69,6 +75,28 @@ def test_rejections_never_fill_a_queue_and_stand_for_those_before_them() -> None
     for sequence in range(2, 50):
         queue.put(Pending(sequence, Skip()))
     assert [pending.sequence for pending in queue] == [1, 49]
+
+
+def test_a_rejection_takes_the_place_of_another_while_the_engine_looks() -> None:
+    queue = PendingCommands()
+    seen: list[Pending | None] = []
+
+    def look(frame: FrameType, event: str, value: object) -> TraceFunction:
+        """Read the queue before each line of `put`, as the engine's thread may."""
+        seen.append(queue.first)
+        return look
+
+    assert queue.put(Pending(1, Skip())) is True
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        again = queue.put(Pending(2, Skip()))
+    finally:
+        sys.settrace(before)
+    assert again is False  # the engine knows that something waits
+    assert seen
+    assert None not in seen
+    assert queue.first == Pending(2, Skip())
 
 
 def test_bytes_are_bounded_for_a_session() -> None:

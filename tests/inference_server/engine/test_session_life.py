@@ -104,6 +104,18 @@ def test_a_session_whose_schedule_has_become_shorter_than_its_origin_is_restored
     assert again.origin == session.origin
 
 
+def test_a_session_of_a_faster_server_is_restored_and_goes_on_as_fast_as_this_one_can(tmp_path: Path) -> None:
+    fast, slow = (engine_of(tiny_model(tmp_path), EngineConfig(4, rate)) for rate in (60.0, 30.0))
+    session, leisurely = fast.join(start(label=4)), fast.join(start(steps_per_second=10.0))
+    snapshot, other = fast.snapshots([session, leisurely])
+    restored = slow.restore(snapshot)
+    assert restored.settings == replace(session.settings, steps_per_second=30.0)
+    assert slow.restore(snapshot, branch_seed=1).settings == restored.settings
+    assert slow.restore(other).settings == leisurely.settings
+    slow.tick()
+    assert int(slow.controls.step[restored.slot]) == 1
+
+
 def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine) -> None:
     session = engine.join(start())
     for _ in range(5):
@@ -114,6 +126,18 @@ def test_who_watches_is_not_confused_by_numbers_that_begin_again(engine: Engine)
     frames = engine.tick().frames
     assert frames is not None
     assert int(frames.numbers[0]) == 6
+
+
+def test_who_watched_a_session_that_has_ended_is_counted_no_more(engine: Engine) -> None:
+    session, other = engine.join(start()), engine.join(start())
+    engine.add_watchers(session, 2)
+    engine.add_watchers(other, 1)
+    engine.leave(session)
+    assert engine.num_watchers == 1
+    following = engine.join(start())
+    assert following.slot == session.slot
+    engine.add_watchers(session, -2)  # their streams end later
+    assert engine.num_watchers == 1
 
 
 def test_a_detached_session_takes_no_command(engine: Engine) -> None:

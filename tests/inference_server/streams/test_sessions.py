@@ -185,6 +185,39 @@ async def test_a_session_that_gives_way_is_told_so_and_goes_on_where_it_was(tmp_
             assert await serving[1 - gave_way] is None
 
 
+@pytest.mark.parametrize("driven", [False, True])
+def test_a_session_that_gives_way_is_counted_once_however_often_it_has_waited(driven: bool) -> None:
+    server = TickedServer()
+    try:
+        stream = server.open()
+        stream.send(m.Request(m.Start(seed=5), 1))
+        for _ in range(90):
+            server.tick()
+        token = next(one.resume_token for one in stream.arrived() if one.HasField("resume_token"))
+        again = m.Request(m.Start(resume_token=token.token), 1)
+        for _ in range(1 + driven):
+            stream.end(BrokenStreamError())
+            server.tick()
+            stream = server.open()
+            stream.send(again)
+            server.tick()
+        if not driven:
+            stream.end(BrokenStreamError())
+            server.tick()
+        (session,) = server.engine.sessions.values()
+        assert (session.detachments, session.detached) == (2, not driven)
+        server.engine.displace(session)
+        server.ticks += int(2 * m.Limits().grace_s * server.engine.tick_rate_hz)
+        for _ in range(3):
+            server.tick()
+        counted = server._sessions._metrics.registry.get_sample_value(
+            "diffusion_toy_sessions_ended_total", {"reason": "displaced"}
+        )
+        assert counted == 1
+    finally:
+        server.close()
+
+
 @pytest.mark.parametrize(
     ("command", "why"),
     [

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from inference_server.transport import grpc_health
+from inference_server.transport import grpc_bounds
 from inference_server.transport.grpc_health import BoundedHealth
 
 HANGS_S = 60.0
@@ -22,7 +22,7 @@ async def test_one_address_holds_so_many_watches_and_a_free_one_can_be_had_again
     request = health_pb2.HealthCheckRequest()
     async with asyncio.timeout(HANGS_S), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        watches = [stub.Watch(request) for _ in range(grpc_health.WATCHES_PER_ADDRESS)]
+        watches = [stub.Watch(request) for _ in range(grpc_bounds.STREAMS_PER_ADDRESS)]
         for watch in watches:
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         late = stub.Watch(request)
@@ -30,7 +30,7 @@ async def test_one_address_holds_so_many_watches_and_a_free_one_can_be_had_again
             await late.read()
         assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
         watches[0].cancel()
-        while servicer._open.total() == grpc_health.WATCHES_PER_ADDRESS:
+        while servicer.bounds.num_open == grpc_bounds.STREAMS_PER_ADDRESS:
             await asyncio.sleep(0.01)
         again = stub.Watch(request)
         assert (await again.read()).status == health_pb2.HealthCheckResponse.SERVING

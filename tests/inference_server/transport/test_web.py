@@ -143,6 +143,26 @@ async def test_a_request_without_a_host_or_with_two_is_refused(folder: Path) -> 
         assert (await page.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"))[0] == 421
 
 
+@pytest.mark.parametrize("target", ["//[", "http://[/", "//[x]/api/denoise"])
+async def test_a_target_that_is_no_address_is_the_clients_mistake(
+    folder: Path, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with web(folder) as page:
+        assert (await page.get(target))[0] == 400
+    assert not caplog.records
+
+
+async def test_a_header_that_is_repeated_counts_as_one_list(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with web(folder) as page:
+        _, headers, _ = await page.get("/assets/page-1a2b.js", "Accept-Encoding: br", "Accept-Encoding: gzip")
+        assert headers["content-encoding"] == "gzip"
+        _, headers, _ = await page.get("/api/models", "Accept: text/html", "Accept: application/x-protobuf")
+        assert headers["content-type"] == "application/x-protobuf"
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://localhost", "http://localhost.evil.example", "file://"]
 )
@@ -175,7 +195,7 @@ def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
         WebOrigins(origins=[origin])
 
 
-@pytest.mark.parametrize("name", ["http://box", "box:80", "", "a/b"])
+@pytest.mark.parametrize("name", ["http://box", "box:80", "", "a/b", "[", "[::1", "a]"])
 def test_a_host_name_that_is_none_is_refused_at_the_start(name: str) -> None:
     with pytest.raises(InvalidValueError, match="--web-host-name"):
         WebOrigins(names=[name])

@@ -313,6 +313,7 @@ export type Start = Message<"diffusion_toy.v1.Start"> & {
   /**
    * Goes on from a `ResumeToken`: the session itself if this server still has it, else one like it.
    * Model, origin, settings and motion are the token's, the fields above but `window` are ignored;
+   * a session that was faster than this server's steps goes on at this server's rate (`Welcome.settings`);
    * with `seed` the token is *branched* instead: a new session, of its own name, begins in the same
    * state, with this seed from here on. A token may be branched any number of times, also while its
    * session lives on; a branch with that session's own seed takes the same steps as it would.
