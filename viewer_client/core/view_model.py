@@ -120,6 +120,8 @@ class ViewModel:
         self._owed.clear()
         plays_on, self._plays_on = self._plays_on, False
         if welcome.resumed:  # it is as it was, and what was on its way still is
+            if not self.status.live:
+                self.take_commands()  # none goes to it that was asked for before it was back
             self._forget_dropped()
             if plays_on:
                 play = m.Play(self._expected.direction)
@@ -289,9 +291,10 @@ class ViewModel:
         self._expected.settings = recipe.start.settings.apply_to(self.settings)
         self._outgoing.clear()
         self._forget_run()
-        self.healing = False
+        self.healing = self._plays_on = False
         self.replay = Replay(recipe, over=True)
         self.notice = self.doubt_of(recipe)
+        self._remember_sent()  # a replay waits for the connection
 
     def next_replayed(self, now: float) -> m.Command | None:
         """Return what the replay sends at `now` (seconds), the same until it was `sent`; None if nothing."""

@@ -361,6 +361,7 @@ def test_what_is_asked_for_without_a_connection_is_forgotten_where_the_session_g
     model.pass_time(LOST, now=0.0)
     assert pressed(model, "right", "e", "8") == []
     assert model.start != before
+    model.key("space")  # between two pictures
     model.receive(RESUMED)
     model.pass_time(Status(Phase.LIVE), now=1.0)
     assert model.start == before
