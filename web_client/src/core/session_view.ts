@@ -2,11 +2,13 @@
 
 import type { Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
 import type * as m from "../contract/messages.ts";
+import { DABS_PER_FRAME } from "./brush.ts";
 import { ExpectedState } from "./expected_state.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Point } from "./strokes.ts";
 
-export const RENDER_RATE_HZ = 60;
+const RENDER_RATE_HZ = 60;
+const OTHER_COMMANDS_HZ = 40; // what buttons and keys may need of the server's limit
 
 export class SessionView {
   /** What the session begins with; kept up to date, so that a lost one can begin again. */
@@ -48,6 +50,13 @@ export class SessionView {
 
   get tickRateHz(): number {
     return this.welcome?.limits?.tickRateHz ?? RENDER_RATE_HZ;
+  }
+
+  /** Return how many dabs are sent for one picture of the screen, so that the server takes them all. */
+  get dabsPerFrame(): number {
+    const limit = this.welcome?.limits?.commandsPerSecond ?? 500;
+    const allowed = Math.floor((limit - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ);
+    return Math.min(Math.max(allowed, 1), DABS_PER_FRAME);
   }
 
   get shape(): m.Shape {

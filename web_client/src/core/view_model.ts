@@ -14,19 +14,18 @@ import type { Event } from "../link/connection.ts";
 import { CommandLog } from "../recipes/command_log.ts";
 import { type Recipe, sessionOf } from "../recipes/recipe.ts";
 import { Replay } from "../recipes/replay.ts";
-import { Brush, DABS_PER_FRAME, Painting } from "./brush.ts";
+import { Brush, Painting } from "./brush.ts";
 import { Feedback } from "./feedback.ts";
 import { Film } from "./film.ts";
 import { doubtOf, type Notice } from "./notice.ts";
 import { chosen, unchosen } from "./options.ts";
 import { Schedule } from "./schedule.ts";
-import { RENDER_RATE_HZ, SessionView } from "./session_view.ts";
+import { drawSeed } from "./seed.ts";
+import { SessionView } from "./session_view.ts";
 import type { Point } from "./strokes.ts";
 
-const OTHER_COMMANDS_HZ = 40; // what buttons and keys may need of the server's limit
 const HEALING_AHEAD = 8; // commands on their way while the picture is denoised under the pointer
 const NEAR_SHARE = 0.02; // of T: a click so near to a kept state means that one
-const SEED_DRAW_MAX = 99_999; // drawn seeds are short enough to be read out in a class
 
 /** Told of each command that is sent, and of each frame. */
 export interface Observer {
@@ -193,13 +192,6 @@ export class ViewModel extends SessionView {
       this.expected.moved(step);
     }
     return commands;
-  }
-
-  /** Return how many dabs are sent for one picture of the screen, so that the server takes them all. */
-  get dabsPerFrame(): number {
-    const limit = this.welcome?.limits?.commandsPerSecond ?? 500;
-    const allowed = Math.floor((limit - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ);
-    return Math.min(Math.max(allowed, 1), DABS_PER_FRAME);
   }
 
   // --- a replay ---
@@ -389,9 +381,4 @@ export class ViewModel extends SessionView {
   healOnce([x, y]: Point): void {
     this.#move(m.step(m.Motion.REVERSE, m.disc(x, y, this.brush.radius)));
   }
-}
-
-/** Return a seed that is short enough to be read out. */
-export function drawSeed(): bigint {
-  return BigInt(Math.floor(Math.random() * (SEED_DRAW_MAX + 1)));
 }

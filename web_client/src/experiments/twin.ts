@@ -11,8 +11,9 @@ import { type Origin, OriginSchema } from "../diffusion_toy/v1/denoise_pb.ts";
 import * as m from "../contract/messages.ts";
 import { type Brush, Painting } from "../core/brush.ts";
 import type { Notice } from "../core/notice.ts";
+import { drawSeed } from "../core/seed.ts";
 import type { Point } from "../core/strokes.ts";
-import { drawSeed, type ViewModel } from "../core/view_model.ts";
+import type { ViewModel } from "../core/view_model.ts";
 import {
   dabOf, type Difference, firstTwin, meaningOf, nextTwin, rootMeanSquare, type Treatment,
 } from "./difference.ts";
