@@ -18,9 +18,27 @@ export class SessionView {
   schedule: Schedule | undefined;
   frame: m.Frame | undefined;
   protected readonly expected = new ExpectedState();
+  protected dropped = false; // commands have been asked for that will not be sent
+  #sentState: { start: Start; expected: ExpectedState }; // with the commands that have been sent
 
   constructor(start: Start) {
     this.start = start;
+    this.#sentState = { start, expected: this.expected.copy() };
+  }
+
+  /** Keep what the session is to do as of now: all that was asked for is on its way. */
+  protected rememberSent(): void {
+    this.#sentState = { start: this.start, expected: this.expected.copy() };
+    this.dropped = false;
+  }
+
+  /** Take back what was asked for without a connection: a session that goes on knows nothing of it. */
+  protected forgetDropped(): void {
+    if (this.dropped) {
+      this.start = this.#sentState.start;
+      this.expected.goBackTo(this.#sentState.expected);
+    }
+    this.dropped = false;
   }
 
   /** Return the settings in force, with the changes that are on their way. */

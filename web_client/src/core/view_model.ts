@@ -80,12 +80,15 @@ export class ViewModel extends SessionView {
     if (welcome.schedule) this.schedule = new Schedule(welcome.schedule.alphasCumprod);
     if (welcome.resumed) {
       // it is as it was, and what was on its way still is
+      if (!this.live) this.takeCommands(); // none goes to it that was asked for before it was back
+      this.forgetDropped();
       if (before && welcome.sessionId !== before.sessionId) this.replay = undefined;
       if (!before) this.start = { ...this.start, seed: welcome.seed };
       if (!this.#leaving) this.notice = undefined;
       this.#leaving = false;
       return;
     }
+    this.dropped = false;
     const settings = m.settingsOf(welcome.settings);
     this.expected.settings = settings;
     if (welcome.watching) return;
@@ -171,6 +174,7 @@ export class ViewModel extends SessionView {
     if (!this.live) {
       // a lost session begins again from `start`
       this.painting.drop();
+      this.dropped ||= commands.length > 0;
       return [];
     }
     if (this.replay) {
@@ -191,6 +195,7 @@ export class ViewModel extends SessionView {
       commands.push(step);
       this.expected.moved(step);
     }
+    this.rememberSent();
     return commands;
   }
 
@@ -209,6 +214,7 @@ export class ViewModel extends SessionView {
     this.healing = false;
     this.replay = new Replay(recipe, this.welcome !== undefined);
     this.notice = doubtOf(recipe, this.welcome?.model?.fingerprint);
+    this.rememberSent(); // a replay waits for the connection
   }
 
   /** Return what the replay sends at `now` (seconds), the same until it was `sent`; undefined if nothing. */
@@ -324,6 +330,7 @@ export class ViewModel extends SessionView {
     this.start = { ...this.start, seed, origin, motion: m.Motion.REVERSE };
     this.expected.begin(m.Motion.REVERSE);
     this.#forgetRun();
+    this.rememberSent();
   }
 
   /** Begin another picture from noise. */
@@ -364,6 +371,7 @@ export class ViewModel extends SessionView {
     this.#leaving = true;
     this.#outgoing = [];
     this.#forgetRun();
+    this.rememberSent();
   }
 
   /** Add noise of so many time steps to the whole picture, all at once. */
