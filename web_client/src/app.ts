@@ -124,6 +124,7 @@ export class App {
     });
     addEventListener("pagehide", () => {
       this.#comparisons.close();
+      this.#send(this.#own, BROWSER.now()); // a session that was paused for them plays on
       const { model, connection } = this.#own;
       if (connection.resumeToken && !model.watching) keepSession(connection.resumeToken.token);
     });

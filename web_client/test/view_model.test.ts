@@ -64,6 +64,32 @@ test("a step that was sent before the loss is still expected to end in a pause",
   assert.equal(model.motion, Motion.PAUSED);
 });
 
+test("a session that is to play on does so when it is back, once", () => {
+  const model = running();
+  model.pause();
+  assert.deepEqual(sent(model), ["pause"]);
+  lose(model);
+  model.play();
+  assert.deepEqual(sent(model), []);
+  comeBack(model, true);
+  assert.deepEqual(sent(model), ["play"]);
+  assert.equal(model.motion, Motion.REVERSE);
+  lose(model);
+  comeBack(model, true);
+  assert.deepEqual(sent(model), []);
+});
+
+test("whoever presses play without a connection finds the session as it was", () => {
+  const model = running();
+  model.pause();
+  assert.deepEqual(sent(model), ["pause"]);
+  lose(model);
+  model.togglePlay();
+  comeBack(model, true);
+  assert.deepEqual(sent(model), []);
+  assert.equal(model.motion, Motion.PAUSED);
+});
+
 test("a new session after a loss begins with what was asked for meanwhile", () => {
   const model = running();
   lose(model);

@@ -44,6 +44,7 @@ export class ViewModel extends SessionView {
   observers: Observer[] = [];
   commandLog = new CommandLog();
   #outgoing: m.Command[] = [];
+  #playsOn = false; // it is to run again once it is back
 
   // --- from the connection ---
 
@@ -88,7 +89,7 @@ export class ViewModel extends SessionView {
       this.#leaving = false;
       return;
     }
-    this.dropped = false;
+    this.dropped = this.#playsOn = false;
     const settings = m.settingsOf(welcome.settings);
     this.expected.settings = settings;
     if (welcome.watching) return;
@@ -177,6 +178,11 @@ export class ViewModel extends SessionView {
       this.dropped ||= commands.length > 0;
       return [];
     }
+    if (this.#playsOn) {
+      commands.unshift(m.play(this.direction));
+      this.expected.moved(commands[0]!);
+      this.#playsOn = false;
+    }
     if (this.replay) {
       const steered = this.replay.steer(commands);
       if (steered) {
@@ -212,6 +218,7 @@ export class ViewModel extends SessionView {
     this.#outgoing = [];
     this.#forgetRun();
     this.healing = false;
+    this.#playsOn = false;
     this.replay = new Replay(recipe, this.welcome !== undefined);
     this.notice = doubtOf(recipe, this.welcome?.model?.fingerprint);
     this.rememberSent(); // a replay waits for the connection
@@ -256,12 +263,12 @@ export class ViewModel extends SessionView {
   }
 
   togglePlay(): void {
-    if (this.motion === m.Motion.PAUSED) this.play();
-    else this.#move(m.pause());
+    this.#move(this.motion === m.Motion.PAUSED ? m.play(this.direction) : m.pause());
   }
 
-  /** Let time run again, the way it ran. */
+  /** Let time run again, the way it ran; after a loss, as soon as the session is back. */
   play(): void {
+    this.#playsOn = !this.live;
     this.#move(m.play(this.direction));
   }
 
