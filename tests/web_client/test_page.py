@@ -183,7 +183,10 @@ def test_a_link_replays_the_picture_exactly(browser: Browser, server: ServerProc
     again = _download(browser, "Save picture", tmp_path / "again.png", "other")
     with Image.open(first) as one, Image.open(again) as other:
         assert (np.asarray(one) == np.asarray(other)).all()
-    for name in ("page", "other"):
+    _open(browser, link[:-9], "cut")
+    said = "document.querySelector('.notice')"
+    _wait(browser, f"!{said}.hidden && {said}.textContent.startsWith('this recipe cannot be used')", "cut")
+    for name in ("page", "other", "cut"):
         browser.do("await pages[args.name].context().close()", name=name)
 
 

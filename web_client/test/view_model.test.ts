@@ -33,6 +33,25 @@ function sent(model: ViewModel): (string | undefined)[] {
   return model.takeCommands().map((command) => command.case);
 }
 
+test("what has been said before a connection is there to be read, until something else is done", () => {
+  const damaged = { what: "said", words: "the link is damaged" } as const;
+  for (const resumed of [false, true]) {
+    const model = new ViewModel(start({ seed: 7n }));
+    model.notice = damaged;
+    comeBack(model, resumed);
+    assert.equal(model.notice, damaged);
+    lose(model);
+    comeBack(model, true);
+    assert.equal(model.notice, damaged);
+    model.changeModel("other");
+    assert.equal(model.notice, undefined);
+    comeBack(model, false);
+    assert.equal(model.notice, undefined); // it was asked for
+    comeBack(model, false);
+    assert.deepEqual(model.notice, { what: "session replaced" });
+  }
+});
+
 test("what is asked for without a connection is forgotten where the session goes on", () => {
   const model = running();
   const before = model.start;

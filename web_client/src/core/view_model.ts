@@ -85,15 +85,13 @@ export class ViewModel extends SessionView {
       this.forgetDropped();
       if (before && welcome.sessionId !== before.sessionId) this.replay = undefined;
       if (!before) this.start = { ...this.start, seed: welcome.seed };
-      if (!this.#leaving) this.notice = undefined;
-      this.#leaving = false;
       return;
     }
     this.dropped = this.#playsOn = false;
     const settings = m.settingsOf(welcome.settings);
     this.expected.settings = settings;
     if (welcome.watching) return;
-    this.notice = before && !this.#leaving ? { what: "session replaced" } : undefined;
+    if (before && !this.#leaving) this.notice = { what: "session replaced" };
     this.#leaving = false;
     this.expected.begin(this.start.motion || m.Motion.REVERSE);
     this.expected.settings = { ...settings, ...m.changeOf(this.start.settings) };
@@ -105,7 +103,7 @@ export class ViewModel extends SessionView {
     }
   }
 
-  #leaving = false; // the person has asked for another session
+  #leaving = false; // the person has asked for another model's session
 
   #receiveRejection(rejected: Rejected): void {
     this.commandLog.rejected(Number(rejected.sequence));
@@ -366,7 +364,7 @@ export class ViewModel extends SessionView {
     const { settings } = unchosen(this.start, "settings.label"); // its classes are others
     this.start = create(StartSchema, { model, ...(settings ? { settings } : {}), seed: drawSeed() });
     this.#leaving = true;
-    this.replay = undefined;
+    this.replay = this.notice = undefined;
     this.#outgoing = [];
     this.#forgetRun();
   }
@@ -375,7 +373,6 @@ export class ViewModel extends SessionView {
   switchSession(seed: bigint): void {
     this.start = { ...this.start, seed };
     this.commandLog = new CommandLog(); // no recipe has two seeds
-    this.#leaving = true;
     this.#outgoing = [];
     this.#forgetRun();
     this.rememberSent();
