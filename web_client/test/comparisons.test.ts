@@ -248,6 +248,16 @@ test("whatever is done lands at the same step of both", () => {
   }
 });
 
+test("the twin of a session from a longer schedule begins at the end of the present one", () => {
+  const scene = new Scene(0);
+  scene.model.start = start({ origin: { timeStep: 500 } });
+  const twin = new Twin(scene.model, scene.own, scene.open);
+  scene.comparison = twin;
+  assert.equal(scene.beside[0]?.start?.origin?.timeStep, 300);
+  scene.run(() => twin.pair !== undefined);
+  assert.equal(scene.model.start.origin?.timeStep, 300);
+});
+
 test("a command that comes too late for one of them is told", () => {
   const scene = new Scene(0);
   scene.model.brush.mode = "brush";

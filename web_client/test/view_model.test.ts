@@ -33,6 +33,16 @@ function sent(model: ViewModel): (string | undefined)[] {
   return model.takeCommands().map((command) => command.case);
 }
 
+test("an origin of a longer schedule begins at the end of a shorter one", () => {
+  const model = running();
+  model.configure({ numTimeSteps: 1000 });
+  model.beginWith(new Uint8Array(784), 500);
+  assert.equal(model.nextStart().origin?.timeStep, 500);
+  model.configure({ numTimeSteps: 300 });
+  assert.equal(model.nextStart().origin?.timeStep, 300);
+  assert.equal(model.start.origin?.timeStep, 500); // which it is again on a longer one
+});
+
 test("what has been said before a connection is there to be read, until something else is done", () => {
   const damaged = { what: "said", words: "the link is damaged" } as const;
   for (const resumed of [false, true]) {

@@ -115,7 +115,11 @@ export class ViewModel extends SessionView {
 
   /** Return what a connection begins with: after a loss, the same seed and settings again. */
   nextStart(): Start {
-    const start = this.replay ? sessionOf(this.replay.recipe, this.start.model) : this.start;
+    let start = this.replay ? sessionOf(this.replay.recipe, this.start.model) : this.start;
+    if (this.welcome && start.origin) {
+      const T = m.changeOf(start.settings).numTimeSteps ?? this.settings.numTimeSteps;
+      start = { ...start, origin: m.originWithin(start.origin, T) };
+    }
     this.commandLog.askedFor(start);
     return start;
   }

@@ -109,7 +109,7 @@ export class Twin {
     this.treatment = { kind: brush.kind, rule: brush.rule, sampler: settings.sampler, label: settings.label };
     this.other = firstTwin(this.treatment, this.what, this.classes);
     this.#seed = model.frame?.seed ?? drawSeed();
-    this.#origin = model.start.origin ?? create(OriginSchema);
+    this.#origin = m.originWithin(model.start.origin ?? create(OriginSchema), settings.numTimeSteps);
     this.#painting = new Painting(brush);
     const start = m.start({
       model: welcome?.model?.name ?? "",

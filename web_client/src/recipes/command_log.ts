@@ -1,7 +1,7 @@
 /** What was done in the running session, as it is sent and as it is applied; the recipe is made of it. */
 
-import type { Origin, Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
-import { type Command, type Frame, Motion, type Settings, settingsOf } from "../contract/messages.ts";
+import type { Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
+import { type Command, type Frame, Motion, originWithin, type Settings, settingsOf } from "../contract/messages.ts";
 import { type Logged, Reconstruction, type RunStart } from "./reconstruction.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -104,7 +104,7 @@ export class CommandLog {
       model: this.#model.name,
       fingerprint: this.#model.fingerprint,
       seed,
-      origin: withinRange(origin, settings),
+      origin: origin && originWithin(origin, settings.numTimeSteps),
       settings: rest,
       entries: rebuilt.entries,
       steps: rebuilt.step,
@@ -131,11 +131,5 @@ export class CommandLog {
 
 function applied(commands: Iterable<Logged>): Logged[] {
   return [...commands].filter((logged) => logged.step !== undefined);
-}
-
-/** Return an origin whose time step, which may be of an earlier schedule, is within 0…T. */
-function withinRange(origin: Origin | undefined, settings: Settings): Origin | undefined {
-  if (origin?.timeStep === undefined) return origin;
-  return { ...origin, timeStep: Math.min(origin.timeStep, settings.numTimeSteps) };
 }
 
