@@ -335,6 +335,31 @@ def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, m
         browser.do("await pages.second.context().close()")
 
 
+def test_a_token_that_is_typed_is_kept_and_the_models_are_listed(
+    browser: Browser, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("the-token-of-the-server")
+    models = ("--model", str(model), "--model", str(write_model(tmp_path / "other.safetensors", seed=1)))
+    with running_server(
+        *models, "--web-port", "0", "--token-file", str(tmp_path / "token"), *FLAGS
+    ) as server:
+        browser.do(
+            """const page = pages.page = await openPage(args.address);
+            await page.getByLabel('token').fill('the-token-of-the-server');
+            await page.getByLabel('token').press('Enter');
+            const listed = () => page.waitForFunction(() => {
+              for (const one of document.querySelectorAll('.panel details')) one.open = true;
+              const names = [...document.querySelectorAll('.panel option')].map((one) => one.value);
+              return document.querySelector('.sign').dataset.phase === 'live' && names.includes('other');
+            });
+            await listed();
+            await page.reload();
+            await listed();
+            await page.context().close();""",
+            address=server.page,
+        )
+
+
 # one session for all touches of a page: each has fingers of its own
 FINGERS = """
 const page = pages.page;

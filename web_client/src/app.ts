@@ -110,7 +110,7 @@ export class App {
       this.#models = fromBinary(ListModelsResponseSchema, new Uint8Array(await response.arrayBuffer())).models;
       this.#parts.panel.models = this.#models;
     } catch {
-      // the list stays as it is; the connection says what is wrong
+      // the list stays as it is; it is asked for again after a welcome
     }
   }
 
@@ -357,6 +357,7 @@ export class App {
   #advance({ model, connection }: Seen, now: number): Frame | undefined {
     const { events, frame } = connection.take();
     for (const event of events) {
+      if (event.case === "welcome" && model === this.#own.model) this.#welcomed(event.value.resumed);
       if (event.case === "lesson") this.#classroom.receive(event.value);
       else model.receiveEvent(event);
     }
@@ -365,6 +366,13 @@ export class App {
     if (model.live) model.feedback.passTime(now); // else what is on its way may be sent again
     this.#send({ model, connection }, now);
     return frame;
+  }
+
+  /** The server knows the token, and may have other models than the one before. */
+  #welcomed(resumed: boolean): void {
+    const { model, connection } = this.#own;
+    keepToken(connection.token);
+    if (!this.#models.length || (model.welcome && !resumed)) void this.#listModels();
   }
 
   #send({ model, connection }: Seen, now: number): void {
