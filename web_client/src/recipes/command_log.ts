@@ -9,7 +9,7 @@ const KEPT_MAX = 20_000; // commands of a run; a recipe of more would be too lar
 const KEPT_LEFT = 2_000; // of the newest, after a clearing out
 
 /** Why there is no recipe. */
-export type NoRecipe = "too many" | "elsewhere" | "watched" | "no picture";
+export type NoRecipe = "too many" | "too large" | "elsewhere" | "watched" | "no picture";
 
 /** Notes of one session, of as many runs as it has restarts. */
 export class CommandLog {
@@ -120,7 +120,8 @@ export class CommandLog {
     if (last < 0) {
       last = old.length - 1;
       rebuilt.read(old, rebuilt.step);
-      this.#runStart = { ...rebuilt.runStart, settings: rebuilt.settings, unknown: "too many" };
+      const unknown = runStart.unknown === "elsewhere" ? runStart.unknown : "too many";
+      this.#runStart = { ...rebuilt.runStart, settings: rebuilt.settings, unknown };
     } else {
       rebuilt.read(old.slice(0, last + 1), rebuilt.step);
       this.#runStart = rebuilt.runStart;
