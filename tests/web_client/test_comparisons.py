@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_branches_that_are_closed_leave_the_session_as_it_was(
     )
     _is_alone(metrics_port)
     _close(browser)
+
+
+def test_a_page_that_is_reloaded_with_its_branches_open_plays_on(browser: Browser, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "tiny.safetensors")
+    with running_server("--model", str(model), "--web-port", "0", *FLAGS) as patient:
+        _open(browser, patient)
+        seeds = browser.do(
+            """const page = pages.page;
+            await page.keyboard.press('b');
+            await page.getByText('8 ways on from').waitFor();
+            const seed = () => page.evaluate(() => document.querySelector('#seed').value);
+            const before = await seed();
+            await page.reload();
+            await page.waitForFunction(() => document.querySelector('.figures b').textContent === '0');
+            return [before, await seed()];"""
+        )
+        _close(browser)
+    assert seeds[0] == seeds[1]
 
 
 def test_a_narrow_screen_has_neither(browser: Browser, server: ServerProcess) -> None:

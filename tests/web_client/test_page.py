@@ -183,7 +183,10 @@ def test_a_link_replays_the_picture_exactly(browser: Browser, server: ServerProc
     again = _download(browser, "Save picture", tmp_path / "again.png", "other")
     with Image.open(first) as one, Image.open(again) as other:
         assert (np.asarray(one) == np.asarray(other)).all()
-    for name in ("page", "other"):
+    _open(browser, link[:-9], "cut")
+    said = "document.querySelector('.notice')"
+    _wait(browser, f"!{said}.hidden && {said}.textContent.startsWith('this recipe cannot be used')", "cut")
+    for name in ("page", "other", "cut"):
         browser.do("await pages[args.name].context().close()", name=name)
 
 
@@ -330,6 +333,31 @@ def test_a_full_server_is_waited_for_in_the_persons_language(browser: Browser, m
         )
         _wait(browser, f"{T} >= 0", "second")
         browser.do("await pages.second.context().close()")
+
+
+def test_a_token_that_is_typed_is_kept_and_the_models_are_listed(
+    browser: Browser, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("the-token-of-the-server")
+    models = ("--model", str(model), "--model", str(write_model(tmp_path / "other.safetensors", seed=1)))
+    with running_server(
+        *models, "--web-port", "0", "--token-file", str(tmp_path / "token"), *FLAGS
+    ) as server:
+        browser.do(
+            """const page = pages.page = await openPage(args.address);
+            await page.getByLabel('token').fill('the-token-of-the-server');
+            await page.getByLabel('token').press('Enter');
+            const listed = () => page.waitForFunction(() => {
+              for (const one of document.querySelectorAll('.panel details')) one.open = true;
+              const names = [...document.querySelectorAll('.panel option')].map((one) => one.value);
+              return document.querySelector('.sign').dataset.phase === 'live' && names.includes('other');
+            });
+            await listed();
+            await page.reload();
+            await listed();
+            await page.context().close();""",
+            address=server.page,
+        )
 
 
 # one session for all touches of a page: each has fingers of its own

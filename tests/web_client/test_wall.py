@@ -168,6 +168,26 @@ def test_who_follows_sees_the_spotlight_and_who_accepts_starts_from_the_seed(
         browser.do("await pages[args.name].context().close()", name=name)
 
 
+def test_an_offer_waits_for_the_connection(browser: Browser, server: ServerProcess) -> None:
+    browser.do(
+        """pages.Ada = await openPage(args.address);
+        const wall = await openPage(`${args.address}/wall#wall=${args.token}`);
+        await wall.getByText('1 picture', { exact: true }).waitFor();
+        await wall.getByRole('button', { name: 'Offer' }).click();
+        await pages.Ada.getByRole('button', { name: 'Start from it' }).click({ trial: true });
+        await wall.context().close();""",
+        address=server.page,
+        token=TOKEN,
+    )
+    server.process.kill()
+    browser.do(
+        """const page = pages.Ada;
+        await page.waitForFunction(() => document.querySelector('.offer .primary').disabled);
+        await page.getByRole('button', { name: 'Start from it' }).waitFor();
+        await page.context().close();"""
+    )
+
+
 def test_the_wall_without_its_token_shows_nobody(browser: Browser, server: ServerProcess) -> None:
     browser.do(
         """const page = await openPage(`${args.address}/wall#wall=a-wrong-one`);

@@ -4,7 +4,8 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { ListModelsResponseSchema, type Model, OriginSchema, type Start } from "./diffusion_toy/v1/denoise_pb.ts";
 import { Classroom } from "./core/classroom.ts";
 import type { Drawing } from "./core/drawing.ts";
-import { drawSeed, ViewModel } from "./core/view_model.ts";
+import { drawSeed } from "./core/seed.ts";
+import { ViewModel } from "./core/view_model.ts";
 import { type Frame, start } from "./contract/messages.ts";
 import { BROWSER, Connection } from "./link/connection.ts";
 import type { Recipe } from "./recipes/recipe.ts";
@@ -109,7 +110,7 @@ export class App {
       this.#models = fromBinary(ListModelsResponseSchema, new Uint8Array(await response.arrayBuffer())).models;
       this.#parts.panel.models = this.#models;
     } catch {
-      // the list stays as it is; the connection says what is wrong
+      // the list stays as it is; it is asked for again after a welcome
     }
   }
 
@@ -123,6 +124,7 @@ export class App {
     });
     addEventListener("pagehide", () => {
       this.#comparisons.close();
+      this.#send(this.#own, BROWSER.now()); // a session that was paused for them plays on
       const { model, connection } = this.#own;
       if (connection.resumeToken && !model.watching) keepSession(connection.resumeToken.token);
     });
@@ -355,6 +357,7 @@ export class App {
   #advance({ model, connection }: Seen, now: number): Frame | undefined {
     const { events, frame } = connection.take();
     for (const event of events) {
+      if (event.case === "welcome" && model === this.#own.model) this.#welcomed(event.value.resumed);
       if (event.case === "lesson") this.#classroom.receive(event.value);
       else model.receiveEvent(event);
     }
@@ -363,6 +366,13 @@ export class App {
     if (model.live) model.feedback.passTime(now); // else what is on its way may be sent again
     this.#send({ model, connection }, now);
     return frame;
+  }
+
+  /** The server knows the token, and may have other models than the one before. */
+  #welcomed(resumed: boolean): void {
+    const { model, connection } = this.#own;
+    keepToken(connection.token);
+    if (!this.#models.length || (model.welcome && !resumed)) void this.#listModels();
   }
 
   #send({ model, connection }: Seen, now: number): void {

@@ -248,6 +248,16 @@ test("whatever is done lands at the same step of both", () => {
   }
 });
 
+test("the twin of a session from a longer schedule begins at the end of the present one", () => {
+  const scene = new Scene(0);
+  scene.model.start = start({ origin: { timeStep: 500 } });
+  const twin = new Twin(scene.model, scene.own, scene.open);
+  scene.comparison = twin;
+  assert.equal(scene.beside[0]?.start?.origin?.timeStep, 300);
+  scene.run(() => twin.pair !== undefined);
+  assert.equal(scene.model.start.origin?.timeStep, 300);
+});
+
 test("a command that comes too late for one of them is told", () => {
   const scene = new Scene(0);
   scene.model.brush.mode = "brush";
@@ -293,6 +303,22 @@ test("branches begin at the moment at which the session is paused, and one is go
   assert.equal(scene.own.ended, "yes");
   assert.equal(scene.model.start.seed, third.seed);
   assert.deepEqual(scene.model.notice, { what: "branch taken", seed: third.seed });
+});
+
+test("a session whose branches end with its stream plays on when it is back", () => {
+  const scene = new Scene(2);
+  const branches = new Branches(scene.model, scene.own, scene.open);
+  scene.comparison = branches;
+  scene.run(() => branches.stage === "running");
+  const failure = { trouble: "broken", details: "", again: true, newSession: false } as const;
+  scene.own.status = { phase: "reconnecting", failure, attempt: 1 };
+  scene.run(() => branches.closed);
+  const notice = { what: "comparison", ending: "branches gone", trouble: "broken" };
+  assert.deepEqual(scene.model.notice, notice);
+  for (let ticks = 0; ticks < 5; ticks++) scene.tick();
+  scene.model.receiveEvent({ case: "welcome", value: welcome({ resumed: true }) });
+  scene.own.status = { phase: "live", failure: undefined, attempt: 0 };
+  scene.run(() => scene.model.frame?.timeStep.max === 0);
 });
 
 test("branches for which there is no room go, and the session plays on when they are closed", () => {

@@ -3,13 +3,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { LimitsSchema, RejectedSchema } from "../src/diffusion_toy/v1/denoise_pb.ts";
-import { disc, inject, InjectionRule, Motion, NoiseKind, pause, play, step } from "../src/contract/messages.ts";
+import { LimitsSchema, OriginSchema, RejectedSchema } from "../src/diffusion_toy/v1/denoise_pb.ts";
+import {
+  disc, inject, InjectionRule, Motion, NoiseKind, pause, play, restart, start, step,
+} from "../src/contract/messages.ts";
+import { CommandLog } from "../src/recipes/command_log.ts";
 import { pack, readFragment, recipeLink, unpack, watchLink } from "../src/recipes/links.ts";
 import { commandsOf, type Recipe } from "../src/recipes/recipe.ts";
 import { Replay } from "../src/recipes/replay.ts";
 import { fromText, RecipeError, TEXT_MAX_BYTES, toText } from "../src/recipes/text.ts";
-import { frame } from "./frames.ts";
+import { textOf } from "../src/ui/menus.ts";
+import { en } from "../src/words/en.ts";
+import { frame, welcome } from "./frames.ts";
 
 const DAB = inject(disc(0.1, 0.7, 0.2), 33.3, NoiseKind.LAPLACE, InjectionRule.NAIVE);
 const RECIPE: Recipe = {
@@ -80,6 +85,36 @@ test("a recipe's commands take every step one by one, in its direction", () => {
   const last = [...commandsOf(RECIPE)].at(-1)!.command;
   assert.ok(last.case === "step" && last.value.direction === Motion.FORWARD);
 });
+
+test("a recipe that is too large is no text, and its picture says so", () => {
+  const entries = Array.from({ length: 12_000 }, (_, at) => ({ step: at, what: DAB }));
+  assert.deepEqual(textOf({ ...RECIPE, entries, steps: 12_000 }), { reason: "too large" });
+  assert.deepEqual(textOf("watched"), { reason: "watched" });
+  assert.deepEqual(textOf(RECIPE), { text: toText(RECIPE) });
+  const said = "saved as a.png; without a recipe: the recipe of this run is larger than 1 MiB";
+  assert.ok(en.saved("a.png", en.noRecipe["too large"]).startsWith(said));
+  assert.equal(en.saved("a.png", ""), "saved as a.png");
+});
+
+for (const resumed of [false, true]) {
+  test(`after too many commands a restart has a recipe${resumed ? " where its origin is known" : ""}`, () => {
+    const log = new CommandLog();
+    log.askedFor(start({ seed: 7n }));
+    log.welcomed(welcome({ resumed }));
+    let sequence = 1;
+    const send = (command: typeof DAB): void => {
+      log.sent(command, (sequence += 1));
+      log.received(frame(300, { appliedSequence: sequence, applied: [{ sequence, step: 0 }] }));
+    };
+    for (let i = 0; i < 20_001; i++) send(DAB);
+    assert.equal(log.recipe(), resumed ? "elsewhere" : "too many");
+    send(restart());
+    if (resumed) assert.equal(log.recipe(), "elsewhere");
+    if (resumed) send(restart(7n, create(OriginSchema)));
+    const recipe = log.recipe();
+    assert.ok(typeof recipe === "object" && recipe.seed === 7n && recipe.entries.length === 0);
+  });
+}
 
 /** Send what a replay wants at this time; return the numbers of the commands. */
 function run(replay: Replay, now: number, first: number): number[] {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,12 @@ SEQUENCE_MAX = 2**63 - 1
 AMOUNT_MAX = 1000.0
 WINDOW_DEFAULT, WINDOW_MAX = 4, 32
 NAME_MAX = 24  # characters
+UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"})  # Unicode's categories
+
+
+def _printable(text: str) -> bool:
+    """Say whether each character has a shape, or may have: browsers know newer ones than this Python."""
+    return all(c == " " or unicodedata.category(c) not in UNPRINTABLE for c in text)
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Start:
         check_range("start.window", self.window, 1, WINDOW_MAX)
         if self.resume_token and self.watch:
             raise InvalidValueError("start.watch", self.watch, "either it or resume_token")
-        if len(self.name) > NAME_MAX or not self.name.isprintable():
+        if len(self.name) > NAME_MAX or not _printable(self.name):
             shown = self.name if len(self.name) <= 2 * NAME_MAX else f"{self.name[: 2 * NAME_MAX]}…"
             limit = f"at most {NAME_MAX} printable characters"
             raise InvalidValueError("start.name", repr(shown), limit, "shorten it, or leave it out")

@@ -33,6 +33,31 @@ def test_a_value_just_outside_does_not_look_as_if_it_were_inside(value: float, s
     assert str(refusal.value) == said
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Mia \U0001fa77",
+        "\U0001fae9",
+        "\U0001fbfa",
+        "Zoë \u2764\ufe0f",
+        "\U0001f44d\U0001f3fd",
+        "李 三",
+        "A\u0301",
+    ],
+)
+def test_a_name_may_have_characters_that_are_newer_than_this_python(name: str) -> None:
+    assert m.Start(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["\n", "\x7f", "\u202e", "\u200d", "\ud800", "\ue000", "\u2028", "\u2029", "\u00a0", "\u3000"],
+)
+def test_a_name_has_no_character_without_a_shape(character: str) -> None:
+    with pytest.raises(InvalidValueError, match="at most 24 printable characters"):
+        m.Start(name=f"a{character}b")
+
+
 @pytest.mark.parametrize("members", [m.NoiseKind, m.InjectionRule, m.Sampler])
 def test_each_member_has_words_of_its_own(members: type[IntEnum]) -> None:
     words = [member.words for member in members]  # type: ignore[attr-defined]

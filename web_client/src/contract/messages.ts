@@ -159,6 +159,12 @@ export function settingsMessage(change: Partial<Settings>): SettingsMessage {
   return create(SettingsSchema, change);
 }
 
+/** Return an origin for a schedule of T steps: one chosen on a longer schedule starts at its end. */
+export function originWithin(origin: Origin, numTimeSteps: number): Origin {
+  if (origin.timeStep === undefined) return origin;
+  return { ...origin, timeStep: Math.min(origin.timeStep, numTimeSteps) };
+}
+
 // --- commands ---
 
 export function disc(x: number, y: number, radius: number): Disc {

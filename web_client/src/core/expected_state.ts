@@ -11,6 +11,19 @@ export class ExpectedState {
   appliedSequence = 0;
   #stepping = false; // the last movement was a single step, which ends in a pause
 
+  /** Return the same, to go back to. */
+  copy(): ExpectedState {
+    const copy = new ExpectedState();
+    copy.goBackTo(this);
+    return copy;
+  }
+
+  /** Expect what was expected earlier: the commands since then have not been sent. */
+  goBackTo(earlier: ExpectedState): void {
+    [this.settings, this.motion] = [earlier.settings, earlier.motion];
+    [this.direction, this.#stepping] = [earlier.direction, earlier.#stepping];
+  }
+
   /** Expect a session that begins, or begins again, and moves like this. */
   begin(motion: Motion): void {
     this.motion = this.direction = motion;

@@ -14,19 +14,18 @@ import type { Event } from "../link/connection.ts";
 import { CommandLog } from "../recipes/command_log.ts";
 import { type Recipe, sessionOf } from "../recipes/recipe.ts";
 import { Replay } from "../recipes/replay.ts";
-import { Brush, DABS_PER_FRAME, Painting } from "./brush.ts";
+import { Brush, Painting } from "./brush.ts";
 import { Feedback } from "./feedback.ts";
 import { Film } from "./film.ts";
 import { doubtOf, type Notice } from "./notice.ts";
 import { chosen, unchosen } from "./options.ts";
 import { Schedule } from "./schedule.ts";
-import { RENDER_RATE_HZ, SessionView } from "./session_view.ts";
+import { drawSeed } from "./seed.ts";
+import { SessionView } from "./session_view.ts";
 import type { Point } from "./strokes.ts";
 
-const OTHER_COMMANDS_HZ = 40; // what buttons and keys may need of the server's limit
 const HEALING_AHEAD = 8; // commands on their way while the picture is denoised under the pointer
 const NEAR_SHARE = 0.02; // of T: a click so near to a kept state means that one
-const SEED_DRAW_MAX = 99_999; // drawn seeds are short enough to be read out in a class
 
 /** Told of each command that is sent, and of each frame. */
 export interface Observer {
@@ -45,6 +44,7 @@ export class ViewModel extends SessionView {
   observers: Observer[] = [];
   commandLog = new CommandLog();
   #outgoing: m.Command[] = [];
+  #playsOn = false; // it is to run again once it is back
 
   // --- from the connection ---
 
@@ -81,16 +81,17 @@ export class ViewModel extends SessionView {
     if (welcome.schedule) this.schedule = new Schedule(welcome.schedule.alphasCumprod);
     if (welcome.resumed) {
       // it is as it was, and what was on its way still is
+      if (!this.live) this.takeCommands(); // none goes to it that was asked for before it was back
+      this.forgetDropped();
       if (before && welcome.sessionId !== before.sessionId) this.replay = undefined;
       if (!before) this.start = { ...this.start, seed: welcome.seed };
-      if (!this.#leaving) this.notice = undefined;
-      this.#leaving = false;
       return;
     }
+    this.dropped = this.#playsOn = false;
     const settings = m.settingsOf(welcome.settings);
     this.expected.settings = settings;
     if (welcome.watching) return;
-    this.notice = before && !this.#leaving ? { what: "session replaced" } : undefined;
+    if (before && !this.#leaving) this.notice = { what: "session replaced" };
     this.#leaving = false;
     this.expected.begin(this.start.motion || m.Motion.REVERSE);
     this.expected.settings = { ...settings, ...m.changeOf(this.start.settings) };
@@ -102,7 +103,7 @@ export class ViewModel extends SessionView {
     }
   }
 
-  #leaving = false; // the person has asked for another session
+  #leaving = false; // the person has asked for another model's session
 
   #receiveRejection(rejected: Rejected): void {
     this.commandLog.rejected(Number(rejected.sequence));
@@ -114,7 +115,11 @@ export class ViewModel extends SessionView {
 
   /** Return what a connection begins with: after a loss, the same seed and settings again. */
   nextStart(): Start {
-    const start = this.replay ? sessionOf(this.replay.recipe, this.start.model) : this.start;
+    let start = this.replay ? sessionOf(this.replay.recipe, this.start.model) : this.start;
+    if (this.welcome && start.origin) {
+      const T = m.changeOf(start.settings).numTimeSteps ?? this.settings.numTimeSteps;
+      start = { ...start, origin: m.originWithin(start.origin, T) };
+    }
     this.commandLog.askedFor(start);
     return start;
   }
@@ -172,7 +177,13 @@ export class ViewModel extends SessionView {
     if (!this.live) {
       // a lost session begins again from `start`
       this.painting.drop();
+      this.dropped ||= commands.length > 0;
       return [];
+    }
+    if (this.#playsOn) {
+      commands.unshift(m.play(this.direction));
+      this.expected.moved(commands[0]!);
+      this.#playsOn = false;
     }
     if (this.replay) {
       const steered = this.replay.steer(commands);
@@ -192,14 +203,8 @@ export class ViewModel extends SessionView {
       commands.push(step);
       this.expected.moved(step);
     }
+    this.rememberSent();
     return commands;
-  }
-
-  /** Return how many dabs are sent for one picture of the screen, so that the server takes them all. */
-  get dabsPerFrame(): number {
-    const limit = this.welcome?.limits?.commandsPerSecond ?? 500;
-    const allowed = Math.floor((limit - OTHER_COMMANDS_HZ) / RENDER_RATE_HZ);
-    return Math.min(Math.max(allowed, 1), DABS_PER_FRAME);
   }
 
   // --- a replay ---
@@ -215,8 +220,10 @@ export class ViewModel extends SessionView {
     this.#outgoing = [];
     this.#forgetRun();
     this.healing = false;
+    this.#playsOn = false;
     this.replay = new Replay(recipe, this.welcome !== undefined);
     this.notice = doubtOf(recipe, this.welcome?.model?.fingerprint);
+    this.rememberSent(); // a replay waits for the connection
   }
 
   /** Return what the replay sends at `now` (seconds), the same until it was `sent`; undefined if nothing. */
@@ -258,12 +265,12 @@ export class ViewModel extends SessionView {
   }
 
   togglePlay(): void {
-    if (this.motion === m.Motion.PAUSED) this.play();
-    else this.#move(m.pause());
+    this.#move(this.motion === m.Motion.PAUSED ? m.play(this.direction) : m.pause());
   }
 
-  /** Let time run again, the way it ran. */
+  /** Let time run again, the way it ran; after a loss, as soon as the session is back. */
   play(): void {
+    this.#playsOn = !this.live;
     this.#move(m.play(this.direction));
   }
 
@@ -332,6 +339,7 @@ export class ViewModel extends SessionView {
     this.start = { ...this.start, seed, origin, motion: m.Motion.REVERSE };
     this.expected.begin(m.Motion.REVERSE);
     this.#forgetRun();
+    this.rememberSent();
   }
 
   /** Begin another picture from noise. */
@@ -360,7 +368,7 @@ export class ViewModel extends SessionView {
     const { settings } = unchosen(this.start, "settings.label"); // its classes are others
     this.start = create(StartSchema, { model, ...(settings ? { settings } : {}), seed: drawSeed() });
     this.#leaving = true;
-    this.replay = undefined;
+    this.replay = this.notice = undefined;
     this.#outgoing = [];
     this.#forgetRun();
   }
@@ -369,9 +377,9 @@ export class ViewModel extends SessionView {
   switchSession(seed: bigint): void {
     this.start = { ...this.start, seed };
     this.commandLog = new CommandLog(); // no recipe has two seeds
-    this.#leaving = true;
     this.#outgoing = [];
     this.#forgetRun();
+    this.rememberSent();
   }
 
   /** Add noise of so many time steps to the whole picture, all at once. */
@@ -389,9 +397,4 @@ export class ViewModel extends SessionView {
   healOnce([x, y]: Point): void {
     this.#move(m.step(m.Motion.REVERSE, m.disc(x, y, this.brush.radius)));
   }
-}
-
-/** Return a seed that is short enough to be read out. */
-export function drawSeed(): bigint {
-  return BigInt(Math.floor(Math.random() * (SEED_DRAW_MAX + 1)));
 }

@@ -11,8 +11,9 @@ import { type Origin, OriginSchema } from "../diffusion_toy/v1/denoise_pb.ts";
 import * as m from "../contract/messages.ts";
 import { type Brush, Painting } from "../core/brush.ts";
 import type { Notice } from "../core/notice.ts";
+import { drawSeed } from "../core/seed.ts";
 import type { Point } from "../core/strokes.ts";
-import { drawSeed, type ViewModel } from "../core/view_model.ts";
+import type { ViewModel } from "../core/view_model.ts";
 import {
   dabOf, type Difference, firstTwin, meaningOf, nextTwin, rootMeanSquare, type Treatment,
 } from "./difference.ts";
@@ -108,7 +109,7 @@ export class Twin {
     this.treatment = { kind: brush.kind, rule: brush.rule, sampler: settings.sampler, label: settings.label };
     this.other = firstTwin(this.treatment, this.what, this.classes);
     this.#seed = model.frame?.seed ?? drawSeed();
-    this.#origin = model.start.origin ?? create(OriginSchema);
+    this.#origin = m.originWithin(model.start.origin ?? create(OriginSchema), settings.numTimeSteps);
     this.#painting = new Painting(brush);
     const start = m.start({
       model: welcome?.model?.name ?? "",

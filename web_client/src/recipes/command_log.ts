@@ -1,7 +1,7 @@
 /** What was done in the running session, as it is sent and as it is applied; the recipe is made of it. */
 
-import type { Origin, Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
-import { type Command, type Frame, Motion, type Settings, settingsOf } from "../contract/messages.ts";
+import type { Start, Welcome } from "../diffusion_toy/v1/denoise_pb.ts";
+import { type Command, type Frame, Motion, originWithin, type Settings, settingsOf } from "../contract/messages.ts";
 import { type Logged, Reconstruction, type RunStart } from "./reconstruction.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -9,7 +9,7 @@ const KEPT_MAX = 20_000; // commands of a run; a recipe of more would be too lar
 const KEPT_LEFT = 2_000; // of the newest, after a clearing out
 
 /** Why there is no recipe. */
-export type NoRecipe = "too many" | "elsewhere" | "watched" | "no picture";
+export type NoRecipe = "too many" | "too large" | "elsewhere" | "watched" | "no picture";
 
 /** Notes of one session, of as many runs as it has restarts. */
 export class CommandLog {
@@ -104,7 +104,7 @@ export class CommandLog {
       model: this.#model.name,
       fingerprint: this.#model.fingerprint,
       seed,
-      origin: withinRange(origin, settings),
+      origin: origin && originWithin(origin, settings.numTimeSteps),
       settings: rest,
       entries: rebuilt.entries,
       steps: rebuilt.step,
@@ -120,7 +120,8 @@ export class CommandLog {
     if (last < 0) {
       last = old.length - 1;
       rebuilt.read(old, rebuilt.step);
-      this.#runStart = { ...rebuilt.runStart, settings: rebuilt.settings, unknown: "too many" };
+      const unknown = runStart.unknown === "elsewhere" ? runStart.unknown : "too many";
+      this.#runStart = { ...rebuilt.runStart, settings: rebuilt.settings, unknown };
     } else {
       rebuilt.read(old.slice(0, last + 1), rebuilt.step);
       this.#runStart = rebuilt.runStart;
@@ -131,11 +132,5 @@ export class CommandLog {
 
 function applied(commands: Iterable<Logged>): Logged[] {
   return [...commands].filter((logged) => logged.step !== undefined);
-}
-
-/** Return an origin whose time step, which may be of an earlier schedule, is within 0…T. */
-function withinRange(origin: Origin | undefined, settings: Settings): Origin | undefined {
-  if (origin?.timeStep === undefined) return origin;
-  return { ...origin, timeStep: Math.min(origin.timeStep, settings.numTimeSteps) };
 }
 

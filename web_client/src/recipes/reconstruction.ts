@@ -18,7 +18,7 @@ export interface Logged {
   rejected: boolean;
 }
 
-/** How a run starts; `unknown` says why it has no recipe. */
+/** How a run starts; `unknown` says why it has no recipe: "elsewhere" where its origin is not known. */
 export interface RunStart {
   seed: bigint;
   origin: Origin | undefined;
@@ -141,7 +141,7 @@ export class Reconstruction {
           origin: origin ?? now.origin,
           settings: this.settings,
           motion: Motion.REVERSE,
-          unknown: origin ? "" : now.unknown,
+          unknown: origin || now.unknown !== "elsewhere" ? "" : now.unknown,
         });
       }
     }

@@ -9,6 +9,7 @@ import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { Aloud, button, h, mark, write } from "./dom.ts";
 import { Pane } from "./pictures.ts";
+import { acts } from "./shortcuts.ts";
 
 /** A picture of one session: its guess, or what it is made from. */
 class Shown {
@@ -81,7 +82,7 @@ export class BranchesPanel {
     this.dialog.addEventListener("close", () => { branches.close(); });
     this.dialog.addEventListener("keydown", (event) => {
       if (!appearance.shortcuts || event.ctrlKey || event.altKey || event.metaKey) return;
-      if (event.key.toLowerCase() === "b") this.dialog.close();
+      if (event.key.toLowerCase() === "b" && acts(event)) this.dialog.close();
     });
   }
 

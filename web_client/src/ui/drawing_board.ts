@@ -8,6 +8,7 @@ import type { Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { button, h, hide, mark, type Slider, slider, write } from "./dom.ts";
 import { Pane } from "./pictures.ts";
+import { acts } from "./shortcuts.ts";
 
 const SHARE_STEP = 1 / 60;
 const RIGHT_OR_RUBBER = 2 | 32; // `PointerEvent.buttons`: of a mouse, and the end of a pen
@@ -199,6 +200,8 @@ export class DrawingBoard {
     if (move) {
       this.#pointer = [inside(x + move[0] / drawing.shape.width), inside(y + move[1] / drawing.shape.height)];
     } else if (event.key === " " || event.key === "Enter") {
+      event.preventDefault();
+      if (!acts(event)) return;
       this.#pointer = [x, y];
       this.#down = !this.#down;
       drawing.lift();

@@ -2,6 +2,7 @@
 
 import { pack, recipeLink, unpack, watchLink } from "../recipes/links.ts";
 import { encode, pictureOf } from "../recipes/png.ts";
+import type { NoRecipe } from "../recipes/command_log.ts";
 import type { Recipe } from "../recipes/recipe.ts";
 import { fromText, RecipeError, TEXT_MAX_BYTES, toText } from "../recipes/text.ts";
 import type { ViewModel } from "../core/view_model.ts";
@@ -10,6 +11,17 @@ import type { Appearance } from "./appearance.ts";
 import { button, h, type Icon, icon, mark } from "./dom.ts";
 
 const LONG_LINK = 8000; // letters, more than some programs send on
+
+/** Return a recipe's text, or why there is none. */
+export function textOf(recipe: Recipe | NoRecipe): { text: string } | { reason: NoRecipe } {
+  if (typeof recipe === "string") return { reason: recipe };
+  try {
+    return { text: toText(recipe) };
+  } catch (error) {
+    if (error instanceof RecipeError) return { reason: "too large" };
+    throw error;
+  }
+}
 
 /** What menus need of the page. */
 export interface Host {
@@ -70,17 +82,10 @@ export class Menus {
 
   /** Return the recipe's text; undefined, and the reason is said, where there is none. */
   #recipeText(): string | undefined {
-    const recipe = this.#model.commandLog.recipe();
-    if (typeof recipe === "string") {
-      this.#host.say(this.#words.noRecipe[recipe]);
-      return undefined;
-    }
-    try {
-      return toText(recipe);
-    } catch (error) {
-      this.#refuse(error);
-      return undefined;
-    }
+    const written = textOf(this.#model.commandLog.recipe());
+    if ("text" in written) return written.text;
+    this.#host.say(this.#words.noRecipe[written.reason]);
+    return undefined;
   }
 
   async savePicture(): Promise<void> {
@@ -89,13 +94,14 @@ export class Menus {
       this.#host.say(this.#words.noRecipe["no picture"]);
       return;
     }
-    // a picture without a recipe is saved all the same; then the reason is not in its way
-    const recipe = this.#model.commandLog.recipe();
-    const text = typeof recipe === "string" ? "" : toText(recipe);
+    // a picture without a recipe is saved all the same
+    const written = textOf(this.#model.commandLog.recipe());
+    const text = "text" in written ? written.text : "";
+    const without = "text" in written ? "" : this.#words.noRecipe[written.reason];
     const t = whole(frame.timeStep.max);
     const description = this.#words.description(t, numTimeSteps, welcome?.model?.name ?? "");
     const picture = pictureOf(frame, shape, this.#appearance.colorMap);
-    this.#download(await encode(picture, description, text), `${this.#name(t)}.png`);
+    this.#download(await encode(picture, description, text), `${this.#name(t)}.png`, without);
   }
 
   #saveRecipe(): void {
@@ -109,13 +115,13 @@ export class Menus {
     return `diffusion-toy-seed${this.#model.frame?.seed ?? ""}-t${t}`;
   }
 
-  #download(content: Blob, name: string): void {
+  #download(content: Blob, name: string, without = ""): void {
     const address = URL.createObjectURL(content);
     h("a", { href: address, download: name }).click();
     setTimeout(() => {
       URL.revokeObjectURL(address);
     }, 10_000);
-    this.#host.say(this.#words.saved(name));
+    this.#host.say(this.#words.saved(name, without));
   }
 
   async #open(file: File | undefined): Promise<void> {

@@ -9,6 +9,14 @@ const RADIUS_STEP = 1.15; // factors of one key press
 const STRENGTH_STEP = 1.25;
 const OWN_KEYS = "input, select, textarea, dialog, [role=slider] *"; // elements that have a use for all keys
 
+// what goes on while a key is held; everything else acts once a press
+const REPEATED = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "[", "]"];
+
+/** Whether a key acts now: it has been pressed, or goes on while it is held. */
+export function acts({ key, repeat }: KeyboardEvent): boolean {
+  return !repeat || REPEATED.includes(key);
+}
+
 /** Return the one after this; the last leads to the first. */
 function after<T>(all: readonly T[], now: T): T {
   return all[(all.indexOf(now) + 1) % all.length]!;
@@ -79,6 +87,7 @@ export function listen(model: ViewModel, allowed: () => boolean, opens: Opens, s
       const action = actionOf(event.key, model, opens);
       if (!action) return;
       event.preventDefault();
+      if (!acts(event)) return;
       if (model.watching) model.notice = { what: "watching" };
       else action();
     },

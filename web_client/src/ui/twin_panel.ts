@@ -9,7 +9,7 @@ import { whole, type Words } from "../words/words.ts";
 import type { Appearance } from "./appearance.ts";
 import { Aloud, button, choice, type Choice, h, hide, iconButton, mark, setIcon, write } from "./dom.ts";
 import { Pane } from "./pictures.ts";
-import { brushAction } from "./shortcuts.ts";
+import { acts, brushAction } from "./shortcuts.ts";
 import { follow } from "./touch.ts";
 
 /** One of the five pictures, with its title and what stands at the title's end. */
@@ -207,6 +207,6 @@ export class TwinPanel {
     const act = action ?? brushAction(key, this.#model);
     if (!act) return;
     event.preventDefault();
-    act();
+    if (acts(event)) act();
   }
 }

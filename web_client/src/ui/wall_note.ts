@@ -25,6 +25,7 @@ export class WallNote {
   readonly #words: Words;
   readonly #classroom: Classroom;
   readonly #says = h("p", { class: "says" });
+  readonly #begin: HTMLButtonElement;
   readonly #offer: HTMLElement;
   readonly #follow: { row: HTMLElement; set(on: boolean): void };
 
@@ -47,11 +48,11 @@ export class WallNote {
       classroom.following = on;
     }, "follow");
     mark(this.#says, "role", "status");
-    const begin = button(words.offerTake, () => {
+    this.#begin = button(words.offerTake, () => {
       const seed = classroom.offered;
       if (seed !== undefined) pupil.begin(seed);
     }, "primary");
-    this.#offer = h("div", { class: "offer", hidden: true }, begin, button(words.offerLeave, () => {
+    this.#offer = h("div", { class: "offer", hidden: true }, this.#begin, button(words.offerLeave, () => {
       pupil.decline();
     }));
     this.element = h(
@@ -67,6 +68,7 @@ export class WallNote {
     const seed = this.#classroom.offered;
     this.#follow.set(this.#classroom.following);
     hide(this.#offer, seed === undefined);
+    this.#begin.disabled = !own.live; // it would not be sent
     const parts = [this.#spotlight(own.welcome?.sessionId), seed === undefined ? "" : this.#words.offer(String(seed))];
     write(this.#says, parts.filter(Boolean).join(" "));
   }

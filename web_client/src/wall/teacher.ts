@@ -4,7 +4,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { WallRequestSchema } from "../diffusion_toy/v1/denoise_pb.ts";
 import { type Lesson, SeedOfferSchema } from "../diffusion_toy/v1/denoise_pb.ts";
 import { SEED_MAX } from "../contract/messages.ts";
-import { drawSeed } from "../core/view_model.ts";
+import { drawSeed } from "../core/seed.ts";
 import { button, h, mark, write } from "../ui/dom.ts";
 import type { Words } from "../words/words.ts";
 

@@ -225,11 +225,12 @@ export const de: Words = {
   close: "Schließen",
   noRecipe: {
     "too many": "dieser Lauf hat mehr Befehle, als ein Rezept fasst; „Neu starten“ oder „Neues Bild“ beginnt einen neuen",
+    "too large": "das Rezept dieses Laufs ist größer als 1 MiB; „Neu starten“ oder „Neues Bild“ beginnt einen neuen",
     elsewhere: "diese Sitzung setzt eine andere fort, und ein Rezept erzählt nur von einer; „Neues Bild“ beginnt eine neue",
     watched: "das Rezept einer Sitzung, der du zusiehst, gehört ihrem Besitzer",
     "no picture": "es gibt noch kein Bild",
   },
-  saved: (name) => `gespeichert als ${name}`,
+  saved: (name, without) => `gespeichert als ${name}${without && `; ohne Rezept: ${without}`}`,
   badRecipe: (why) => `dieses Rezept ist nicht brauchbar: ${why}`,
   description: (t, T, model) => `t ${t} von ${T}, Modell ${model}`,
 

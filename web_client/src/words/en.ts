@@ -230,11 +230,12 @@ export const en = {
   close: "Close",
   noRecipe: {
     "too many": "this run has more commands than a recipe holds; “Restart” or “New picture” starts a new run",
+    "too large": "the recipe of this run is larger than 1 MiB; “Restart” or “New picture” starts a new run",
     elsewhere: "this session goes on from another one, and a recipe tells of one alone; “New picture” starts a new one",
     watched: "the recipe of a session that you watch is its owner's",
     "no picture": "there is no picture yet",
   },
-  saved: (name: string) => `saved as ${name}`,
+  saved: (name: string, without: string) => `saved as ${name}${without && `; without a recipe: ${without}`}`,
   badRecipe: (why: string) => `this recipe cannot be used: ${why}`,
   description: (t: string, T: number, model: string) => `t ${t} of ${T}, model ${model}`,
 
