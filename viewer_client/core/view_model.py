@@ -118,16 +118,12 @@ class ViewModel:
         if welcome.resumed and before is not None and welcome.session_id != before.session_id:
             self.replay = None  # another session has taken the place of the one that it was for
         self._owed.clear()
-        plays_on, self._plays_on = self._plays_on, False
         if welcome.resumed:  # it is as it was, and what was on its way still is
             if not self.status.live:
                 self.take_commands()  # none goes to it that was asked for before it was back
             self._forget_dropped()
-            if plays_on:
-                play = m.Play(self._expected.direction)
-                self._owed.append(play)
-                self._expected.moved(play)
             return
+        self._plays_on = False
         if welcome.watching:
             self.notice = WATCHING
             self._expected.settings = welcome.settings
@@ -249,6 +245,10 @@ class ViewModel:
             return []
         commands = [*self._owed, *asked]
         self._owed.clear()
+        if self._plays_on:
+            self._plays_on, play = False, m.Play(self._expected.direction)
+            self._expected.moved(play)
+            commands.insert(0, play)
         if self.replay is not None and (steered := self.replay.steer(commands)) is not None:
             commands = steered
         elif self.replay is not None:
