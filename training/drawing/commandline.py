@@ -22,7 +22,14 @@ from diffusion_toy.predictors.eager import pick_device
 from training.data.images import Splits
 from training.data.named import DATASETS, FOLDER, load_splits
 from training.drawing.generation import KINDS, DrawingNetwork, Pipeline, make_pipeline
-from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, AutoguidedNetwork, check_weak
+from training.objectives.autoguidance import (
+    WEIGHT_DEFAULT,
+    WEIGHT_MAX,
+    Autoguidance,
+    AutoguidedNetwork,
+    check_named,
+    check_weak,
+)
 from training.objectives.config import PRECISIONS
 from training.objectives.recipes import DiffusionNetwork
 
@@ -128,14 +135,12 @@ class DrawingOptions(NetworkOptions):
         if self.eta is not None and not RULES[sampler_of_key(self.sampler)].takes_eta:
             limit = f"what --sampler {self.sampler} takes"
             raise InvalidValueError("--eta", self.eta, limit, "leave it out, or use --sampler ddim")
-        if self.autoguidance is not None and self.weak is None:
-            limit = "what is possible without a weak model"
-            raise InvalidValueError("--autoguidance", self.autoguidance, limit, "add --weak FILE")
+        check_named(self.weak, autoguidance=self.autoguidance)
 
     @property
     def weak_weight(self) -> float:
         """Return how much the weak model guides, where there is one."""
-        return 1.0 if self.autoguidance is None else self.autoguidance
+        return WEIGHT_DEFAULT if self.autoguidance is None else self.autoguidance
 
 
 def sampler_of(options: DrawingOptions) -> SamplingPlan:

@@ -8,6 +8,7 @@ steps back from it. It needs no label, and costs a second forward pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from diffusion_toy.model.unet import UNetConfig
 from training.data.images import class_difference
 from training.objectives.recipes import DiffusionNetwork
 
-WEIGHT_MAX = 8.0
+WEIGHT_DEFAULT, WEIGHT_MAX = 1.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ class AutoguidedNetwork(nn.Module):
         v: Tensor = self.network(x, u, labels)
         weights = self.guidance.weights(u, labels == self.config.num_classes)
         return torch.addcmul(v, weights, v - self.weak(x, u, labels))
+
+
+def check_named(weak: Path | None, **flags: object) -> None:
+    """Refuse flags that say how a weak model guides where none is named.
+
+    Args:
+        weak: the model's file.
+        flags: their values by the names of their fields, None for those that were not given.
+
+    Raises:
+        InvalidValueError: one was given without a weak model.
+    """
+    for name, value in flags.items():
+        if weak is None and value is not None:
+            given = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            limit = "what is possible without a weak model"
+            raise InvalidValueError("--" + name.replace("_", "-"), given, limit, "add --weak FILE")
 
 
 def check_weak(network: UNetConfig, dataset: str, label_names: tuple[str, ...], weak: LoadedModel) -> None:

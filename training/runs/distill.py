@@ -20,7 +20,14 @@ from diffusion_toy.options import REQUIRED, option
 from training.data.images import ImageSet, Splits
 from training.data.named import load_splits
 from training.drawing.commandline import AddParser, add_command
-from training.objectives.autoguidance import WEIGHT_MAX, Autoguidance, check_weak, picture_of
+from training.objectives.autoguidance import (
+    WEIGHT_DEFAULT,
+    WEIGHT_MAX,
+    Autoguidance,
+    check_named,
+    check_weak,
+    picture_of,
+)
 from training.objectives.config import TrainConfig
 from training.objectives.recipes import Network, mean_square_of_noisy
 from training.runs.batches import Batches
@@ -179,17 +186,15 @@ class DistillOptions(RunOptions):
         if self.interval is not None:
             low, high = self.interval
             check_range("--interval", high, low, 1)
-        if self.weak is None:
-            for flag in ("autoguidance", "labelled_autoguidance", "interval"):
-                if (value := getattr(self, flag)) is not None:
-                    given = " ".join(map(str, value)) if isinstance(value, tuple) else value
-                    limit = "what is possible without a weak model"
-                    raise InvalidValueError("--" + flag.replace("_", "-"), given, limit, "add --weak FILE")
+        check_named(
+            self.weak, autoguidance=self.autoguidance, interval=self.interval,
+            labelled_autoguidance=self.labelled_autoguidance,
+        )  # fmt: skip
 
     @property
     def how_guided(self) -> Autoguidance:
         """Return how much the weak model guides."""
-        weight = 1.0 if self.autoguidance is None else self.autoguidance
+        weight = WEIGHT_DEFAULT if self.autoguidance is None else self.autoguidance
         low, high = self.interval or (0.0, 1.0)
         return Autoguidance(weight, self.labelled_autoguidance or 0.0, low, high)
 

@@ -24,12 +24,12 @@ SEQUENCE_MAX = 2**63 - 1
 AMOUNT_MAX = 1000.0
 WINDOW_DEFAULT, WINDOW_MAX = 4, 32
 NAME_MAX = 24  # characters
-UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"})  # Unicode's categories
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"})  # Unicode's categories
 
 
 def _printable(text: str) -> bool:
     """Say whether each character has a shape, or may have: browsers know newer ones than this Python."""
-    return all(c == " " or unicodedata.category(c) not in UNPRINTABLE for c in text)
+    return all(c == " " or unicodedata.category(c) not in _UNPRINTABLE for c in text)
 
 
 @dataclass(frozen=True)
