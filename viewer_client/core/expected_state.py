@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from diffusion_toy.contract import messages as m
 
@@ -70,3 +70,29 @@ class ExpectedState:
                     self.motion = m.Motion.PAUSED if self.stepping else response.motion
                     if response.motion is not m.Motion.PAUSED:
                         self.direction = response.motion
+
+
+@dataclass(eq=False)
+class SentState:
+    """What a session begins with and does by the commands that have been sent.
+
+    Attributes:
+        dropped: commands have been asked for since then, and will not be sent.
+    """
+
+    start: m.Start
+    expected: ExpectedState
+    dropped: bool = False
+
+    @staticmethod
+    def of(start: m.Start, expected: ExpectedState) -> SentState:
+        """Return the state of now: all that was asked for is on its way."""
+        return SentState(start, replace(expected))
+
+    def restored(self, start: m.Start, expected: ExpectedState) -> m.Start:
+        """Take back what was dropped: a session that goes on knows nothing of it. Return its start."""
+        if not self.dropped:
+            return start
+        self.dropped = False
+        expected.go_back_to(self.expected)
+        return self.start

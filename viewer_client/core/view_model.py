@@ -15,7 +15,7 @@ from diffusion_toy.contract import messages as m
 from viewer_client.core import options
 from viewer_client.core.actions import FOR_WATCHERS, perform
 from viewer_client.core.brush import DABS_PER_FRAME, Brush, Painting
-from viewer_client.core.expected_state import ExpectedState
+from viewer_client.core.expected_state import ExpectedState, SentState
 from viewer_client.core.feedback import Feedback
 from viewer_client.core.geometry import Point
 from viewer_client.core.history import History
@@ -81,12 +81,12 @@ class ViewModel:
     _outgoing: deque[m.Command] = field(default_factory=deque)
     _owed: list[m.Command] = field(default_factory=list)  # the answer to a welcome, once the session is live
     _expected: ExpectedState = field(default_factory=ExpectedState)
-    _sent_state: tuple[m.Start, ExpectedState] | None = None  # with the commands that have been sent
-    _dropped: bool = False  # commands have been asked for since then, and will not be sent
+    _sent: SentState = field(init=False)
     _plays_on: bool = False  # it is to run again once it is back
 
     def __post_init__(self) -> None:
         self._painting = Painting(self.brush)
+        self._remember_sent()
         self.history = History(lambda: self.command_log.runs)
         self.observers += [self._expected, self.command_log, self.feedback, self.history]
 
@@ -121,7 +121,7 @@ class ViewModel:
         if welcome.resumed:  # it is as it was, and what was on its way still is
             if not self.status.live:
                 self.take_commands()  # none goes to it that was asked for before it was back
-            self._forget_dropped()
+            self.start = self._sent.restored(self.start, self._expected)
             return
         self._plays_on = False
         if welcome.watching:
@@ -241,7 +241,7 @@ class ViewModel:
         self._outgoing.clear()
         if not self.status.live:  # a lost session begins again from `start`
             self._painting.drop()
-            self._dropped |= bool(asked)
+            self._sent.dropped |= bool(asked)
             return []
         commands = [*self._owed, *asked]
         self._owed.clear()
@@ -265,15 +265,7 @@ class ViewModel:
         return commands
 
     def _remember_sent(self) -> None:
-        """Keep what the session is to do as of now: all that was asked for is on its way."""
-        self._sent_state, self._dropped = (self.start, replace(self._expected)), False
-
-    def _forget_dropped(self) -> None:
-        """Take back what was asked for without a connection: a session that goes on knows nothing of it."""
-        if self._dropped and self._sent_state is not None:
-            self.start, expected = self._sent_state
-            self._expected.go_back_to(expected)
-        self._dropped = False
+        self._sent = SentState.of(self.start, self._expected)
 
     def drop_strokes(self) -> None:
         """Drop painted noise that has not been sent; the next point begins a new stroke."""
